@@ -1,0 +1,84 @@
+//! What is said about a config file: an error or a warning with its place, its cause and the way out.
+
+use std::fmt;
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+/// A place in a config file. Lines count from 1.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Place {
+    pub file: PathBuf,
+    pub line: u32,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.file.display(), self.line)
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Severity {
+    /// The app runs as the file says; the operator probably means something else.
+    Warning,
+    /// The app cannot be run from this file.
+    Error,
+}
+
+/// One thing to say about a config. Text is a lower-case phrase without a full stop.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Finding {
+    pub severity: Severity,
+    /// `None` for what has no line: the command line, the environment, a missing file.
+    pub place: Option<Place>,
+    pub text: String,
+    pub hint: Option<String>,
+}
+
+impl Finding {
+    pub fn warning(place: Option<Place>, text: impl Into<String>) -> Self {
+        Self {
+            severity: Severity::Warning,
+            place,
+            text: text.into(),
+            hint: None,
+        }
+    }
+
+    pub fn error(place: Option<Place>, text: impl Into<String>) -> Self {
+        Self {
+            severity: Severity::Error,
+            place,
+            text: text.into(),
+            hint: None,
+        }
+    }
+
+    #[must_use]
+    pub fn with_hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    pub fn is_error(&self) -> bool {
+        self.severity == Severity::Error
+    }
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(place) = &self.place {
+            write!(f, "{place}: ")?;
+        }
+        match self.severity {
+            Severity::Warning => write!(f, "warning: {}", self.text)?,
+            Severity::Error => write!(f, "error: {}", self.text)?,
+        }
+        match &self.hint {
+            Some(hint) => write!(f, "\n  hint: {hint}"),
+            None => Ok(()),
+        }
+    }
+}

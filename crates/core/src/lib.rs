@@ -1,0 +1,10 @@
+//! Facts and parsers that every process shares. Pure: no process, clock, thread or unsafe code.
+
+#![forbid(unsafe_code)]
+
+pub mod address;
+pub mod backoff;
+pub mod counters;
+pub mod finding;
+pub mod message;
+pub mod settings;

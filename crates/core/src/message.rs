@@ -1,0 +1,291 @@
+//! The messages between our processes, one JSON document per SEQPACKET message, descriptors beside
+//! it by SCM_RIGHTS. Both ends may be of different versions: unknown fields are ignored, missing
+//! ones have defaults, and the first message of each side carries [`VERSION`].
+//!
+//! ```text
+//! emperor ⇄ master      ToMaster, FromMaster      fd 3 of a master that the emperor started, or
+//!                                                 its socket in the runtime directory (adoption)
+//! master  ⇄ mold,worker ToWorker, FromWorker      fd 3 of the interpreter, or sent with Fork
+//! ```
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::address::Address;
+use crate::settings::{Protocol, Settings};
+
+/// Raised when a message changes its meaning; fields may be added without.
+pub const VERSION: u32 = 1;
+
+/// The longest message in bytes. A longer text inside one (a traceback) is cut by its sender.
+pub const MAX_MESSAGE: usize = 160 * 1024;
+/// The most descriptors beside one message (the kernel's SCM_MAX_FD is 253).
+pub const MAX_FDS: usize = 250;
+/// A traceback or another free text in a message is cut to this many bytes.
+pub const MAX_TEXT: usize = 16 * 1024;
+
+/// Descriptors with a fixed number in every process that executes an interpreter or a master.
+pub mod fd {
+    /// The channel to the parent: emperor for a master, master for a mold or worker.
+    pub const CHANNEL: i32 = 3;
+    /// The extension module, opened once per master.
+    pub const EXTENSION: i32 = 4;
+    /// Where a worker writes its request-log lines; non-blocking.
+    pub const REQUEST_LOG: i32 = 5;
+}
+
+/// Which config an app has: a file and perhaps a section of it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Config {
+    pub file: PathBuf,
+    /// `None`: the section `uwsgi`.
+    pub section: Option<String>,
+}
+
+impl std::fmt::Display for Config {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match &self.section {
+            Some(section) => write!(f, "{}:{section}", self.file.display()),
+            None => write!(f, "{}", self.file.display()),
+        }
+    }
+}
+
+// Emperor and master.
+
+/// The first message to a master that was just started. Descriptors: one per entry of
+/// `listeners`, then the read ends of the app's log pipe and request-log pipe when `logs`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Start {
+    pub version: u32,
+    /// The app's name, unique in the emperor.
+    pub name: String,
+    pub config: Config,
+    /// The arguments for `imperator resolve`; they name the config.
+    pub resolve: Vec<String>,
+    /// The working directory of resolver and app: uWSGI's vassals run in the vassals directory.
+    pub cwd: PathBuf,
+    /// This app's own directory below the runtime directory; the master makes `master.sock` in it.
+    pub runtime: PathBuf,
+    /// The soft RLIMIT_NOFILE that apps get back.
+    pub nofile_soft: u64,
+    /// Sockets that a dead master of this app had bound.
+    #[serde(default)]
+    pub listeners: Vec<Held>,
+    #[serde(default)]
+    pub logs: bool,
+    /// Generation numbers go on where the dead master's ended.
+    #[serde(default)]
+    pub last_generation: u32,
+}
+
+/// A bound listening socket, in the order of the descriptors beside the message.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Held {
+    pub protocol: Protocol,
+    pub address: Address,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "say", rename_all = "kebab-case")]
+pub enum ToMaster {
+    Start(Box<Start>),
+    /// The first message of a new emperor. Answered by `Hello`, `Holding` and `Report`.
+    Adopt {
+        version: u32,
+    },
+    /// Bring up the next generation, whatever the config says (touch, HUP).
+    Reload,
+    /// The config's text changed: resolve it again, reload if it means something else. Forgets
+    /// the back-off.
+    Changed,
+    /// Try again now what is backing off.
+    Retry,
+    /// Do not accept (TSTP); a second one goes on.
+    Pause,
+    /// Finish what waits and runs, then end.
+    Stop,
+    /// End now.
+    StopNow,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "say", rename_all = "kebab-case")]
+pub enum FromMaster {
+    Hello {
+        version: u32,
+        name: String,
+        config: Config,
+        pid: i32,
+    },
+    /// The sockets now bound; all of them each time. Descriptors: one per entry of `listeners`,
+    /// then the read ends of the log pipe and the request-log pipe.
+    Holding { listeners: Vec<Held> },
+    /// How the app is; sent at each change.
+    Report(Box<AppStatus>),
+    /// The last message. A master that ends without it died.
+    Goodbye { why: String },
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum AppState {
+    /// The first generation is on its way.
+    Starting,
+    /// A generation serves.
+    Serving,
+    /// No generation serves, and the last one failed: retried with back-off.
+    Failing,
+    Paused,
+    Stopping,
+}
+
+/// Why a generation, a config or a start failed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Failure {
+    /// One line: cause, file:line where there is one.
+    pub summary: String,
+    /// The way out.
+    pub hint: Option<String>,
+    /// The traceback or the last lines of output, cut to [`MAX_TEXT`].
+    pub detail: Option<String>,
+    /// Unix seconds.
+    pub at: u64,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WorkerStatus {
+    pub id: u32,
+    pub pid: i32,
+    pub generation: u32,
+    /// `starting`, `accepting`, `draining`
+    pub state: String,
+    pub requests: u64,
+}
+
+/// One app, as its master sees it. The emperor passes it on to `imperator status` as it is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AppStatus {
+    pub state: AppState,
+    /// The generation that serves.
+    pub generation: Option<u32>,
+    /// The generation that starts.
+    #[serde(default)]
+    pub next: Option<u32>,
+    #[serde(default)]
+    pub workers: Vec<WorkerStatus>,
+    #[serde(default)]
+    pub mold: Option<i32>,
+    /// As a person reads them: `http://127.0.0.1:8001`, `uwsgi:/run/blog.sock`.
+    #[serde(default)]
+    pub sockets: Vec<String>,
+    /// The last failure; cleared by the next generation that becomes ready.
+    #[serde(default)]
+    pub failure: Option<Failure>,
+    /// Failures of the first generation in a row.
+    #[serde(default)]
+    pub failures: u32,
+    /// Milliseconds until the next try, when backing off.
+    #[serde(default)]
+    pub retry_in_ms: Option<u64>,
+    /// Files whose change concerns the app: ini, includes.
+    #[serde(default)]
+    pub files: Vec<PathBuf>,
+    /// Warnings and notes, each one line.
+    #[serde(default)]
+    pub notes: Vec<String>,
+    /// `3.11.2`, of the serving generation.
+    #[serde(default)]
+    pub python: Option<String>,
+    /// Processes of the app that are no workers of ours, reaped so far.
+    #[serde(default)]
+    pub strays: u64,
+}
+
+// Master, mold and worker.
+
+/// What a mold or worker is to be. Descriptors: the counters' memfd (workers only), then one per
+/// entry of `listeners`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Setup {
+    pub version: u32,
+    pub name: String,
+    pub generation: u32,
+    /// `None`: a mold.
+    pub worker: Option<u32>,
+    pub settings: Settings,
+    pub listeners: Vec<Held>,
+    pub mercy: Duration,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "say", rename_all = "kebab-case")]
+pub enum ToWorker {
+    Setup(Box<Setup>),
+    /// To a mold: fork worker `worker`. Descriptors: its channel, its counters' memfd.
+    Fork {
+        worker: u32,
+    },
+    /// Close the listeners, finish what runs, end with exit code 0.
+    Drain,
+    /// Accept what waits in the backlogs until they are empty once, then as `Drain`.
+    Finish,
+    /// Stop accepting, but stay.
+    Pause,
+    Resume,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "say", rename_all = "kebab-case")]
+pub enum FromWorker {
+    /// The interpreter runs our extension. `python` is like `3.11.2`.
+    Hello {
+        version: u32,
+        python: String,
+    },
+    /// The interpreter cannot load our extension, said by BOOT itself.
+    Unfit {
+        python: String,
+        why: String,
+    },
+    /// The app is imported. `threads`: names of Python threads that it started, which forbid a mold.
+    Loaded {
+        #[serde(default)]
+        threads: Vec<String>,
+        #[serde(default)]
+        notes: Vec<String>,
+        #[serde(default)]
+        seconds: f64,
+    },
+    LoadFailed {
+        summary: String,
+        traceback: String,
+    },
+    /// A mold's answer to `Fork`.
+    Forked {
+        worker: u32,
+        pid: i32,
+    },
+    ForkFailed {
+        worker: u32,
+        why: String,
+    },
+    /// The worker accepts from now on.
+    Accepting,
+    /// A signal or a limit asks the worker to end. It goes on accepting until the master, having
+    /// a replacement or stopping itself, says `Drain` or `Finish`; after a second without an
+    /// answer it drains by itself.
+    WantsToDrain {
+        why: String,
+    },
+    /// A loader variable of the original was ignored, said once per name.
+    IgnoredVar {
+        name: String,
+    },
+    /// A line for the operator.
+    Note {
+        text: String,
+    },
+}

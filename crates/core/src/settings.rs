@@ -1,0 +1,232 @@
+//! What one app's config means, typed: the end of the config pipeline and all that master and
+//! worker ever see of an ini file. Two equal `Settings` need no reload.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::address::Address;
+use crate::finding::{Finding, Place};
+
+/// What `imperator resolve` prints as JSON for one app.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Resolved {
+    /// `None` when a finding is an error.
+    pub settings: Option<Settings>,
+    pub findings: Vec<Finding>,
+    /// Every file that was read, the app's own first: a change in one of them is a change of the app.
+    pub files: Vec<PathBuf>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Protocol {
+    Uwsgi,
+    Http,
+}
+
+/// One `socket`, `uwsgi-socket`, `http-socket` or `http` line.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Listen {
+    pub protocol: Protocol,
+    pub address: Address,
+    pub place: Place,
+}
+
+/// What names the WSGI callable. One app process group may have several (`mount`).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Target {
+    /// `module = pkg.mod[:callable]`
+    Module(String),
+    /// `wsgi-file = path`
+    File(PathBuf),
+}
+
+/// `mount = /prefix=module:app` (or a file). The plain `module`/`wsgi-file` app has the prefix "".
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Mount {
+    pub prefix: String,
+    pub target: Target,
+    pub place: Place,
+}
+
+/// A log destination: `logger = file:/var/log/x.log`, `logto = …`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogTarget {
+    Stderr,
+    File(PathBuf),
+    /// UDP `host:port`, as `logto = host:port` and `logger = socket:host:port`.
+    Udp(String),
+    Syslog(String),
+}
+
+/// One app, as its config asks for it. Durations and sizes have their real types; uWSGI's units
+/// end in the option table.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Settings {
+    // Sockets.
+    pub listens: Vec<Listen>,
+    /// `listen`: the backlog. The master caps it to somaxconn with a warning.
+    pub backlog: u32,
+    /// Mode bits of Unix sockets; `None` leaves what the umask gives.
+    pub chmod_socket: Option<u32>,
+    /// `user[:group]`.
+    pub chown_socket: Option<String>,
+    pub vacuum: bool,
+
+    // Processes.
+    pub processes: u32,
+    pub threads: u32,
+    pub lazy_apps: bool,
+    pub harakiri: Option<Duration>,
+    pub max_requests: Option<u64>,
+    pub max_requests_delta: u64,
+    /// Bytes of resident memory after which a worker is replaced.
+    pub reload_on_rss: Option<u64>,
+    /// No recycling before a worker has lived this long.
+    pub min_worker_lifetime: Duration,
+    /// How long a stopping or retiring worker may finish its requests before SIGKILL.
+    pub worker_reload_mercy: Duration,
+    /// How long a generation may take to become ready.
+    pub ready_timeout: Duration,
+    pub auto_procname: bool,
+    pub touch_reload: Vec<PathBuf>,
+
+    // Identity and environment.
+    pub uid: Option<String>,
+    pub gid: Option<String>,
+    /// `env = K=V`, in order; a later one of the same name wins.
+    pub env: Vec<(String, String)>,
+    pub chdir: Option<PathBuf>,
+
+    // Python.
+    /// `python = /path/to/python3` (ours, not uWSGI's).
+    pub python: Option<PathBuf>,
+    pub virtualenv: Option<PathBuf>,
+    pub pythonpath: Vec<PathBuf>,
+    /// In config order; empty when nothing is to be loaded.
+    pub mounts: Vec<Mount>,
+    /// Default "application".
+    pub callable: Option<String>,
+    pub manage_script_name: bool,
+    pub need_app: bool,
+
+    // Requests.
+    /// Bytes of the var block (uwsgi) or of the head (HTTP).
+    pub buffer_size: u32,
+    /// Bytes of body up to which it is read before the app is called; 0: streamed.
+    pub post_buffering: u64,
+    pub limit_post: Option<u64>,
+    /// Wait for each read or write on a client's connection.
+    pub socket_timeout: Duration,
+    pub http_timeout: Duration,
+    /// `None`: an HTTP connection serves one request.
+    pub http_keepalive: Option<Duration>,
+    /// `/prefix` → directory, served before the app.
+    pub static_maps: Vec<(String, PathBuf)>,
+    /// Answer 403 to the original's loader variables instead of ignoring them.
+    pub strict_vars: bool,
+    /// Raise write errors into the app instead of only counting them.
+    pub write_exception: bool,
+
+    // Logs and numbers.
+    pub disable_logging: bool,
+    pub log_format: Option<String>,
+    pub memory_report: bool,
+    pub loggers: Vec<LogTarget>,
+    pub req_loggers: Vec<LogTarget>,
+    /// Append the master's and the app's output to this file.
+    pub logto: Option<LogTarget>,
+    pub daemonize: Option<LogTarget>,
+    pub pidfile: Option<PathBuf>,
+    pub stats: Option<Address>,
+
+    /// `emperor = …` lines: this config is an emperor's own.
+    pub emperor: Vec<String>,
+    /// Where `module`, `uid`, … stand, for messages: option name → place.
+    pub places: std::collections::BTreeMap<String, Place>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            listens: Vec::new(),
+            backlog: 1024,
+            chmod_socket: None,
+            chown_socket: None,
+            vacuum: true,
+            processes: 1,
+            threads: 1,
+            lazy_apps: false,
+            harakiri: None,
+            max_requests: None,
+            max_requests_delta: 0,
+            reload_on_rss: None,
+            min_worker_lifetime: Duration::from_secs(10),
+            worker_reload_mercy: Duration::from_secs(60),
+            ready_timeout: Duration::from_secs(60),
+            auto_procname: true,
+            touch_reload: Vec::new(),
+            uid: None,
+            gid: None,
+            env: Vec::new(),
+            chdir: None,
+            python: None,
+            virtualenv: None,
+            pythonpath: Vec::new(),
+            mounts: Vec::new(),
+            callable: None,
+            manage_script_name: false,
+            need_app: true,
+            buffer_size: 32768,
+            post_buffering: 0,
+            limit_post: None,
+            socket_timeout: Duration::from_secs(4),
+            http_timeout: Duration::from_secs(60),
+            http_keepalive: None,
+            static_maps: Vec::new(),
+            strict_vars: false,
+            write_exception: false,
+            disable_logging: false,
+            log_format: None,
+            memory_report: false,
+            loggers: Vec::new(),
+            req_loggers: Vec::new(),
+            logto: None,
+            daemonize: None,
+            pidfile: None,
+            stats: None,
+            emperor: Vec::new(),
+            places: std::collections::BTreeMap::new(),
+        }
+    }
+}
+
+impl Settings {
+    /// Whether two configs ask for the same app. Places do not count: an edited comment moves
+    /// lines and reloads nothing.
+    pub fn same_app(&self, other: &Self) -> bool {
+        let plain = |settings: &Self| {
+            let mut settings = settings.clone();
+            settings.places.clear();
+            let nowhere = Place {
+                file: PathBuf::new(),
+                line: 0,
+            };
+            settings
+                .listens
+                .iter_mut()
+                .for_each(|listen| listen.place = nowhere.clone());
+            settings
+                .mounts
+                .iter_mut()
+                .for_each(|mount| mount.place = nowhere.clone());
+            settings
+        };
+        plain(self) == plain(other)
+    }
+}
