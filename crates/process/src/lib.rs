@@ -3,4 +3,13 @@
 
 pub mod channel;
 pub mod fds;
+pub mod fork;
+pub mod limits;
+pub mod lock;
+pub mod mask;
+pub mod poll;
+pub mod privileges;
+pub mod reap;
 pub mod shared;
+pub mod signals;
+pub mod spawn;
