@@ -1,0 +1,4 @@
+//! Real nginx and Apache in front of real apps.
+
+#[path = "../support/mod.rs"]
+mod support;

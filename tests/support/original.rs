@@ -1,0 +1,94 @@
+//! The original: Debian's uwsgi-core with its python3 plugin.
+
+use std::path::PathBuf;
+use std::process::Command;
+
+use super::folder::Folder;
+use super::process::{Process, Signal, require};
+use super::wait_for;
+
+const PROGRAM: &str = "uwsgi-core";
+const PLUGIN: &str = "/usr/lib/uwsgi/plugins/python3_plugin.so";
+
+/// A uwsgi, started with arguments of a test.
+pub(crate) struct Original {
+    pub(crate) folder: Folder,
+    process: Process,
+}
+
+impl Original {
+    pub(crate) fn is_installed() -> bool {
+        require(PROGRAM).is_some() && std::path::Path::new(PLUGIN).exists()
+    }
+
+    /// Runs `app.ini` with this text; `plugin` and `master` are given on the command line.
+    #[track_caller]
+    pub(crate) fn start(ini: &str) -> Self {
+        Self::start_in(Folder::new(), ini)
+    }
+
+    #[track_caller]
+    pub(crate) fn start_in(folder: Folder, ini: &str) -> Self {
+        folder.write("app.ini", ini);
+        Self::start_with(
+            folder,
+            &["--plugin", "python3", "--master", "--ini", "{dir}/app.ini"],
+            &[],
+        )
+    }
+
+    /// An emperor over `vassals/` of the folder. Its vassals name the plugin themselves.
+    #[track_caller]
+    pub(crate) fn emperor(folder: Folder, vassals: &[(&str, &str)]) -> Self {
+        std::fs::create_dir_all(folder.join("vassals")).expect("a directory");
+        for (name, text) in vassals {
+            folder.write(&format!("vassals/{name}"), text);
+        }
+        Self::start_with(folder, &["--emperor", "{dir}/vassals"], &[])
+    }
+
+    #[track_caller]
+    pub(crate) fn start_with(folder: Folder, args: &[&str], env: &[(&str, &str)]) -> Self {
+        let program = require(PROGRAM).expect("uwsgi-core: tests/run installs it");
+        let mut command = Command::new(program);
+        command
+            .current_dir(folder.path())
+            .args(args.iter().map(|arg| folder.fill(arg)))
+            .envs(env.iter().map(|(key, value)| (key, folder.fill(value))));
+        let process = Process::start(command, &folder.join("original.log"));
+        Self { folder, process }
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.folder.join(name)
+    }
+
+    pub(crate) fn pid(&self) -> i32 {
+        self.process.pid()
+    }
+
+    pub(crate) fn send(&self, signal: Signal) {
+        self.process.send(signal);
+    }
+
+    pub(crate) fn process(&mut self) -> &mut Process {
+        &mut self.process
+    }
+
+    pub(crate) fn family(&self) -> Vec<i32> {
+        self.process.family()
+    }
+
+    pub(crate) fn log(&self) -> String {
+        self.process.log()
+    }
+
+    #[track_caller]
+    pub(crate) fn wait_for<T>(&self, what: &str, probe: impl Fn(&Self) -> Option<T>) -> T {
+        wait_for(what, || self.report(), || probe(self))
+    }
+
+    pub(crate) fn report(&self) -> String {
+        format!("{}\n{}", self.process.report(), self.folder.listing())
+    }
+}
