@@ -3,10 +3,6 @@
 //!
 //! A test reads as a statement and waits for facts by [`wait_for`], never for time. Every process
 //! that it started is gone when its harness is dropped; its directory stays when it failed.
-#![expect(
-    clippy::allow_attributes,
-    reason = "`expect(dead_code)` would fail in a target that uses everything"
-)]
 #![allow(
     dead_code,
     unused_imports,
