@@ -1,0 +1,204 @@
+//! The command line of the benchmark program.
+
+#![forbid(unsafe_code)]
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+use anyhow::{Context, ensure};
+use clap::{Args, Parser, Subcommand};
+use imperator_bench::load::{MAX_CONNECTIONS, Plan, run};
+use imperator_bench::request::Kind;
+use imperator_bench::server::Setup;
+use imperator_bench::target::Target;
+use imperator_bench::{compare, report};
+
+/// Loads uwsgi and HTTP sockets of this machine and checks every answer.
+#[derive(Parser)]
+#[command(name = "imperator-bench", version)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Load one address; exit code 1 when any request failed
+    Run(Run),
+    /// Start ours and the original in turn, and print the ratio
+    Compare(Compare),
+}
+
+#[derive(Args)]
+struct Run {
+    /// uwsgi:/path, uwsgi:@name, uwsgi:127.0.0.1:3031, http://127.0.0.1:8001
+    target: Target,
+    /// hello, headers=N, post=BYTES, bytes=BYTES
+    #[arg(long, default_value = "hello")]
+    kind: Kind,
+    /// Path and query, instead of the kind's own
+    #[arg(long)]
+    path: Option<String>,
+    #[arg(long, short, default_value_t = 16)]
+    connections: usize,
+    #[arg(long, short, default_value_t = 5.0)]
+    seconds: f64,
+    /// End after so many requests, if that is earlier
+    #[arg(long, short = 'n')]
+    requests: Option<u64>,
+    /// The status that a good answer has
+    #[arg(long, default_value_t = 200)]
+    status: u16,
+    /// The length of a good answer's body; by default that of the first answer
+    #[arg(long)]
+    length: Option<u64>,
+    /// HTTP: a new connection for each request
+    #[arg(long)]
+    no_keep_alive: bool,
+    /// Seconds that one wait may take
+    #[arg(long, default_value_t = 10.0)]
+    timeout: f64,
+    /// A server's process, counted with all below it; may be given several times
+    #[arg(long)]
+    pid: Vec<i32>,
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Args)]
+struct Compare {
+    /// Our command; the ini file is added. "-" leaves this side out
+    #[arg(long, default_value = "target/release/imperator")]
+    ours: String,
+    /// The original's command, for example one of a virtualenv without the plugin option
+    #[arg(long, default_value = "uwsgi --plugin python3")]
+    original: String,
+    /// The interpreter that ours uses; it must be the one that the original was built with
+    #[arg(long, default_value = "/usr/bin/python3")]
+    python: PathBuf,
+    #[arg(long, default_value_t = 2)]
+    processes: usize,
+    #[arg(long, default_value_t = 1)]
+    threads: usize,
+    #[arg(long, short, default_value_t = 16)]
+    connections: usize,
+    /// hello, headers=N, post=BYTES, bytes=BYTES, separated by commas
+    #[arg(
+        long,
+        value_delimiter = ',',
+        default_value = "hello,headers=20,post=10000,bytes=100000"
+    )]
+    kinds: Vec<Kind>,
+    #[arg(long, default_value_t = 3)]
+    rounds: usize,
+    /// Seconds of one measurement
+    #[arg(long, short, default_value_t = 3.0)]
+    seconds: f64,
+    /// http-socket with keep-alive instead of the uwsgi protocol
+    #[arg(long)]
+    http: bool,
+    /// One more line for the ini of both; may be given several times
+    #[arg(long)]
+    line: Vec<String>,
+    #[arg(long)]
+    json: bool,
+}
+
+/// Longer runs are somebody's mistake.
+const MAX_SECONDS: f64 = 3600.0;
+const MAX_ROUNDS: usize = 50;
+const WARM_UP: Duration = Duration::from_millis(500);
+
+fn main() -> ExitCode {
+    let result = match Cli::parse().command {
+        Command::Run(options) => load(&options),
+        Command::Compare(options) => both(&options),
+    };
+    match result {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("imperator-bench: {error:#}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn seconds(value: f64) -> Result<Duration, anyhow::Error> {
+    ensure!(
+        value > 0.0 && value <= MAX_SECONDS,
+        "{value} seconds: give 0 to {MAX_SECONDS}"
+    );
+    Ok(Duration::from_secs_f64(value))
+}
+
+fn load(options: &Run) -> Result<ExitCode, anyhow::Error> {
+    ensure!(
+        (1..=MAX_CONNECTIONS).contains(&options.connections),
+        "connections: give 1 to {MAX_CONNECTIONS}"
+    );
+    let plan = Plan {
+        target: options.target.clone(),
+        message: options
+            .kind
+            .encode(options.target.protocol, options.path.as_deref())?,
+        connections: options.connections,
+        duration: seconds(options.seconds)?,
+        requests: options.requests,
+        timeout: seconds(options.timeout)?,
+        status: options.status,
+        length: options.length,
+        keep_alive: !options.no_keep_alive,
+        server: options.pid.clone(),
+    };
+    let outcome = run(&plan, &AtomicBool::new(false));
+    if options.json {
+        println!(
+            "{}",
+            serde_json::to_string_pretty(&report::to_json(&outcome))?
+        );
+    } else {
+        let title = format!("{} {}", options.target, options.kind);
+        print!("{}", report::text(&title, &outcome));
+    }
+    let all_well = outcome.failed() == 0 && outcome.answered > 0;
+    Ok(if all_well {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}
+
+fn both(options: &Compare) -> Result<ExitCode, anyhow::Error> {
+    ensure!(
+        (1..=MAX_ROUNDS).contains(&options.rounds),
+        "rounds: give 1 to {MAX_ROUNDS}"
+    );
+    let words = |text: &str| -> Option<Vec<String>> {
+        (text != "-").then(|| text.split_whitespace().map(str::to_owned).collect())
+    };
+    let plan = compare::Options {
+        ours: words(&options.ours),
+        original: words(&options.original),
+        setup: Setup {
+            processes: options.processes,
+            threads: options.threads,
+            http: options.http,
+            python: options.python.clone(),
+            lines: options.line.clone(),
+        },
+        kinds: options.kinds.clone(),
+        connections: options.connections,
+        rounds: options.rounds,
+        duration: seconds(options.seconds)?,
+        warm_up: WARM_UP,
+    };
+    let all = compare::compare(&plan, |line| eprintln!("{line}")).context("compare")?;
+    if options.json {
+        println!("{}", serde_json::to_string_pretty(&compare::to_json(&all))?);
+    } else {
+        print!("{}", compare::table(&all, &options.kinds));
+    }
+    Ok(ExitCode::SUCCESS)
+}
