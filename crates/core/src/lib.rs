@@ -7,4 +7,5 @@ pub mod backoff;
 pub mod counters;
 pub mod finding;
 pub mod message;
+pub mod packet;
 pub mod settings;
