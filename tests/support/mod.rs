@@ -91,6 +91,25 @@ pub(crate) fn skips_without(what: &str, there: bool) -> bool {
         std::env::var_os("CI").is_none(),
         "{what} is missing, and in CI nothing may be skipped: run tests/run"
     );
-    eprintln!("SKIPPED: {what} is missing; tests/run installs it");
+    skip(what);
     true
+}
+
+/// Says what is skipped, also to `tests/run`, whose counts tell the truth.
+fn skip(what: &str) {
+    use std::io::Write;
+    let test = std::thread::current();
+    let line = format!(
+        "{}: {what} is missing; tests/run installs it\n",
+        test.name().unwrap_or("a test")
+    );
+    eprint!("SKIPPED {line}");
+    if let Some(list) = std::env::var_os("TEST_SKIPS") {
+        let list = std::fs::File::options()
+            .append(true)
+            .create(true)
+            .open(list);
+        list.and_then(|mut list| list.write_all(line.as_bytes()))
+            .expect("the list of skipped tests");
+    }
 }
