@@ -202,6 +202,9 @@ pub struct AppStatus {
     /// Processes of the app that are no workers of ours, reaped so far.
     #[serde(default)]
     pub strays: u64,
+    /// `worker_reload_mercy` in milliseconds: how long a stop may take.
+    #[serde(default)]
+    pub mercy_ms: Option<u64>,
 }
 
 // Master, mold and worker.

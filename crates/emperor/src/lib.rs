@@ -1,1 +1,5 @@
-//! emperor
+//! The emperor: watches files, decides which apps there are, and keeps a master for each.
+
+#![forbid(unsafe_code)]
+
+pub mod supervisor;

@@ -1,0 +1,734 @@
+//! Decides what happens to the apps' masters. Pure: no clock, no file, no process.
+//! `run.rs` feeds it events and carries out the actions that it returns.
+//!
+//! A master looks after its own app: failing loads, dying workers, back-off of the first
+//! generation. What is decided here is which masters exist, when each may start or reload (few at
+//! once), how long one that dies waits for its successor, and that every stop ends.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use imperator_core::backoff::Backoff;
+use imperator_core::message::AppState;
+
+pub type Name = String;
+pub type Pid = i32;
+
+/// A start or reload holds its place no longer: an import that hangs must not delay other apps.
+pub const PLACE: Duration = Duration::from_secs(10);
+/// A master that lived this long did not die of its start.
+pub const YOUNG: Duration = Duration::from_secs(10);
+/// The mercy of an app that never reported its own; uWSGI's default of `worker-reload-mercy`.
+pub const DEFAULT_MERCY: Duration = Duration::from_secs(60);
+/// What a master gets beyond its workers' mercy before it is told to end now.
+pub const STOP_MARGIN: Duration = Duration::from_secs(15);
+/// From "end now" to SIGKILL, and from one SIGKILL to the next.
+pub const KILL_AFTER: Duration = Duration::from_secs(5);
+/// A process that outlives so many SIGKILLs sits in the kernel; the final stop ends without it.
+pub const MAX_KILLS: u32 = 3;
+/// How long an app waits for the one whose file was renamed to its own.
+pub const SUCCESSION: Duration = Duration::from_secs(5);
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Event {
+    /// An app is wanted. `after`: its file was that app's until now, and with it the sockets.
+    Found {
+        name: Name,
+        after: Option<Name>,
+    },
+    /// An app is wanted no longer.
+    Gone(Name),
+    /// The text of its config changed.
+    Changed(Name),
+    /// Its file is newer with the same text, or somebody said `reload`.
+    Touched(Name),
+    /// A master that an earlier emperor started answered.
+    Adopted(Name, Pid),
+    /// Answers [`Action::Spawn`].
+    Spawned(Name, Pid),
+    /// Answers [`Action::Spawn`].
+    SpawnFailed(Name),
+    /// Its master told how it is. `changing`: a generation is on its way.
+    Reported {
+        name: Name,
+        state: AppState,
+        changing: bool,
+        mercy: Option<Duration>,
+    },
+    /// The master's channel is closed while the process is still there.
+    HungUp(Pid),
+    /// The process was reaped; of an adopted one: its channel closed.
+    Ended(Pid),
+    /// Try now what waits after a failure; `None`: all apps.
+    Retry(Option<Name>),
+    /// Somebody said `stop`: until `retry`, `reload` or a change of its file.
+    Halt(Name),
+    ReloadAll,
+    PauseAll,
+    /// The emperor ends and takes all apps with it.
+    Stop,
+    /// A second stop signal.
+    StopNow,
+    /// A deadline passed.
+    Tick,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Order {
+    Reload,
+    Changed,
+    Retry,
+    Pause,
+    Stop,
+    StopNow,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Action {
+    /// Start a master, on the sockets that are kept for this app. Answered by `Spawned` or
+    /// `SpawnFailed`.
+    Spawn(Name),
+    Order(Name, Order),
+    /// SIGKILL.
+    Kill(Name, Pid),
+    /// Nothing of this app is left: let its sockets and its directory go.
+    Forget(Name),
+}
+
+/// What is to become of an app whose master ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Fate {
+    Forget,
+    Halt,
+    Respawn,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum State {
+    /// No process. Spawned at `until` or later, when a place is free, and not before `after` ended.
+    Waiting { until: Instant, after: Option<Name> },
+    /// Spawn was asked for; there is no pid yet. `fate`: the app was given up meanwhile.
+    Spawning { fate: Option<Fate> },
+    /// `place`: it starts or reloads, and counts as doing so until then. `order`: it shall reload
+    /// when a place is free, since then.
+    Up {
+        pid: Pid,
+        since: Instant,
+        place: Option<Instant>,
+        order: Option<(Order, Instant)>,
+        /// Its channel is closed: it is killed if it has not ended by then.
+        hung_up: Option<Instant>,
+    },
+    /// Told to end. At `deadline` the next harder word follows.
+    Stopping {
+        pid: Pid,
+        deadline: Instant,
+        force: Force,
+        fate: Fate,
+    },
+    /// No process, and none wanted for now.
+    Halted,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Force {
+    Graceful,
+    Now,
+    Killed(u32),
+}
+
+#[derive(Debug)]
+struct App {
+    state: State,
+    deaths: Backoff,
+    /// Its master has reported a generation that serves, so its next death is replaced at once.
+    served: bool,
+    /// Serving, or has failed once; never unset.
+    settled: bool,
+    mercy: Duration,
+}
+
+/// All apps and their masters.
+///
+/// Invariants, checked after every step in debug builds and tests:
+/// - a pid belongs to at most one app, from `Spawned` until `Ended`, so no signal goes to a pid
+///   that was already reaped;
+/// - `Stopping` has a deadline, so a stop ends;
+/// - no more than `places` apps start or reload at once.
+#[derive(Debug)]
+pub struct Supervisor {
+    apps: BTreeMap<Name, App>,
+    places: usize,
+    stopping: bool,
+}
+
+impl Supervisor {
+    /// `places`: how many apps may start or reload at once.
+    pub fn new(places: usize) -> Self {
+        Self {
+            apps: BTreeMap::new(),
+            places: places.max(1),
+            stopping: false,
+        }
+    }
+
+    /// Total: every event is legal in every state. One that no longer matters yields no action.
+    pub fn step(&mut self, event: Event, now: Instant) -> Vec<Action> {
+        let mut actions = Vec::new();
+        match event {
+            Event::Found { name, after } => self.find(name, after, now),
+            Event::Gone(name) => self.give_up(&name, Fate::Forget, now, &mut actions),
+            Event::Changed(name) => self.renew(&name, Order::Changed, now),
+            Event::Touched(name) => self.renew(&name, Order::Reload, now),
+            Event::Adopted(name, pid) => self.adopt(name, pid, now, &mut actions),
+            Event::Spawned(name, pid) => self.spawned(&name, pid, now, &mut actions),
+            Event::SpawnFailed(name) => self.spawn_failed(&name, now, &mut actions),
+            Event::Reported {
+                name,
+                state,
+                changing,
+                mercy,
+            } => self.report(&name, state, changing, mercy),
+            Event::HungUp(pid) => self.hang_up(pid, now),
+            Event::Ended(pid) => self.bury(pid, now, &mut actions),
+            Event::Retry(name) => self.retry(name.as_ref(), now, &mut actions),
+            Event::Halt(name) => self.give_up(&name, Fate::Halt, now, &mut actions),
+            Event::ReloadAll => {
+                for name in self.names() {
+                    self.renew(&name, Order::Reload, now);
+                }
+            }
+            Event::PauseAll => {
+                for (name, app) in &self.apps {
+                    if matches!(app.state, State::Up { .. }) {
+                        actions.push(Action::Order(name.clone(), Order::Pause));
+                    }
+                }
+            }
+            Event::Stop => {
+                self.stopping = true;
+                for name in self.names() {
+                    self.give_up(&name, Fate::Forget, now, &mut actions);
+                }
+            }
+            Event::StopNow => self.stop_now(now, &mut actions),
+            Event::Tick => (),
+        }
+        self.press(now, &mut actions);
+        self.free_places(now);
+        self.fill_places(now, &mut actions);
+        self.assert_invariants();
+        actions
+    }
+
+    /// When `step(Event::Tick, _)` is due. `None`: only an event can change anything.
+    pub fn deadline(&self) -> Option<Instant> {
+        let full = self.taken() >= self.places;
+        let due = |app: &App| match &app.state {
+            State::Waiting { .. } if self.stopping => None,
+            State::Waiting { .. } if full => None,
+            State::Waiting { until, after } => match after {
+                Some(after) if self.apps.contains_key(after) => Some(*until + SUCCESSION),
+                Some(_) | None => Some(*until),
+            },
+            State::Spawning { .. } | State::Halted => None,
+            State::Up {
+                place,
+                order,
+                hung_up,
+                ..
+            } => {
+                let next = match (place, order) {
+                    (Some(place), _) => Some(*place),
+                    (None, Some((_, since))) => (!full && !self.stopping).then_some(*since),
+                    (None, None) => None,
+                };
+                next.into_iter().chain(*hung_up).min()
+            }
+            State::Stopping { deadline, .. } => Some(*deadline),
+        };
+        self.apps.values().filter_map(due).min()
+    }
+
+    /// Told to stop, and nothing is left.
+    pub fn is_finished(&self) -> bool {
+        self.stopping && self.apps.is_empty()
+    }
+
+    pub fn is_stopping(&self) -> bool {
+        self.stopping
+    }
+
+    /// Whether this app serves or has failed once, or is not wanted.
+    pub fn has_settled(&self, name: &str) -> bool {
+        self.apps.get(name).is_none_or(|app| app.settled)
+    }
+
+    pub fn pid(&self, name: &str) -> Option<Pid> {
+        self.apps.get(name).and_then(|app| app.state.pid())
+    }
+
+    pub fn contains(&self, name: &str) -> bool {
+        self.apps.contains_key(name)
+    }
+
+    /// One word about an app that has no say itself, and how long it waits.
+    pub fn situation(&self, name: &str, now: Instant) -> Option<(Situation, Option<Duration>)> {
+        let app = self.apps.get(name)?;
+        Some(match &app.state {
+            State::Waiting { until, .. } if app.deaths.failures() > 0 => (
+                Situation::BackingOff(app.deaths.failures()),
+                Some(until.saturating_duration_since(now)),
+            ),
+            State::Waiting { .. } | State::Spawning { .. } => (Situation::Waiting, None),
+            State::Up { .. } => (Situation::Up, None),
+            State::Stopping { deadline, .. } => (
+                Situation::Stopping,
+                Some(deadline.saturating_duration_since(now)),
+            ),
+            State::Halted => (Situation::Halted, None),
+        })
+    }
+
+    fn names(&self) -> Vec<Name> {
+        self.apps.keys().cloned().collect()
+    }
+
+    fn find(&mut self, name: Name, after: Option<Name>, now: Instant) {
+        if self.stopping {
+            return;
+        }
+        let after = after.filter(|after| *after != name && self.apps.contains_key(after));
+        let app = self.apps.entry(name).or_insert_with(|| App {
+            state: State::Waiting { until: now, after },
+            deaths: Backoff::default(),
+            served: false,
+            settled: false,
+            mercy: DEFAULT_MERCY,
+        });
+        match &mut app.state {
+            State::Stopping { fate, .. } => *fate = Fate::Respawn,
+            State::Spawning { fate } => *fate = None,
+            State::Waiting { .. } | State::Up { .. } | State::Halted => (),
+        }
+    }
+
+    /// Its files changed, or somebody wants it anew: forgets why it waited.
+    fn renew(&mut self, name: &str, order: Order, now: Instant) {
+        let Some(app) = self.apps.get_mut(name) else {
+            return;
+        };
+        if self.stopping {
+            return;
+        }
+        app.deaths.reset();
+        match &mut app.state {
+            State::Waiting { until, .. } => *until = now.min(*until),
+            State::Spawning { .. } => (),
+            State::Up { order: pending, .. } => {
+                *pending = Some(match *pending {
+                    Some((Order::Reload, since)) => (Order::Reload, since),
+                    Some((_, since)) => (order, since),
+                    None => (order, now),
+                });
+            }
+            State::Stopping { fate, .. } => {
+                if *fate == Fate::Halt {
+                    *fate = Fate::Respawn;
+                }
+            }
+            State::Halted => {
+                app.state = State::Waiting {
+                    until: now,
+                    after: None,
+                };
+            }
+        }
+    }
+
+    fn adopt(&mut self, name: Name, pid: Pid, now: Instant, actions: &mut Vec<Action>) {
+        let app = self.apps.entry(name.clone()).or_insert_with(|| App {
+            state: State::Halted,
+            deaths: Backoff::default(),
+            served: false,
+            settled: false,
+            mercy: DEFAULT_MERCY,
+        });
+        match app.state {
+            State::Waiting { .. } | State::Halted => {
+                app.state = State::Up {
+                    pid,
+                    since: now,
+                    place: None,
+                    order: None,
+                    hung_up: None,
+                };
+                if self.stopping {
+                    self.give_up(&name, Fate::Forget, now, actions);
+                }
+            }
+            // Two masters answered to one name; the one that is known stays.
+            State::Spawning { .. } | State::Up { .. } | State::Stopping { .. } => (),
+        }
+    }
+
+    fn spawned(&mut self, name: &str, pid: Pid, now: Instant, actions: &mut Vec<Action>) {
+        let Some(app) = self.apps.get_mut(name) else {
+            return;
+        };
+        let State::Spawning { fate } = app.state else {
+            return;
+        };
+        app.state = State::Up {
+            pid,
+            since: now,
+            place: Some(now + PLACE),
+            order: None,
+            hung_up: None,
+        };
+        if let Some(fate) = fate {
+            self.give_up(name, fate, now, actions);
+        }
+    }
+
+    fn spawn_failed(&mut self, name: &str, now: Instant, actions: &mut Vec<Action>) {
+        let Some(app) = self.apps.get_mut(name) else {
+            return;
+        };
+        let State::Spawning { fate } = app.state else {
+            return;
+        };
+        app.settled = true;
+        match fate {
+            Some(fate) => self.end(name, fate, now, actions),
+            None => {
+                app.state = State::Waiting {
+                    until: now + app.deaths.fail(),
+                    after: None,
+                };
+            }
+        }
+    }
+
+    fn report(&mut self, name: &str, state: AppState, changing: bool, mercy: Option<Duration>) {
+        let Some(app) = self.apps.get_mut(name) else {
+            return;
+        };
+        app.mercy = mercy.unwrap_or(app.mercy);
+        let at_rest = match state {
+            AppState::Serving | AppState::Paused => {
+                app.served = true;
+                true
+            }
+            AppState::Failing => true,
+            AppState::Starting | AppState::Stopping => false,
+        };
+        app.settled |= at_rest;
+        if let State::Up { place, .. } = &mut app.state
+            && at_rest
+            && !changing
+        {
+            *place = None;
+        }
+    }
+
+    fn hang_up(&mut self, pid: Pid, now: Instant) {
+        let Some(app) = self.by_pid(pid) else { return };
+        match &mut app.state {
+            // It closes its channel when it ends; the reaper tells when it did.
+            State::Up { hung_up, .. } => *hung_up = Some(now + KILL_AFTER),
+            State::Stopping {
+                deadline, force, ..
+            } => {
+                if *force == Force::Graceful {
+                    *force = Force::Now;
+                    *deadline = now + KILL_AFTER;
+                }
+            }
+            State::Waiting { .. } | State::Spawning { .. } | State::Halted => (),
+        }
+    }
+
+    fn bury(&mut self, pid: Pid, now: Instant, actions: &mut Vec<Action>) {
+        let Some((name, app)) = self
+            .apps
+            .iter_mut()
+            .find(|(_, app)| app.state.pid() == Some(pid))
+        else {
+            return;
+        };
+        let name = name.clone();
+        match app.state {
+            State::Up { since, .. } => self.died(&name, since, now),
+            State::Stopping { fate, .. } => self.end(&name, fate, now, actions),
+            State::Waiting { .. } | State::Spawning { .. } | State::Halted => (),
+        }
+    }
+
+    /// A master ended unasked. The first death of one that served is replaced at once.
+    fn died(&mut self, name: &str, since: Instant, now: Instant) {
+        let Some(app) = self.apps.get_mut(name) else {
+            return;
+        };
+        app.settled = true;
+        if now.saturating_duration_since(since) >= YOUNG {
+            app.deaths.reset();
+        }
+        let wait = if app.served {
+            Duration::ZERO
+        } else {
+            app.deaths.fail()
+        };
+        app.served = false;
+        app.state = State::Waiting {
+            until: now + wait,
+            after: None,
+        };
+    }
+
+    /// The end of a master that was told to end, or of a spawn that came to nothing.
+    fn end(&mut self, name: &str, fate: Fate, now: Instant, actions: &mut Vec<Action>) {
+        match fate {
+            Fate::Forget => {
+                self.apps.remove(name);
+                actions.push(Action::Forget(name.to_owned()));
+            }
+            Fate::Halt | Fate::Respawn => {
+                if let Some(app) = self.apps.get_mut(name) {
+                    app.served = false;
+                    app.state = match fate {
+                        Fate::Respawn => State::Waiting {
+                            until: now,
+                            after: None,
+                        },
+                        Fate::Halt | Fate::Forget => State::Halted,
+                    };
+                }
+            }
+        }
+    }
+
+    fn give_up(&mut self, name: &str, fate: Fate, now: Instant, actions: &mut Vec<Action>) {
+        let Some(app) = self.apps.get_mut(name) else {
+            return;
+        };
+        match &mut app.state {
+            State::Waiting { .. } | State::Halted => self.end(name, fate, now, actions),
+            State::Spawning { fate: given } => *given = Some(fate),
+            State::Up { pid, .. } => {
+                app.state = State::Stopping {
+                    pid: *pid,
+                    deadline: now + app.mercy + STOP_MARGIN,
+                    force: Force::Graceful,
+                    fate,
+                };
+                actions.push(Action::Order(name.to_owned(), Order::Stop));
+            }
+            State::Stopping { fate: given, .. } => *given = fate,
+        }
+    }
+
+    fn retry(&mut self, name: Option<&Name>, now: Instant, actions: &mut Vec<Action>) {
+        if self.stopping {
+            return;
+        }
+        for (each, app) in &mut self.apps {
+            if name.is_some_and(|name| name != each) {
+                continue;
+            }
+            app.deaths.reset();
+            match &mut app.state {
+                State::Waiting { until, .. } => *until = now.min(*until),
+                State::Up { .. } => actions.push(Action::Order(each.clone(), Order::Retry)),
+                // Who stopped one app by hand does not mean it with "retry all".
+                State::Halted if name.is_some() => {
+                    app.state = State::Waiting {
+                        until: now,
+                        after: None,
+                    };
+                }
+                State::Halted | State::Spawning { .. } | State::Stopping { .. } => (),
+            }
+        }
+    }
+
+    fn stop_now(&mut self, now: Instant, actions: &mut Vec<Action>) {
+        self.stopping = true;
+        for name in self.names() {
+            self.give_up(&name, Fate::Forget, now, actions);
+        }
+        actions.retain(|action| !matches!(action, Action::Order(_, Order::Stop)));
+        for (name, app) in &mut self.apps {
+            if let State::Stopping {
+                deadline, force, ..
+            } = &mut app.state
+                && *force == Force::Graceful
+            {
+                *force = Force::Now;
+                *deadline = now + KILL_AFTER;
+                actions.push(Action::Order(name.clone(), Order::StopNow));
+            }
+        }
+    }
+
+    /// Says the next harder word to masters that do not end.
+    fn press(&mut self, now: Instant, actions: &mut Vec<Action>) {
+        let mut given_up = Vec::new();
+        for (name, app) in &mut self.apps {
+            if let State::Up {
+                pid,
+                hung_up: Some(at),
+                ..
+            } = &mut app.state
+                && *at <= now
+            {
+                *at = now + KILL_AFTER;
+                actions.push(Action::Kill(name.clone(), *pid));
+            }
+            let State::Stopping {
+                pid,
+                deadline,
+                force,
+                fate,
+            } = &mut app.state
+            else {
+                continue;
+            };
+            if *deadline > now {
+                continue;
+            }
+            *deadline = now + KILL_AFTER;
+            *force = match *force {
+                Force::Graceful => {
+                    actions.push(Action::Order(name.clone(), Order::StopNow));
+                    Force::Now
+                }
+                Force::Now => {
+                    actions.push(Action::Kill(name.clone(), *pid));
+                    Force::Killed(1)
+                }
+                Force::Killed(times) if times >= MAX_KILLS && *fate == Fate::Forget => {
+                    given_up.push(name.clone());
+                    Force::Killed(times)
+                }
+                Force::Killed(times) => {
+                    actions.push(Action::Kill(name.clone(), *pid));
+                    Force::Killed(times.saturating_add(1))
+                }
+            };
+        }
+        for name in given_up {
+            self.end(&name, Fate::Forget, now, actions);
+        }
+    }
+
+    fn free_places(&mut self, now: Instant) {
+        for app in self.apps.values_mut() {
+            if let State::Up { place, .. } = &mut app.state {
+                *place = place.filter(|until| *until > now);
+            }
+        }
+    }
+
+    fn taken(&self) -> usize {
+        self.apps.values().filter(|app| app.state.starts()).count()
+    }
+
+    /// Starts and reloads what is due, in the order in which it became due.
+    fn fill_places(&mut self, now: Instant, actions: &mut Vec<Action>) {
+        let free = self.places.saturating_sub(self.taken());
+        if free == 0 || self.stopping {
+            return;
+        }
+        let mut due: Vec<(Instant, Name)> = Vec::new();
+        for (name, app) in &self.apps {
+            match &app.state {
+                State::Waiting { until, after } => {
+                    let earliest = match after {
+                        Some(after) if self.apps.contains_key(after) => *until + SUCCESSION,
+                        Some(_) | None => *until,
+                    };
+                    if earliest <= now {
+                        due.push((earliest, name.clone()));
+                    }
+                }
+                State::Up {
+                    place: None,
+                    order: Some((_, since)),
+                    ..
+                } => due.push((*since, name.clone())),
+                State::Up { .. }
+                | State::Spawning { .. }
+                | State::Stopping { .. }
+                | State::Halted => (),
+            }
+        }
+        due.sort();
+        for (_, name) in due.into_iter().take(free) {
+            let Some(app) = self.apps.get_mut(&name) else {
+                continue;
+            };
+            if let State::Up { place, order, .. } = &mut app.state {
+                *place = Some(now + PLACE);
+                if let Some((order, _)) = order.take() {
+                    actions.push(Action::Order(name, order));
+                }
+            } else {
+                app.state = State::Spawning { fate: None };
+                actions.push(Action::Spawn(name));
+            }
+        }
+    }
+
+    fn by_pid(&mut self, pid: Pid) -> Option<&mut App> {
+        self.apps
+            .values_mut()
+            .find(|app| app.state.pid() == Some(pid))
+    }
+
+    fn assert_invariants(&self) {
+        if !cfg!(debug_assertions) {
+            return;
+        }
+        let mut pids: Vec<Pid> = self
+            .apps
+            .values()
+            .filter_map(|app| app.state.pid())
+            .collect();
+        pids.sort_unstable();
+        assert!(pids.windows(2).all(|two| two[0] != two[1]), "{self:?}");
+        assert!(self.taken() <= self.places, "{self:?}");
+    }
+}
+
+/// What the emperor can say about an app without its master.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Situation {
+    /// For a place.
+    Waiting,
+    /// Its master died so many times in a row.
+    BackingOff(u32),
+    Up,
+    Stopping,
+    Halted,
+}
+
+impl State {
+    fn pid(&self) -> Option<Pid> {
+        match self {
+            Self::Up { pid, .. } | Self::Stopping { pid, .. } => Some(*pid),
+            Self::Waiting { .. } | Self::Spawning { .. } | Self::Halted => None,
+        }
+    }
+
+    fn starts(&self) -> bool {
+        match self {
+            Self::Spawning { .. } => true,
+            Self::Up { place, .. } => place.is_some(),
+            Self::Waiting { .. } | Self::Stopping { .. } | Self::Halted => false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,532 @@
+//! What the supervisor does, as scenarios in text, and over random sequences of events.
+
+use super::*;
+
+/// Runs a scenario: each line is a time in milliseconds, an event, and the actions that follow.
+#[track_caller]
+fn check(places: usize, scenario: &str) {
+    let start = Instant::now();
+    let mut supervisor = Supervisor::new(places);
+    for line in scenario
+        .lines()
+        .map(str::trim)
+        .filter(|line| !line.is_empty())
+    {
+        let (when, rest) = line.split_once(" ms ").expect("a time");
+        let (event, expected) = rest.split_once("->").expect("an arrow");
+        let now = start + Duration::from_millis(when.trim().parse().expect("milliseconds"));
+        let actions = supervisor.step(read(event), now);
+        let said: Vec<String> = actions.iter().map(show).collect();
+        assert_eq!(said.join(", "), expected.trim(), "in line \"{line}\"");
+    }
+}
+
+fn read(text: &str) -> Event {
+    let words: Vec<&str> = text.split_whitespace().collect();
+    let name = |index: usize| words[index].to_owned();
+    let pid = |index: usize| words[index].parse().expect("a pid");
+    let report = |state, changing| Event::Reported {
+        name: name(1),
+        state,
+        changing,
+        mercy: Some(Duration::from_secs(60)),
+    };
+    match words[0] {
+        "found" => Event::Found {
+            name: name(1),
+            after: words.get(3).map(|&after| after.to_owned()),
+        },
+        "gone" => Event::Gone(name(1)),
+        "changed" => Event::Changed(name(1)),
+        "touched" => Event::Touched(name(1)),
+        "adopted" => Event::Adopted(name(1), pid(2)),
+        "spawned" => Event::Spawned(name(1), pid(2)),
+        "spawn-failed" => Event::SpawnFailed(name(1)),
+        "serving" => report(AppState::Serving, false),
+        "reloading" => report(AppState::Serving, true),
+        "failing" => report(AppState::Failing, false),
+        "hung-up" => Event::HungUp(pid(1)),
+        "ended" => Event::Ended(pid(1)),
+        "retry" => Event::Retry(words.get(1).map(|&name| name.to_owned())),
+        "halt" => Event::Halt(name(1)),
+        "reload-all" => Event::ReloadAll,
+        "pause-all" => Event::PauseAll,
+        "stop" => Event::Stop,
+        "stop-now" => Event::StopNow,
+        "tick" => Event::Tick,
+        other => panic!("no event: {other}"),
+    }
+}
+
+fn show(action: &Action) -> String {
+    match action {
+        Action::Spawn(name) => format!("spawn {name}"),
+        Action::Order(name, order) => {
+            format!("{} {name}", format!("{order:?}").to_lowercase())
+        }
+        Action::Kill(name, pid) => format!("kill {name} {pid}"),
+        Action::Forget(name) => format!("forget {name}"),
+    }
+}
+
+#[test]
+fn an_app_that_is_found_gets_a_master_and_one_that_goes_is_stopped() {
+    check(
+        2,
+        "
+           0 ms found blog            -> spawn blog
+           0 ms spawned blog 100      ->
+         300 ms serving blog          ->
+        5000 ms changed blog          -> changed blog
+        5100 ms serving blog          ->
+        6000 ms touched blog          -> reload blog
+        6100 ms serving blog          ->
+        7000 ms gone blog             -> stop blog
+        7200 ms ended 100             -> forget blog
+    ",
+    );
+}
+
+#[test]
+fn a_dead_master_is_replaced_at_once_and_then_later_each_time() {
+    check(
+        2,
+        "
+           0 ms found blog            -> spawn blog
+           0 ms spawned blog 100      ->
+         300 ms serving blog          ->
+         400 ms ended 100             -> spawn blog
+         400 ms spawned blog 101      ->
+         500 ms ended 101             ->
+         999 ms tick                  ->
+        1000 ms tick                  -> spawn blog
+        1000 ms spawned blog 102      ->
+        1100 ms ended 102             ->
+        2099 ms tick                  ->
+        2100 ms tick                  -> spawn blog
+    ",
+    );
+}
+
+#[test]
+fn a_crash_loop_is_forgiven_when_the_file_changes_and_delays_nobody() {
+    check(
+        1,
+        "
+           0 ms found bad             -> spawn bad
+           0 ms spawned bad 100       ->
+          10 ms ended 100             ->
+          20 ms found good            -> spawn good
+          20 ms spawned good 200      ->
+         300 ms serving good          ->
+         510 ms tick                  -> spawn bad
+         510 ms spawned bad 101       ->
+         520 ms ended 101             ->
+         600 ms changed bad           -> spawn bad
+         600 ms spawned bad 102       ->
+         610 ms ended 102             ->
+        1109 ms tick                  ->
+        1110 ms tick                  -> spawn bad
+    ",
+    );
+}
+
+#[test]
+fn few_start_at_once_and_a_start_that_hangs_holds_its_place_for_ten_seconds() {
+    check(
+        2,
+        "
+           0 ms found a               -> spawn a
+           0 ms spawned a 1           ->
+           0 ms found b               -> spawn b
+           0 ms spawned b 2           ->
+           0 ms found c               ->
+           1 ms found d               ->
+         500 ms serving b             -> spawn c
+         500 ms spawned c 3           ->
+         900 ms failing c             -> spawn d
+         900 ms spawned d 4           ->
+         950 ms serving d             ->
+         960 ms found e               -> spawn e
+         960 ms spawned e 5           ->
+         970 ms found f               ->
+        9999 ms tick                  ->
+       10000 ms tick                  -> spawn f
+    ",
+    );
+}
+
+#[test]
+fn a_reload_of_all_takes_turns() {
+    check(
+        1,
+        "
+           0 ms adopted a 1           ->
+           0 ms adopted b 2           ->
+           0 ms serving a             ->
+           0 ms serving b             ->
+         100 ms reload-all            -> reload a
+         110 ms reloading a           ->
+         400 ms serving a             -> reload b
+         700 ms serving b             ->
+         800 ms tick                  ->
+    ",
+    );
+}
+
+#[test]
+fn an_adopted_master_is_no_second_one() {
+    check(
+        2,
+        "
+           0 ms adopted blog 100      ->
+           0 ms found blog            ->
+           0 ms serving blog          ->
+           0 ms adopted old 101       ->
+           0 ms gone old              -> stop old
+         100 ms ended 101             -> forget old
+        9000 ms ended 100             -> spawn blog
+    ",
+    );
+}
+
+#[test]
+fn a_stop_ends_even_when_a_master_does_not() {
+    check(
+        2,
+        "
+           0 ms found a               -> spawn a
+           0 ms spawned a 1           ->
+         300 ms serving a             ->
+        1000 ms stop                  -> stop a
+       75999 ms tick                  ->
+       76000 ms tick                  -> stopnow a
+       81000 ms tick                  -> kill a 1
+       86000 ms tick                  -> kill a 1
+       91000 ms tick                  -> kill a 1
+       96000 ms tick                  -> forget a
+    ",
+    );
+}
+
+#[test]
+fn the_second_stop_signal_ends_now() {
+    check(
+        2,
+        "
+           0 ms found a               -> spawn a
+           0 ms found b               -> spawn b
+           0 ms found c               ->
+           0 ms spawned a 1           ->
+        1000 ms stop                  -> stop a, forget c
+        1001 ms spawned b 2           -> stop b
+        2000 ms stop-now              -> stopnow a, stopnow b
+        2100 ms ended 1               -> forget a
+        7000 ms tick                  -> kill b 2
+        7001 ms ended 2               -> forget b
+    ",
+    );
+}
+
+#[test]
+fn a_renamed_file_waits_for_the_sockets_of_its_old_name() {
+    check(
+        2,
+        "
+           0 ms adopted old 1         ->
+           0 ms serving old           ->
+         100 ms found new after old   ->
+         100 ms gone old              -> stop old
+         150 ms ended 1               -> forget old, spawn new
+    ",
+    );
+    check(
+        2,
+        "
+           0 ms adopted old 1         ->
+         100 ms found new after old   ->
+         100 ms gone old              -> stop old
+        5099 ms tick                  ->
+        5100 ms tick                  -> spawn new
+    ",
+    );
+}
+
+#[test]
+fn what_comes_back_while_it_stops_is_started_again() {
+    check(
+        2,
+        "
+           0 ms adopted a 1           ->
+         100 ms gone a                -> stop a
+         110 ms found a               ->
+         200 ms ended 1               -> spawn a
+    ",
+    );
+}
+
+#[test]
+fn a_halted_app_stays_so_until_somebody_wants_it() {
+    check(
+        2,
+        "
+           0 ms adopted a 1           ->
+         100 ms halt a                -> stop a
+         200 ms ended 1               ->
+         300 ms retry                 ->
+         400 ms retry a               -> spawn a
+         400 ms spawned a 2           ->
+         500 ms halt a                -> stop a
+         600 ms ended 2               ->
+         700 ms touched a             -> spawn a
+    ",
+    );
+}
+
+#[test]
+fn a_master_that_closed_its_channel_and_stays_is_killed_and_replaced() {
+    check(
+        2,
+        "
+           0 ms adopted a 1           ->
+           0 ms serving a             ->
+         100 ms hung-up 1             ->
+        5100 ms tick                  -> kill a 1
+        5101 ms ended 1              -> spawn a
+    ",
+    );
+}
+
+#[test]
+fn a_spawn_that_fails_backs_off() {
+    check(
+        2,
+        "
+           0 ms found a               -> spawn a
+           0 ms spawn-failed a        ->
+         499 ms tick                  ->
+         500 ms retry                 -> spawn a
+         500 ms spawn-failed a        ->
+        1000 ms tick                  -> spawn a
+    ",
+    );
+}
+
+mod random {
+    //! A simulated world: masters that start, report, die, hang, and end when told or killed.
+
+    use std::collections::BTreeMap;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[derive(Debug, Clone)]
+    enum Act {
+        Found(u8, Option<u8>),
+        Gone(u8),
+        Changed(u8),
+        Touched(u8),
+        Adopt(u8),
+        /// The oldest unanswered spawn is answered.
+        Answer(bool),
+        Report(u8, bool, bool),
+        HangUp(u8),
+        Die(u8),
+        /// A process that was told to end does so.
+        Obey(u8),
+        Retry(Option<u8>),
+        Halt(u8),
+        ReloadAll,
+        PauseAll,
+        Wait(u16),
+    }
+
+    fn act() -> impl Strategy<Value = Act> {
+        let app = 0_u8..6;
+        prop_oneof![
+            4 => (app.clone(), proptest::option::of(app.clone())).prop_map(|(a, b)| Act::Found(a, b)),
+            2 => app.clone().prop_map(Act::Gone),
+            2 => app.clone().prop_map(Act::Changed),
+            2 => app.clone().prop_map(Act::Touched),
+            1 => app.clone().prop_map(Act::Adopt),
+            6 => any::<bool>().prop_map(Act::Answer),
+            6 => (app.clone(), any::<bool>(), any::<bool>()).prop_map(|(a, s, c)| Act::Report(a, s, c)),
+            1 => app.clone().prop_map(Act::HangUp),
+            3 => app.clone().prop_map(Act::Die),
+            3 => app.clone().prop_map(Act::Obey),
+            1 => proptest::option::of(app.clone()).prop_map(Act::Retry),
+            1 => app.prop_map(Act::Halt),
+            1 => Just(Act::ReloadAll),
+            1 => Just(Act::PauseAll),
+            6 => (0_u16..20_000).prop_map(Act::Wait),
+        ]
+    }
+
+    struct World {
+        supervisor: Supervisor,
+        now: Instant,
+        next_pid: Pid,
+        /// Living masters: name, and whether told to end.
+        alive: BTreeMap<Pid, (Name, bool)>,
+        asked: Vec<Name>,
+    }
+
+    impl World {
+        fn pid_of(&self, app: u8) -> Option<Pid> {
+            let name = name(app);
+            let mine = |(pid, (owner, _)): (&Pid, &(Name, bool))| (*owner == name).then_some(*pid);
+            self.alive.iter().find_map(mine)
+        }
+
+        fn step(&mut self, event: Event) {
+            for action in self.supervisor.step(event, self.now) {
+                match action {
+                    Action::Spawn(name) => {
+                        assert!(
+                            self.alive.values().all(|(owner, _)| *owner != name),
+                            "two masters for {name}"
+                        );
+                        assert!(!self.asked.contains(&name), "two spawns for {name}");
+                        self.asked.push(name);
+                    }
+                    Action::Order(name, order) => {
+                        let master = self.alive.values_mut().find(|(owner, _)| *owner == name);
+                        let (_, told) = master.expect("orders go to living masters");
+                        *told |= matches!(order, Order::Stop | Order::StopNow);
+                    }
+                    Action::Kill(name, pid) => {
+                        let killed = self.alive.get(&pid).expect("kills only what lives");
+                        assert_eq!(killed.0, name);
+                    }
+                    Action::Forget(name) => {
+                        assert!(!self.asked.contains(&name));
+                    }
+                }
+            }
+            let starting = self.asked.len();
+            assert!(starting <= 2, "{starting} starts at once");
+            if let Some(deadline) = self.supervisor.deadline() {
+                assert!(deadline > self.now, "a deadline in the past does nothing");
+            }
+        }
+
+        fn end(&mut self, pid: Pid) {
+            self.alive.remove(&pid);
+            self.step(Event::Ended(pid));
+        }
+
+        fn act(&mut self, act: Act) {
+            match act {
+                Act::Found(app, after) => self.step(Event::Found {
+                    name: name(app),
+                    after: after.map(name),
+                }),
+                Act::Gone(app) => self.step(Event::Gone(name(app))),
+                Act::Changed(app) => self.step(Event::Changed(name(app))),
+                Act::Touched(app) => self.step(Event::Touched(name(app))),
+                Act::Adopt(app) => {
+                    // Adoption precedes all spawns of that name.
+                    if self.pid_of(app).is_none() && !self.asked.contains(&name(app)) {
+                        let pid = self.fresh(name(app));
+                        self.step(Event::Adopted(name(app), pid));
+                    }
+                }
+                Act::Answer(well) => self.answer(well),
+                Act::Report(app, serving, changing) => self.step(Event::Reported {
+                    name: name(app),
+                    state: if serving {
+                        AppState::Serving
+                    } else {
+                        AppState::Failing
+                    },
+                    changing,
+                    mercy: None,
+                }),
+                Act::HangUp(app) => {
+                    if let Some(pid) = self.pid_of(app) {
+                        self.step(Event::HungUp(pid));
+                    }
+                }
+                Act::Die(app) => {
+                    if let Some(pid) = self.pid_of(app) {
+                        self.end(pid);
+                    }
+                }
+                Act::Obey(app) => {
+                    if let Some(pid) = self.pid_of(app)
+                        && self.alive[&pid].1
+                    {
+                        self.end(pid);
+                    }
+                }
+                Act::Retry(app) => self.step(Event::Retry(app.map(name))),
+                Act::Halt(app) => self.step(Event::Halt(name(app))),
+                Act::ReloadAll => self.step(Event::ReloadAll),
+                Act::PauseAll => self.step(Event::PauseAll),
+                Act::Wait(millis) => {
+                    self.now += Duration::from_millis(u64::from(millis));
+                    self.step(Event::Tick);
+                }
+            }
+        }
+
+        fn answer(&mut self, well: bool) {
+            if self.asked.is_empty() {
+                return;
+            }
+            let name = self.asked.remove(0);
+            if well {
+                let pid = self.fresh(name.clone());
+                self.step(Event::Spawned(name, pid));
+            } else {
+                self.step(Event::SpawnFailed(name));
+            }
+        }
+
+        fn fresh(&mut self, name: Name) -> Pid {
+            self.next_pid += 1;
+            self.alive.insert(self.next_pid, (name, false));
+            self.next_pid
+        }
+    }
+
+    fn name(app: u8) -> Name {
+        format!("app{app}")
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_happens_each_app_has_one_master_and_a_stop_ends(
+            acts in proptest::collection::vec(act(), 0..200),
+            deaf in any::<bool>(),
+        ) {
+            let mut world = World {
+                supervisor: Supervisor::new(2),
+                now: Instant::now(),
+                next_pid: 100,
+                alive: BTreeMap::new(),
+                asked: Vec::new(),
+            };
+            for act in acts {
+                world.act(act);
+            }
+            world.step(Event::Stop);
+            // `deaf`: nobody obeys, so only deadlines bring the end.
+            for _ in 0..200 {
+                if world.supervisor.is_finished() {
+                    break;
+                }
+                world.answer(true);
+                let told = world.alive.iter().find(|(_, (_, told))| *told && !deaf);
+                if let Some(pid) = told.map(|(pid, _)| *pid) {
+                    world.end(pid);
+                } else if let Some(deadline) = world.supervisor.deadline() {
+                    world.now = deadline;
+                    world.step(Event::Tick);
+                }
+            }
+            prop_assert!(world.supervisor.is_finished(), "{:?}", world.supervisor);
+        }
+    }
+}
