@@ -1,17 +1,18 @@
-//! One app: its sockets, its generations of workers, its back-off. One thread, no app code.
+//! One app: its listening sockets, its generations and their workers. Runs no app code.
 
 #![forbid(unsafe_code)]
 
-use std::process::ExitCode;
+mod app;
+mod event;
+mod generation;
 
-use imperator_core::message::Start;
-
-/// `imperator master NAME`: the channel to the emperor is descriptor 3, its first message `Start`.
-pub fn under_emperor(_name: &str) -> ExitCode {
-    ExitCode::FAILURE
+/// The master of one app under an emperor: fd 3 is the channel, and says `Start` first.
+pub fn run_under_emperor() -> i32 {
+    1
 }
 
-/// A master of its own in the foreground: `imperator app.ini`. `start.runtime` exists and is ours.
-pub fn alone(_start: Start) -> ExitCode {
-    ExitCode::FAILURE
+/// The master of one app in the foreground; `resolve` are the arguments that name its config.
+pub fn run_alone(resolve: Vec<String>) -> i32 {
+    drop(resolve);
+    1
 }

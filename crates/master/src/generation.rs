@@ -1,0 +1,143 @@
+//! One load of the app's code, and its processes: what they are and when they are due. Pure.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use imperator_core::backoff::Backoff;
+
+use crate::event::{ProcessId, Shape};
+
+/// A worker that ended before this age died young: it is replaced with a growing delay.
+pub const YOUNG: Duration = Duration::from_secs(10);
+/// A killed process that is not reaped by then hangs in the kernel; nobody waits for it longer.
+pub const GIVE_UP: Duration = Duration::from_secs(10);
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    Mold,
+    Worker(u32),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum State {
+    /// Asked for or loading; killed at the deadline.
+    Starting {
+        deadline: Instant,
+    },
+    /// A worker that accepts, a mold that can fork.
+    Up {
+        since: Instant,
+    },
+    /// Accepts, and waits for its replacement.
+    Leaving {
+        deadline: Instant,
+    },
+    /// Finishes its requests; killed at the deadline.
+    Draining {
+        deadline: Instant,
+    },
+    Killed {
+        give_up: Instant,
+    },
+}
+
+impl State {
+    pub fn deadline(self) -> Option<Instant> {
+        match self {
+            Self::Starting { deadline }
+            | Self::Leaving { deadline }
+            | Self::Draining { deadline }
+            | Self::Killed { give_up: deadline } => Some(deadline),
+            Self::Up { .. } => None,
+        }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Process {
+    pub generation: u32,
+    pub role: Role,
+    /// `None`: asked for, not yet reported.
+    pub pid: Option<i32>,
+    pub state: State,
+    pub mercy: Duration,
+    /// Its death is no fault of its start: harakiri, or an order.
+    pub excused: bool,
+}
+
+impl Process {
+    pub fn is_up(&self) -> bool {
+        matches!(self.state, State::Up { .. })
+    }
+
+    /// Counts as the one who holds its slot.
+    pub fn holds_slot(&self) -> bool {
+        matches!(self.state, State::Up { .. } | State::Starting { .. })
+    }
+
+    pub fn is_worker(&self, generation: u32, worker: u32) -> bool {
+        self.generation == generation && self.role == Role::Worker(worker)
+    }
+}
+
+/// The place of one worker within a generation.
+#[derive(Debug, Clone, Default)]
+pub struct Slot {
+    /// Deaths in a row of workers that did not live [`YOUNG`].
+    young_deaths: u32,
+    backoff: Backoff,
+    /// No replacement before this.
+    pub respawn_at: Option<Instant>,
+}
+
+impl Slot {
+    /// The worker of this slot is lost. The first one that dies young is replaced at once, the
+    /// next ones ever later; one that lived long enough starts the count anew.
+    pub fn lost(&mut self, young: bool, now: Instant) {
+        if !young {
+            self.young_deaths = 0;
+            self.backoff.reset();
+            self.respawn_at = None;
+            return;
+        }
+        self.respawn_at = match self.young_deaths {
+            0 => None,
+            _ => Some(now + self.backoff.fail()),
+        };
+        self.young_deaths += 1;
+    }
+
+    pub fn is_due(&self, now: Instant) -> bool {
+        self.respawn_at.is_none_or(|at| at <= now)
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Phase {
+    /// The edge resolves its config and binds its sockets.
+    Preparing { only_if_changed: bool },
+    /// A mold loads the app.
+    Loading,
+    /// Its workers come up.
+    Filling,
+    /// Has been ready.
+    Serving,
+}
+
+#[derive(Debug, Clone)]
+pub struct Generation {
+    pub id: u32,
+    pub phase: Phase,
+    pub shape: Shape,
+    /// When it must be ready.
+    pub deadline: Instant,
+    pub slots: BTreeMap<u32, Slot>,
+    pub mold: Option<ProcessId>,
+}
+
+impl Generation {
+    /// Its workers exist or are to exist.
+    pub fn wants_workers(&self) -> bool {
+        matches!(self.phase, Phase::Filling | Phase::Serving)
+    }
+}
