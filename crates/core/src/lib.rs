@@ -4,8 +4,11 @@
 
 pub mod address;
 pub mod backoff;
+pub mod config;
 pub mod counters;
 pub mod finding;
+pub mod ini;
 pub mod message;
 pub mod packet;
 pub mod settings;
+pub mod stanzas;
