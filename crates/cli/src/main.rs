@@ -12,8 +12,7 @@ fn main() -> ExitCode {
     match arguments.first().and_then(|first| first.to_str()) {
         Some("resolve") => resolve::run(&arguments[1..]),
         Some("master") => {
-            let name = arguments.get(1).map(|name| name.to_string_lossy());
-            imperator_master::under_emperor(&name.unwrap_or_default())
+            ExitCode::from(u8::try_from(imperator_master::run_under_emperor()).unwrap_or(1))
         }
         _ => ExitCode::FAILURE,
     }
