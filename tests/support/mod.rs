@@ -78,6 +78,11 @@ pub(crate) fn stays(span: Duration, what: &str, mut holds: impl FnMut() -> bool)
     }
 }
 
+/// A client that is slow on purpose. Not for waiting: that is [`wait_for`].
+pub(crate) fn dawdle(span: Duration) {
+    std::thread::sleep(span);
+}
+
 /// Whether a test that needs `what` may skip. In CI nothing may be missing.
 ///
 /// # Panics
