@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::time::Duration;
 
-use crate::support::{Folder, Process, Signal, require, target_directory, wait_within};
+use crate::support::{Folder, Process, Signal, require, send, target_directory, wait_within};
 
 /// A boot takes half a second on a quiet machine.
 const BOOT: Duration = Duration::from_secs(60);
@@ -101,10 +101,19 @@ impl Container {
     pub(crate) fn boot() -> Self {
         let tree = prepare_tree();
         let folder = Folder::new();
-        // A runner that ends this test by SIGKILL ends the container as well.
+        // When this test dies, even by SIGKILL, so does `unshare`, with it the first process of
+        // its pid namespace, and with that every process of the container.
         let mut command = Command::new("setpriv");
         command
-            .args(["--pdeathsig", "KILL", "systemd-nspawn", "-D"])
+            .args(["--pdeathsig", "KILL"])
+            .args([
+                "unshare",
+                "--pid",
+                "--fork",
+                "--kill-child=KILL",
+                "--mount-proc",
+            ])
+            .args(["systemd-nspawn", "-D"])
             .arg(tree)
             // Not of this machine's systemd, which need not run: no registration, no scope.
             .args(["--register=no", "--keep-unit", "--volatile=overlay"])
@@ -117,7 +126,7 @@ impl Container {
             || String::from("systemd-nspawn started no systemd"),
             || {
                 assert!(nspawn.ended().is_none(), "{}", nspawn.report());
-                init_below(nspawn.pid())
+                child_of(child_of(nspawn.pid(), "systemd-nspawn")?, "systemd")
             },
         );
         let container = Self {
@@ -243,8 +252,10 @@ impl Container {
 
 impl Drop for Container {
     fn drop(&mut self) {
-        // systemd-nspawn hands it on as the order to power off.
-        self.nspawn.send(Signal::TERM);
+        if let Some(nspawn) = child_of(self.nspawn.pid(), "systemd-nspawn") {
+            // It hands it on as the order to power off.
+            send(nspawn, Signal::TERM);
+        }
         let deadline = std::time::Instant::now() + SHUTDOWN;
         while self.nspawn.ended().is_none() && std::time::Instant::now() < deadline {
             std::thread::sleep(Duration::from_millis(20));
@@ -253,17 +264,13 @@ impl Drop for Container {
     }
 }
 
-/// The systemd that `nspawn` has started, once it is one.
-fn init_below(nspawn: i32) -> Option<i32> {
-    let children = fs::read_to_string(format!("/proc/{nspawn}/task/{nspawn}/children")).ok()?;
-    children
-        .split_ascii_whitespace()
-        .find(|pid| {
-            fs::read_to_string(format!("/proc/{pid}/comm"))
-                .is_ok_and(|comm| comm.trim() == "systemd")
-        })?
-        .parse()
-        .ok()
+/// The child that runs `program`, once it does.
+fn child_of(parent: i32, program: &str) -> Option<i32> {
+    let children = fs::read_to_string(format!("/proc/{parent}/task/{parent}/children")).ok()?;
+    let runs = |pid: &&str| {
+        fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|comm| comm.trim() == program)
+    };
+    children.split_ascii_whitespace().find(runs)?.parse().ok()
 }
 
 /// The last number of `NSpid` is the pid in the innermost namespace. proc(5).
