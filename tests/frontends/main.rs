@@ -1,4 +1,10 @@
-//! Real nginx and Apache in front of real apps.
+//! Real nginx and Apache in front of real apps, and the guarantees that their users buy: no
+//! request is lost by a reload, by the death of the emperor, or by a stop.
+
+mod guarantees;
+mod served;
+mod sites;
+mod validated;
 
 #[path = "../support/mod.rs"]
 mod support;

@@ -13,7 +13,9 @@ use super::{PATIENCE, wait_within};
 #[derive(Debug, Default)]
 pub(crate) struct Tally {
     pub(crate) answered: u64,
-    /// By what happened: `connect: …`, `lost: …`, `status 502`, `short body`.
+    /// Nobody listened: what a client sees before the start and after the end of a server.
+    pub(crate) refused: u64,
+    /// By what happened after the connection was made: `lost: …`, `status 502: …`.
     pub(crate) failed: BTreeMap<String, u64>,
 }
 
@@ -26,7 +28,7 @@ impl Tally {
     #[track_caller]
     pub(crate) fn must_be_clean(&self, at_least: u64, report: impl Fn() -> String) {
         assert!(
-            self.failures() == 0 && self.answered >= at_least,
+            self.failures() == 0 && self.refused == 0 && self.answered >= at_least,
             "{self:#?}\nexpected no failure in at least {at_least} requests\n{}",
             report()
         );
@@ -69,16 +71,22 @@ impl Load {
                 let (tally, ask) = (tally.clone(), ask.clone());
                 std::thread::spawn(move || {
                     while !stop.load(Ordering::Relaxed) {
-                        match verdict(ask()) {
-                            Ok(()) => {
+                        let failure = match verdict(ask()) {
+                            Verdict::Answered => {
                                 answered.fetch_add(1, Ordering::Relaxed);
+                                continue;
                             }
-                            Err(why) => {
-                                *tally.lock().unwrap().failed.entry(why).or_default() += 1;
-                                // A dead server would fill the tally with the same line.
-                                std::thread::sleep(std::time::Duration::from_millis(1));
+                            failure @ (Verdict::Refused | Verdict::Failed(_)) => failure,
+                        };
+                        {
+                            let mut tally = tally.lock().unwrap();
+                            match failure {
+                                Verdict::Failed(why) => *tally.failed.entry(why).or_default() += 1,
+                                Verdict::Refused | Verdict::Answered => tally.refused += 1,
                             }
                         }
+                        // A dead server would fill the tally with the same line.
+                        std::thread::sleep(std::time::Duration::from_millis(1));
                     }
                 })
             })
@@ -129,17 +137,26 @@ impl Drop for Load {
     }
 }
 
-fn verdict(outcome: std::io::Result<Reply>) -> Result<(), String> {
+enum Verdict {
+    Answered,
+    Refused,
+    Failed(String),
+}
+
+fn verdict(outcome: std::io::Result<Reply>) -> Verdict {
+    use std::io::ErrorKind::{ConnectionRefused, NotFound};
     match outcome {
-        Err(error) => Err(format!("no answer: {error}")),
+        // Only connect(2) says these two.
+        Err(error) if matches!(error.kind(), ConnectionRefused | NotFound) => Verdict::Refused,
+        Err(error) => Verdict::Failed(format!("lost: {error}")),
         Ok(reply) if reply.status == 0 => {
-            Err("lost: the connection closed without an answer".into())
+            Verdict::Failed("lost: the connection closed without an answer".into())
         }
         Ok(reply) if reply.status != 200 => {
             let line: String = reply.text().chars().take(80).collect();
-            Err(format!("status {}: {line}", reply.status))
+            Verdict::Failed(format!("status {}: {line}", reply.status))
         }
-        Ok(reply) if !reply.complete => Err("lost: the body was cut".into()),
-        Ok(_) => Ok(()),
+        Ok(reply) if !reply.complete => Verdict::Failed("lost: the body was cut".into()),
+        Ok(_) => Verdict::Answered,
     }
 }

@@ -23,7 +23,7 @@ mod wire;
 
 pub(crate) use empire::{Alone, Empire};
 pub(crate) use folder::{Folder, repository, target_directory, test_env};
-pub(crate) use frontend::{Apache, Nginx, free_port, wrk};
+pub(crate) use frontend::{Apache, Nginx, Wrk, free_port, wrk};
 pub(crate) use load::{Load, Tally};
 pub(crate) use original::Original;
 pub(crate) use process::{Process, Signal, is_alive, require, send};

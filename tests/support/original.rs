@@ -12,8 +12,8 @@ const PLUGIN: &str = "/usr/lib/uwsgi/plugins/python3_plugin.so";
 
 /// A uwsgi, started with arguments of a test.
 pub(crate) struct Original {
-    pub(crate) folder: Folder,
     process: Process,
+    pub(crate) folder: Folder,
 }
 
 impl Original {
@@ -30,11 +30,8 @@ impl Original {
     #[track_caller]
     pub(crate) fn start_in(folder: Folder, ini: &str) -> Self {
         folder.write("app.ini", ini);
-        Self::start_with(
-            folder,
-            &["--plugin", "python3", "--master", "--ini", "{dir}/app.ini"],
-            &[],
-        )
+        let process = Process::start(command(&folder), &folder.join("original.log"));
+        Self { process, folder }
     }
 
     /// An emperor over `vassals/` of the folder. Its vassals name the plugin themselves.
@@ -91,4 +88,14 @@ impl Original {
     pub(crate) fn report(&self) -> String {
         format!("{}\n{}", self.process.report(), self.folder.listing())
     }
+}
+
+/// Runs the folder's `app.ini`.
+pub(crate) fn command(folder: &Folder) -> Command {
+    let mut command = Command::new(require(PROGRAM).expect("uwsgi-core: tests/run installs it"));
+    command
+        .current_dir(folder.path())
+        .args(["--plugin", "python3", "--master", "--ini"])
+        .arg(folder.join("app.ini"));
+    command
 }
