@@ -8,6 +8,7 @@ mod log;
 mod pair;
 mod response;
 mod static_files;
+mod stats;
 mod wire;
 
 #[path = "../support/mod.rs"]

@@ -1,0 +1,87 @@
+//! The stats socket: its JSON is what uwsgitop, exporters and dashboards read.
+
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+
+use super::pair::{Server, compare};
+use super::support::{Address, Exchange};
+
+const INI: &str = "\
+[uwsgi]
+socket = {dir}/s
+wsgi-file = {dir}/facts.py
+processes = 2
+threads = 2
+stats = {dir}/stats
+memory-report = true
+";
+
+fn stats(server: &Server) -> Value {
+    let address = Address::Unix(server.folder().join("stats"));
+    server.wait_for("the stats of two workers that are up", |_| {
+        let raw = Exchange::connect(&address).ok()?.read_all().ok()?;
+        let stats: Value = serde_json::from_slice(&raw).ok()?;
+        let up = |worker: &Value| worker["status"] == "idle" && worker["pid"].as_i64() > Some(0);
+        let workers = stats["workers"].as_array()?;
+        (workers.len() == 2 && workers.iter().all(up)).then_some(stats)
+    })
+}
+
+fn keys(value: &Value) -> BTreeSet<String> {
+    value
+        .as_object()
+        .map(|map| map.keys().cloned().collect())
+        .unwrap_or_default()
+}
+
+#[test]
+fn the_stats_hold_what_uwsgitop_reads() {
+    let vars = "`vars` of a core in the stats";
+    compare(&[("core: vars", vars)], INI, |server, facts| {
+        for _ in 0..5 {
+            server.get("/headers");
+        }
+        server.get("/boom");
+        let stats = stats(server);
+        let worker = &stats["workers"][0];
+        // Every key of the original, with the type of its value.
+        for (name, value) in [
+            ("top", &stats),
+            ("socket", &stats["sockets"][0]),
+            ("worker", worker),
+            ("app", &worker["apps"][0]),
+            ("core", &worker["cores"][0]),
+        ] {
+            for key in keys(value) {
+                let kind = match &value[&key] {
+                    Value::Null => "null",
+                    Value::Bool(_) => "boolean",
+                    Value::Number(_) => "number",
+                    Value::String(_) => "text",
+                    Value::Array(_) => "list",
+                    Value::Object(_) => "object",
+                };
+                facts.note(format!("{name}: {key}"), kind);
+            }
+        }
+        let sum = |key: &str| -> i64 {
+            let workers = stats["workers"].as_array().unwrap();
+            workers
+                .iter()
+                .filter_map(|worker| worker[key].as_i64())
+                .sum()
+        };
+        facts.note("requests", sum("requests"));
+        facts.note("exceptions", sum("exceptions"));
+        facts.note(
+            "cores of a worker",
+            worker["cores"].as_array().map_or(0, Vec::len),
+        );
+        facts.note(
+            "memory is reported",
+            worker["rss"].as_i64() > Some(1_000_000),
+        );
+        facts.note("bytes sent are counted", sum("tx") > 500);
+    });
+}
