@@ -1,6 +1,7 @@
 //! Real nginx and Apache in front of real apps, and the guarantees that their users buy: no
 //! request is lost by a reload, by the death of the emperor, or by a stop.
 
+mod documents;
 mod guarantees;
 mod served;
 mod sites;
