@@ -19,12 +19,12 @@ fn ini(processes: u32, more: &str) -> String {
 }
 
 /// Load from wrk behind nginx, with 16 connections, until it is told to stop.
-struct Browsers {
+pub(crate) struct Browsers {
     wrk: Option<Child>,
 }
 
 impl Browsers {
-    fn start(nginx: &Nginx) -> Self {
+    pub(crate) fn start(nginx: &Nginx) -> Self {
         let mut command = wrk(nginx.port(), "/", 16, 600);
         let wrk = command
             .stdout(Stdio::piped())
@@ -35,7 +35,7 @@ impl Browsers {
         }
     }
 
-    fn stop(mut self) -> Wrk {
+    pub(crate) fn stop(mut self) -> Wrk {
         let child = self.wrk.take().expect("it runs");
         // At SIGINT it ends its requests and prints what it counted.
         send(i32::try_from(child.id()).unwrap(), Signal::INT);

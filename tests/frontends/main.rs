@@ -3,6 +3,7 @@
 
 mod documents;
 mod guarantees;
+mod harness;
 mod served;
 mod sites;
 mod validated;

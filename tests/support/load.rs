@@ -103,6 +103,10 @@ impl Load {
         self.answered.load(Ordering::Relaxed)
     }
 
+    pub(crate) fn refused(&self) -> u64 {
+        self.tally.lock().unwrap().refused
+    }
+
     /// Waits until `more` requests were answered from now on.
     #[track_caller]
     pub(crate) fn wait_for_more(&self, more: u64) {

@@ -78,6 +78,11 @@ pub(crate) fn stays(span: Duration, what: &str, mut holds: impl FnMut() -> bool)
     }
 }
 
+/// Runs `work` on a thread that nobody waits for.
+pub(crate) fn background(work: impl FnOnce() + Send + 'static) {
+    std::thread::spawn(work);
+}
+
 /// A client that is slow on purpose. Not for waiting: that is [`wait_for`].
 pub(crate) fn dawdle(span: Duration) {
     std::thread::sleep(span);
