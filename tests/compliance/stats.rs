@@ -1,11 +1,12 @@
 //! The stats socket: its JSON is what uwsgitop, exporters and dashboards read.
 
 use std::collections::BTreeSet;
+use std::process::{Command, Stdio};
 
 use serde_json::Value;
 
 use super::pair::{Server, compare};
-use super::support::{Address, Exchange};
+use super::support::{Address, Exchange, skips_without, test_env};
 
 const INI: &str = "\
 [uwsgi]
@@ -83,5 +84,48 @@ fn the_stats_hold_what_uwsgitop_reads() {
             worker["rss"].as_i64() > Some(1_000_000),
         );
         facts.note("bytes sent are counted", sum("tx") > 500);
+    });
+}
+
+#[test]
+fn uwsgitop_shows_the_workers() {
+    let uwsgitop = test_env().join("bin/uwsgitop");
+    if skips_without("uwsgitop", uwsgitop.exists()) {
+        return;
+    }
+    compare(&[], INI, |server, facts| {
+        server.get("/headers");
+        let pids: Vec<String> = stats(server)["workers"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|worker| worker["pid"].to_string())
+            .collect();
+        let socket = server.folder().join("stats");
+        // script(1) gives it the terminal that it wants; it runs until it is told to end.
+        let output = Command::new("timeout")
+            .args([
+                "--signal=INT",
+                "3",
+                "script",
+                "--quiet",
+                "--return",
+                "--command",
+            ])
+            .arg(format!(
+                "stty cols 150 rows 40; {} {}",
+                uwsgitop.display(),
+                socket.display()
+            ))
+            .arg("/dev/null")
+            .env("TERM", "xterm")
+            .stdin(Stdio::null())
+            .output()
+            .expect("timeout and script");
+        let screen = String::from_utf8_lossy(&output.stdout).into_owned();
+        let shown = pids.iter().filter(|pid| screen.contains(*pid)).count();
+        assert!(!screen.contains("Traceback"), "{screen}");
+        assert_eq!(shown, 2, "{screen}");
+        facts.note("workers on the screen", shown);
     });
 }
