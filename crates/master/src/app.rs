@@ -72,7 +72,7 @@ impl App {
             Event::Changed => self.reload(true, now, &mut actions),
             Event::Retry => self.retry(now),
             Event::Pause => self.pause(&mut actions),
-            Event::Stop if self.stopping => self.stop_now(now, &mut actions),
+            Event::Stop if self.stopping => (),
             Event::Stop => self.stop(now, &mut actions),
             Event::StopNow => self.stop_now(now, &mut actions),
             Event::Prepared { generation, shape } => {
@@ -415,7 +415,11 @@ impl App {
         let Some(it) = self.processes.remove(&process) else {
             return;
         };
-        actions.push(Action::Forget { process, end: None });
+        actions.push(Action::Forget {
+            process,
+            end: None,
+            expected: true,
+        });
         self.empty_limbo();
         if self.is_next(it.generation) {
             self.fail_next(cause, now, actions);
@@ -485,8 +489,13 @@ impl App {
         let Some(it) = self.processes.remove(&process) else {
             return;
         };
+        let expected = !matches!(it.state, State::Up { .. } | State::Starting { .. });
         let end = Some(end);
-        actions.push(Action::Forget { process, end });
+        actions.push(Action::Forget {
+            process,
+            end,
+            expected,
+        });
         if it.role == Role::Mold {
             self.mold_is_gone(it.generation, process, now, actions);
         }
@@ -525,7 +534,11 @@ impl App {
         let unborn = self.ids(|it| it.generation == generation && it.pid.is_none());
         for process in unborn {
             if let Some(it) = self.processes.remove(&process) {
-                actions.push(Action::Forget { process, end: None });
+                actions.push(Action::Forget {
+                    process,
+                    end: None,
+                    expected: true,
+                });
                 self.vacate(&it, now);
             }
         }
@@ -645,7 +658,11 @@ impl App {
                 }
                 State::Killed { .. } => {
                     let given_up = self.processes.remove(&process);
-                    actions.push(Action::Forget { process, end: None });
+                    actions.push(Action::Forget {
+                        process,
+                        end: None,
+                        expected: true,
+                    });
                     if let Some(it) = given_up {
                         if it.role == Role::Mold {
                             self.mold_is_gone(generation, process, now, actions);

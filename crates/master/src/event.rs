@@ -42,7 +42,7 @@ pub enum Event {
     Retry,
     /// Stop accepting, or go on: a toggle.
     Pause,
-    /// Finish and end; a second one is `StopNow`.
+    /// Finish what waits and runs, then end.
     Stop,
     StopNow,
 
@@ -167,6 +167,8 @@ pub enum Action {
     Forget {
         process: ProcessId,
         end: Option<End>,
+        /// We asked for it.
+        expected: bool,
     },
     /// The app is unwanted: nobody shall find its Unix sockets any more.
     UnlinkSockets,

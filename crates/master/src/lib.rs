@@ -1,18 +1,31 @@
 //! One app: its listening sockets, its generations and their workers. Runs no app code.
+//!
+//! `app.rs` decides, purely; `effects.rs` and its neighbours act; `run.rs` is the loop between.
 
 #![forbid(unsafe_code)]
 
 mod app;
+mod clock;
+mod control;
+mod effects;
 mod event;
+mod extension;
+mod failure;
 mod generation;
+mod harakiri;
+mod interpreter;
+mod lines;
+mod log;
+mod pidfile;
+mod prepare;
+mod resolve;
+mod run;
+mod sink;
+mod sockets;
+mod start;
+mod stats;
+mod status;
+mod touched;
+mod watch;
 
-/// The master of one app under an emperor: fd 3 is the channel, and says `Start` first.
-pub fn run_under_emperor() -> i32 {
-    1
-}
-
-/// The master of one app in the foreground; `resolve` are the arguments that name its config.
-pub fn run_alone(resolve: Vec<String>) -> i32 {
-    drop(resolve);
-    1
-}
+pub use start::{run_alone, run_under_emperor};

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 /// Takes ownership of a descriptor that this process was started with, and sets close-on-exec.
 ///
@@ -49,4 +50,29 @@ pub fn reopen_nonblocking(pipe: impl AsFd) -> io::Result<OwnedFd> {
     let path = format!("/proc/self/fd/{}", pipe.as_fd().as_raw_fd());
     let flags = OFlags::WRONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
     Ok(rustix::fs::open(path, flags, Mode::empty())?)
+}
+
+/// Accepts one connection, non-blocking and close-on-exec.
+///
+/// # Errors
+/// What accept4(2) says.
+pub fn accept(listener: impl AsFd) -> io::Result<OwnedFd> {
+    use rustix::net::SocketFlags;
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    Ok(rustix::net::accept_with(listener, flags)?)
+}
+
+/// Takes a descriptor from 3 to 9 that this process was started with, once per number. Call it at
+/// the start of the program, before anything else is opened.
+///
+/// # Errors
+/// EBADF when nothing is open there, or it was taken before.
+pub fn take_inherited(fd: RawFd) -> io::Result<OwnedFd> {
+    static TAKEN: AtomicU32 = AtomicU32::new(0);
+    let bad = || io::Error::from_raw_os_error(libc::EBADF);
+    if !(3..=9).contains(&fd) || TAKEN.fetch_or(1 << fd, Ordering::SeqCst) & (1 << fd) != 0 {
+        return Err(bad());
+    }
+    // SAFETY: the first and only taking of this number; what the program opens later is open then.
+    unsafe { inherit(fd) }
 }

@@ -1,0 +1,139 @@
+//! The emperors at the other end: the one that started this master, and whoever adopts it through
+//! `master.sock` in the runtime directory. Without any, the app is served on.
+
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use imperator_core::message::{AppStatus, Config, FromMaster, Held, ToMaster, VERSION};
+use imperator_process::channel::{Channel, Received};
+use imperator_process::{fds, privileges};
+use nix::sys::socket::{self, AddressFamily, Backlog, SockFlag, SockType, UnixAddr};
+
+/// Emperors at one time; more than the old and the new one is a mistake.
+const MAX_PEERS: usize = 8;
+const SOCKET: &str = "master.sock";
+
+#[derive(Debug, Default)]
+pub struct Control {
+    listener: Option<(OwnedFd, PathBuf)>,
+    peers: Vec<Channel>,
+}
+
+/// The sockets and log pipes that an emperor keeps for the next master.
+pub struct Holding<'a> {
+    pub listeners: Vec<(Held, BorrowedFd<'a>)>,
+    pub logs: [BorrowedFd<'a>; 2],
+}
+
+impl Control {
+    /// # Errors
+    /// `master.sock` cannot be made.
+    pub fn listen(&mut self, runtime: &Path) -> io::Result<()> {
+        let path = runtime.join(SOCKET);
+        match std::fs::remove_file(&path) {
+            Ok(()) => (),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => (),
+            Err(error) => return Err(error),
+        }
+        let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
+        let fd = socket::socket(AddressFamily::Unix, SockType::SeqPacket, flags, None)?;
+        socket::bind(fd.as_raw_fd(), &UnixAddr::new(&path)?)?;
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600))?;
+        socket::listen(&fd, Backlog::new(8)?)?;
+        self.listener = Some((fd, path));
+        Ok(())
+    }
+
+    /// # Errors
+    /// What fcntl(2) says.
+    pub fn add(&mut self, channel: Channel) -> io::Result<()> {
+        channel.set_nonblocking(true)?;
+        self.peers.push(channel);
+        Ok(())
+    }
+
+    pub fn listener(&self) -> Option<BorrowedFd<'_>> {
+        let room = self.peers.len() < MAX_PEERS;
+        self.listener
+            .as_ref()
+            .filter(|_| room)
+            .map(|(fd, _)| fd.as_fd())
+    }
+
+    pub fn peers(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
+        self.peers.iter().map(AsFd::as_fd)
+    }
+
+    pub fn accept(&mut self) {
+        while let Some(listener) = self.listener() {
+            let Ok(fd) = fds::accept(listener) else {
+                return;
+            };
+            let me = nix::unistd::geteuid().as_raw();
+            let is_friend = privileges::peer(&fd).is_ok_and(|it| it.uid == 0 || it.uid == me);
+            if is_friend {
+                // What it cannot do is seen at its first message.
+                let _ = self.add(Channel::from(fd));
+            }
+        }
+    }
+
+    /// All that was said.
+    pub fn hear(&mut self) -> Vec<ToMaster> {
+        let mut said = Vec::new();
+        self.peers.retain(|peer| {
+            loop {
+                match peer.receive::<ToMaster>() {
+                    Ok(Received::Message(message, _)) => said.push(message),
+                    Ok(Received::Empty) => return true,
+                    Ok(Received::Closed) | Err(_) => return false,
+                }
+            }
+        });
+        said
+    }
+
+    /// To all: an emperor that hears it again learns nothing wrong.
+    pub fn introduce(&mut self, name: &str, config: &Config) {
+        self.say(
+            &FromMaster::Hello {
+                version: VERSION,
+                name: name.to_owned(),
+                config: config.clone(),
+                pid: i32::try_from(std::process::id()).unwrap_or(0),
+            },
+            &[],
+        );
+    }
+
+    pub fn hold(&mut self, holding: &Holding<'_>) {
+        let listeners = holding
+            .listeners
+            .iter()
+            .map(|(held, _)| held.clone())
+            .collect();
+        let mut fds: Vec<_> = holding.listeners.iter().map(|&(_, fd)| fd).collect();
+        fds.extend(holding.logs);
+        self.say(&FromMaster::Holding { listeners }, &fds);
+    }
+
+    pub fn report(&mut self, status: &AppStatus) {
+        self.say(&FromMaster::Report(Box::new(status.clone())), &[]);
+    }
+
+    pub fn goodbye(&mut self, why: &str) {
+        let why = why.to_owned();
+        self.say(&FromMaster::Goodbye { why }, &[]);
+        if let Some((_, path)) = self.listener.take() {
+            // The runtime directory may be gone already.
+            let _ = std::fs::remove_file(path);
+        }
+    }
+
+    /// A peer that does not read is no emperor any more: it may adopt us anew.
+    fn say(&mut self, message: &FromMaster, fds: &[BorrowedFd<'_>]) {
+        self.peers.retain(|peer| peer.send(message, fds).is_ok());
+    }
+}

@@ -1,0 +1,375 @@
+//! What a generation needs before its first process: config, user, interpreter, sockets. And what
+//! changes when one serves, or fails.
+
+use std::path::PathBuf;
+use std::time::Instant;
+
+use imperator_core::address::Address;
+use imperator_core::message::Failure;
+use imperator_core::settings::{Resolved, Settings};
+use imperator_process::privileges;
+
+use crate::clock;
+use crate::effects::{Effects, Ready, own_env};
+use crate::event::{Cause, Event, Shape};
+use crate::extension;
+use crate::failure;
+use crate::interpreter;
+use crate::resolve::{Request, Resolving};
+use crate::sockets::{self, Look};
+
+impl Effects {
+    pub fn prepare(&mut self, generation: u32, only_if_changed: bool, now: Instant) -> Vec<Event> {
+        if self.serving.is_none() {
+            self.log.forget_recent();
+        }
+        let request = Request {
+            args: &self.origin.resolve,
+            cwd: &self.origin.cwd,
+            env: own_env(true),
+            log: std::os::fd::AsFd::as_fd(&self.log.app.write),
+            nofile: self.origin.nofile_soft,
+        };
+        match Resolving::start(request, (generation, only_if_changed), now) {
+            Ok(resolving) => {
+                self.helpers.insert(resolving.pid);
+                self.resolving = Some(resolving);
+                Vec::new()
+            }
+            Err(failure) => vec![unprepared(generation, failure)],
+        }
+    }
+
+    pub fn abandon(&mut self, generation: u32) {
+        let is_this = |it: &Resolving| it.generation == generation;
+        if let Some(resolving) = self.resolving.take_if(|it| is_this(it)) {
+            resolving.kill();
+        }
+        self.drop_sockets_of_nobody();
+    }
+
+    /// The resolver's output is readable, or its deadline passed.
+    pub fn continue_resolving(&mut self, now: Instant) -> Vec<Event> {
+        let Some(resolving) = &mut self.resolving else {
+            return Vec::new();
+        };
+        let result = match resolving.read() {
+            Some(result) => result,
+            None if resolving.deadline <= now => Err(resolving.late()),
+            None => return Vec::new(),
+        };
+        let (generation, only_if_changed) = (resolving.generation, resolving.only_if_changed);
+        self.resolving = None;
+        let event = match result.and_then(|resolved| self.understand_config(resolved)) {
+            Ok((settings, files, notes)) => {
+                self.prepare_settings(generation, only_if_changed, settings, files, notes)
+            }
+            Err(failure) => unprepared(generation, failure),
+        };
+        vec![event]
+    }
+
+    fn understand_config(
+        &mut self,
+        resolved: Resolved,
+    ) -> Result<(Settings, Vec<PathBuf>, Vec<String>), Failure> {
+        let mut notes = Vec::new();
+        let mut errors = resolved.findings.iter().filter(|it| it.is_error());
+        let first = errors.next();
+        let more = errors.count();
+        for finding in &resolved.findings {
+            if !finding.is_error() {
+                notes.push(finding.to_string().replace("\n  hint:", "; hint:"));
+            }
+        }
+        // Also of a broken config: who mends one of these files wants it tried again.
+        self.files.clone_from(&resolved.files);
+        match (resolved.settings, first) {
+            (Some(settings), None) => Ok((settings, resolved.files, notes)),
+            (_, Some(finding)) => {
+                let place = finding.place.as_ref().map(|it| format!("{it}: "));
+                let mut summary = format!("{}{}", place.unwrap_or_default(), finding.text);
+                if more > 0 {
+                    summary.push_str(&format!(" (and {more} more)"));
+                }
+                let mut failure = failure::plain(summary, finding.hint.clone());
+                let all: Vec<_> = resolved.findings.iter().map(ToString::to_string).collect();
+                failure.detail = Some(failure::cut(&all.join("\n"))).filter(|_| all.len() > 1);
+                Err(failure)
+            }
+            (None, None) => Err(failure::plain("the config gave no settings", None)),
+        }
+    }
+
+    fn prepare_settings(
+        &mut self,
+        generation: u32,
+        only_if_changed: bool,
+        settings: Settings,
+        files: Vec<PathBuf>,
+        notes: Vec<String>,
+    ) -> Event {
+        let serving = self
+            .serving
+            .and_then(|serving| self.generations.get_mut(&serving));
+        if let Some(serving) = serving
+            && only_if_changed
+            && serving.settings.same_app(&settings)
+        {
+            // Lines may have moved.
+            serving.settings = settings;
+            serving.files = files;
+            if self.failed_to_prepare {
+                self.failure = None;
+                self.failed_to_prepare = false;
+            }
+            return Event::Unchanged { generation };
+        }
+        match self.look_up(settings, files, notes) {
+            Ok(ready) => {
+                let settings = &ready.settings;
+                let workers = settings.processes.max(1);
+                let shape = Shape {
+                    workers,
+                    direct: workers == 1 || settings.lazy_apps,
+                    mercy: settings.worker_reload_mercy,
+                    ready_timeout: settings.ready_timeout,
+                };
+                self.generations.insert(generation, ready);
+                if self.serving.is_none() {
+                    self.configure(generation);
+                }
+                Event::Prepared { generation, shape }
+            }
+            Err(failure) => unprepared(generation, failure),
+        }
+    }
+
+    fn look_up(
+        &mut self,
+        settings: Settings,
+        files: Vec<PathBuf>,
+        mut notes: Vec<String>,
+    ) -> Result<Ready, Failure> {
+        if settings.listens.is_empty() {
+            let hint = "add socket = /path/to/app.sock, or http-socket = 127.0.0.1:8000";
+            let file = self.origin.config.file.display();
+            return Err(failure::plain(
+                format!("{file}: the app has no socket to listen on"),
+                Some(hint.to_owned()),
+            ));
+        }
+        if settings.mounts.is_empty() {
+            let hint = "add module = package.wsgi:application, or wsgi-file = app.py";
+            let file = self.origin.config.file.display();
+            return Err(failure::plain(
+                format!("{file}: the app has nothing to run"),
+                Some(hint.to_owned()),
+            ));
+        }
+        let identity = privileges::identity(settings.uid.as_deref(), settings.gid.as_deref())
+            .map_err(|error| {
+                let hint = match &error {
+                    privileges::IdentityError::NoUser(name) => {
+                        format!(
+                            "make the user (adduser --system {name}), or set uid to another one"
+                        )
+                    }
+                    privileges::IdentityError::NoGroup(name) => {
+                        format!(
+                            "make the group (addgroup --system {name}), or set gid to another one"
+                        )
+                    }
+                    privileges::IdentityError::NotRoot { .. } => {
+                        "start as root, or remove uid and gid".to_owned()
+                    }
+                    privileges::IdentityError::Lookup { .. } => {
+                        "look at nsswitch.conf and its services".to_owned()
+                    }
+                };
+                failure::at(&settings, &["uid", "gid"], error.to_string(), hint)
+            })?;
+        if self.extension.is_none() {
+            self.extension = Some(extension::open()?);
+        }
+        let path = std::env::var_os("PATH");
+        let interpreter = interpreter::choose(&settings, &self.origin.cwd, path.as_deref())?;
+        let mut look = Look {
+            mode: settings.chmod_socket,
+            ..Look::default()
+        };
+        if let Some(owner) = &settings.chown_socket {
+            (look.uid, look.gid) = privileges::owner(owner).map_err(|error| {
+                let hint = "set chown-socket to user[:group] of this machine";
+                failure::at(&settings, &["chown-socket"], error.to_string(), hint)
+            })?;
+        } else if let Some(identity) = &identity {
+            (look.uid, look.gid) = (Some(identity.uid), Some(identity.gid));
+        }
+        let somaxconn = sockets::somaxconn();
+        let backlog = settings.backlog.min(somaxconn);
+        if backlog < settings.backlog {
+            notes.push(format!(
+                "listen = {} is cut to {somaxconn} by net.core.somaxconn; hint: sysctl -w net.core.somaxconn={}",
+                settings.backlog, settings.backlog
+            ));
+        }
+        let wanted: Vec<Address> = settings
+            .listens
+            .iter()
+            .map(|it| it.address.clone())
+            .collect();
+        // A first generation that failed has left its sockets bound; a new config may want others.
+        if self.serving.is_none() {
+            self.sockets.retain(|address| wanted.contains(address));
+        }
+        self.sockets
+            .bind_missing(&wanted, backlog, look)
+            .map_err(|error| {
+                let listen = settings
+                    .listens
+                    .iter()
+                    .find(|it| it.address == error.address);
+                let place = listen
+                    .map(|it| format!("{}: ", it.place))
+                    .unwrap_or_default();
+                failure::plain(format!("{place}{error}"), Some(error.hint()))
+            })?;
+        if let Some(identity) = &identity {
+            self.log.app.give_to(identity.uid, identity.gid);
+            self.log.requests.give_to(identity.uid, identity.gid);
+        }
+        self.sockets_changed = true;
+        Ok(Ready {
+            look,
+            settings,
+            files,
+            notes,
+            interpreter,
+            identity,
+            python: None,
+            load_seconds: 0.0,
+        })
+    }
+
+    pub fn serve(&mut self, generation: u32) {
+        self.serving = Some(generation);
+        self.failure = None;
+        self.failed_to_prepare = false;
+        self.notes.clear();
+        self.configure(generation);
+        if let Some(ready) = self.generations.get(&generation)
+            && let Err(error) = self.sockets.set_look(ready.look)
+        {
+            self.note(error.to_string());
+        }
+        self.drop_sockets_of_nobody();
+        self.announce(generation);
+    }
+
+    /// Log targets, stats server and pidfile as this generation's config wants them.
+    fn configure(&mut self, generation: u32) {
+        let again = self.configured.replace(generation) == Some(generation);
+        let Some(ready) = self.generations.get(&generation) else {
+            return;
+        };
+        let mut problems = self.log.configure(&ready.settings);
+        if let Err(problem) = self.stats.configure(ready.settings.stats.as_ref()) {
+            problems.push(problem);
+        }
+        let pidfile = ready.settings.pidfile.as_ref();
+        let pidfile = pidfile.map(|path| self.origin.cwd.join(path));
+        if self.pidfile != pidfile {
+            crate::pidfile::remove(self.pidfile.as_deref());
+            if let Some(Err(problem)) = pidfile.as_deref().map(crate::pidfile::write) {
+                problems.push(problem);
+            }
+            self.pidfile = pidfile;
+        }
+        let notes = ready.notes.clone();
+        self.touched
+            .watch(&ready.settings.touch_reload, &self.origin.cwd);
+        for problem in problems {
+            self.note(problem);
+        }
+        for note in notes {
+            if again {
+                self.keep_note(note);
+            } else {
+                self.note(note);
+            }
+        }
+    }
+
+    /// Closes the sockets that neither the serving nor a starting generation wants.
+    fn drop_sockets_of_nobody(&mut self) {
+        let Some(serving) = self.serving else {
+            return;
+        };
+        let generations = &self.generations;
+        self.sockets.retain(|address| {
+            let mut current = generations.range(serving..).map(|(_, ready)| ready);
+            current.any(|it| it.settings.listens.iter().any(|it| it.address == *address))
+        });
+        self.sockets_changed = true;
+    }
+
+    pub fn failed(&mut self, generation: u32, cause: &Cause) {
+        self.log.read_app();
+        let default = Settings::default();
+        let ready = self.generations.get(&generation);
+        let settings = ready.map_or(&default, |ready| &ready.settings);
+        let mut failure = failure::explain(settings, cause, &self.log.recent());
+        failure.at = clock::epoch();
+        self.failed_to_prepare = ready.is_none();
+        let mut text = format!("generation {generation} failed: {}", failure.summary);
+        if let Some(hint) = &failure.hint {
+            text.push_str(&format!("\n  hint: {hint}"));
+        }
+        if let (Cause::Said(_), Some(detail)) = (cause, &failure.detail) {
+            text = format!("{}\n{text}", detail.trim_end());
+        }
+        if let Some(serving) = self.serving.filter(|&serving| serving != generation) {
+            text.push_str(&format!("\n  generation {serving} serves on"));
+        }
+        self.log.note(&text);
+        self.failure = Some(failure);
+        if self.serving.is_some() && self.serving != Some(generation) {
+            self.generations.remove(&generation);
+            self.drop_sockets_of_nobody();
+        }
+    }
+
+    /// A few readable lines for whoever looks at the terminal or the log.
+    fn announce(&mut self, generation: u32) {
+        let sockets = self.shown_sockets().join(" ");
+        let Some(ready) = self.generations.get(&generation) else {
+            return;
+        };
+        let settings = &ready.settings;
+        let python = ready.python.as_deref().unwrap_or("?");
+        let plural = |count: u32, what: &str| match count {
+            1 => format!("1 {what}"),
+            count => format!("{count} {what}s"),
+        };
+        let threads = match settings.threads {
+            0 | 1 => String::new(),
+            threads => format!(" of {threads} threads"),
+        };
+        let text = format!(
+            "{}: generation {generation} serves on {sockets} ({}{threads}, Python {python}, loaded in {:.1} s)",
+            self.origin.name,
+            plural(settings.processes.max(1), "worker"),
+            ready.load_seconds,
+        );
+        self.log.note(&text);
+    }
+}
+
+fn unprepared(generation: u32, failure: Failure) -> Event {
+    let failure = Box::new(failure);
+    Event::PrepareFailed {
+        generation,
+        failure,
+    }
+}

@@ -1,0 +1,386 @@
+//! The master's loop: one thread, one poll(2). Feeds events to `app.rs`, carries out its actions.
+
+use std::collections::VecDeque;
+use std::os::fd::AsFd;
+use std::time::{Duration, Instant};
+
+use imperator_core::message::{AppStatus, ToMaster};
+use imperator_process::poll::{Interest, PollSet};
+use imperator_process::reap;
+use imperator_process::signals::{self, SignalSet};
+use nix::libc;
+
+use crate::app::App;
+use crate::clock;
+use crate::control::{Control, Holding};
+use crate::effects::Effects;
+use crate::event::{Event, ProcessId};
+use crate::harakiri;
+use crate::{stats, status};
+
+/// How often touched files and moved log files are looked for.
+const SECOND: Duration = Duration::from_secs(1);
+
+/// What the loop hears. PIPE is ignored by std.
+pub const SIGNALS: [i32; 12] = [
+    libc::SIGCHLD,
+    libc::SIGHUP,
+    libc::SIGTERM,
+    libc::SIGINT,
+    libc::SIGQUIT,
+    libc::SIGUSR1,
+    libc::SIGUSR2,
+    libc::SIGTSTP,
+    libc::SIGWINCH,
+    libc::SIGURG,
+    libc::SIGALRM,
+    libc::SIGCONT,
+];
+
+pub struct Master {
+    pub app: App,
+    pub effects: Effects,
+    pub control: Control,
+    pub signals: SignalSet,
+    queue: VecDeque<Event>,
+    reported: Option<AppStatus>,
+    stop_signals: u32,
+    next_second: Instant,
+    next_harakiri: Instant,
+}
+
+/// What one turn found, by name instead of by index.
+#[derive(Default)]
+struct Woken {
+    children: Vec<ProcessId>,
+    app_log: bool,
+    request_log: bool,
+    resolver: bool,
+    control: bool,
+    stats: bool,
+    sinks: bool,
+}
+
+impl Master {
+    pub fn new(app: App, effects: Effects, control: Control, signals: SignalSet) -> Self {
+        let now = clock::now();
+        Self {
+            app,
+            effects,
+            control,
+            signals,
+            queue: VecDeque::from([Event::Begin]),
+            reported: None,
+            stop_signals: 0,
+            next_second: now,
+            next_harakiri: now,
+        }
+    }
+
+    /// Serves until the app is unwanted; returns the exit code.
+    pub fn run(&mut self) -> i32 {
+        loop {
+            while let Some(event) = self.queue.pop_front() {
+                let now = clock::now();
+                for action in self.app.step(event, now) {
+                    self.queue.extend(self.effects.carry_out(action, now));
+                }
+            }
+            self.tell();
+            if self.effects.ended {
+                break;
+            }
+            match self.wait() {
+                Ok(woken) => self.hear(&woken),
+                // Only a bug or want of memory: say so, and do not turn in a hot circle.
+                Err(error) => {
+                    self.effects.note(format!("poll failed: {error}"));
+                    return 1;
+                }
+            }
+        }
+        self.end()
+    }
+
+    fn end(&mut self) -> i32 {
+        self.effects.log.read_app();
+        self.effects.log.read_requests();
+        let why = self.effects.stop_reason.clone();
+        let why = why.unwrap_or_else(|| "stopped".to_owned());
+        self.effects
+            .log
+            .note(&format!("{}: {why}", self.effects.origin.name));
+        crate::pidfile::remove(self.effects.pidfile.as_deref());
+        self.control.goodbye(&why);
+        0
+    }
+
+    /// Tells the emperor what changed.
+    fn tell(&mut self) {
+        if std::mem::take(&mut self.effects.sockets_changed) {
+            self.hold();
+        }
+        let now = clock::now();
+        let status = status::status(&self.app, &self.effects, now);
+        let is_news = self
+            .reported
+            .as_ref()
+            .is_none_or(|old| status::is_news(old, &status));
+        if is_news {
+            self.control.report(&status);
+            self.reported = Some(status);
+        }
+    }
+
+    fn hold(&mut self) {
+        let holding = Holding {
+            listeners: self.effects.held(),
+            logs: [
+                self.effects.log.app.read.as_fd(),
+                self.effects.log.requests.read.as_fd(),
+            ],
+        };
+        self.control.hold(&holding);
+    }
+
+    fn wait(&mut self) -> std::io::Result<Woken> {
+        let now = clock::now();
+        let timeout = self
+            .deadline()
+            .map(|deadline| deadline.saturating_duration_since(now));
+        let effects = &self.effects;
+        let mut poll = PollSet::new();
+        poll.add(self.signals.as_fd(), Interest::Read);
+        let app_log = poll.add(effects.log.app.read.as_fd(), Interest::Read);
+        let request_log = poll.add(effects.log.requests.read.as_fd(), Interest::Read);
+        let resolver = effects
+            .resolving
+            .as_ref()
+            .map(|it| poll.add(it.as_fd(), Interest::Read));
+        let mut control: Vec<_> = self.control.listener().into_iter().collect();
+        control.extend(self.control.peers());
+        let control: Vec<_> = control
+            .into_iter()
+            .map(|fd| poll.add(fd, Interest::Read))
+            .collect();
+        let mut served: Vec<_> = effects
+            .stats
+            .listener()
+            .map(|fd| poll.add(fd, Interest::Read))
+            .into_iter()
+            .collect();
+        served.extend(
+            effects
+                .stats
+                .clients()
+                .map(|fd| poll.add(fd, Interest::Write)),
+        );
+        let sinks: Vec<_> = effects
+            .log
+            .blocked()
+            .map(|fd| poll.add(fd, Interest::Write))
+            .collect();
+        let children: Vec<_> = effects
+            .children
+            .iter()
+            .filter(|(_, child)| child.is_open)
+            .map(|(&id, child)| (id, poll.add(child.channel.as_fd(), Interest::Read)))
+            .collect();
+        poll.wait(timeout)?;
+        let any = |indexes: &[usize]| indexes.iter().any(|&index| poll.is_ready(index));
+        Ok(Woken {
+            app_log: poll.is_ready(app_log),
+            request_log: poll.is_ready(request_log),
+            resolver: resolver.is_some_and(|index| poll.is_ready(index)),
+            control: any(&control),
+            stats: any(&served),
+            sinks: any(&sinks),
+            children: children
+                .into_iter()
+                .filter(|&(_, index)| poll.is_ready(index))
+                .map(|(id, _)| id)
+                .collect(),
+        })
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        let effects = &self.effects;
+        let second = effects.wants_seconds().then_some(self.next_second);
+        let harakiri = effects.harakiri_limit().map(|_| self.next_harakiri);
+        let resolving = effects.resolving.as_ref().map(|it| it.deadline);
+        self.app
+            .deadline()
+            .into_iter()
+            .chain(second)
+            .chain(harakiri)
+            .chain(resolving)
+            .chain(effects.stats.deadline())
+            .min()
+    }
+
+    fn hear(&mut self, woken: &Woken) {
+        let now = clock::now();
+        // Output first: a failure quotes it.
+        if woken.app_log {
+            self.effects.log.read_app();
+        }
+        if woken.request_log {
+            self.effects.log.read_requests();
+        }
+        if woken.sinks {
+            self.effects.log.flush();
+        }
+        for &id in &woken.children {
+            self.queue.extend(self.effects.hear(id));
+        }
+        let late = self
+            .effects
+            .resolving
+            .as_ref()
+            .is_some_and(|it| it.deadline <= now);
+        if woken.resolver || late {
+            self.queue.extend(self.effects.continue_resolving(now));
+        }
+        if woken.control {
+            self.hear_emperor();
+        }
+        for signal in self.signals.take() {
+            self.hear_signal(signal);
+        }
+        if woken.stats || self.effects.stats.deadline().is_some_and(|at| at <= now) {
+            let mut stats = std::mem::take(&mut self.effects.stats);
+            stats.accept(now, || stats::document(&self.app, &self.effects));
+            stats.write(now);
+            self.effects.stats = stats;
+        }
+        self.hear_clock(now);
+        if self.app.deadline().is_some_and(|at| at <= now) {
+            self.queue.push_back(Event::Tick);
+        }
+    }
+
+    fn hear_clock(&mut self, now: Instant) {
+        if self.effects.wants_seconds() && self.next_second <= now {
+            self.next_second = now + SECOND;
+            self.effects.log.follow();
+            if let Some(file) = self.effects.touched.check() {
+                let text = format!("{} was touched: reload", file.display());
+                self.effects.log.note(&text);
+                self.queue.push_back(Event::Reload);
+            }
+        }
+        if self.effects.harakiri_limit().is_some() && self.next_harakiri <= now {
+            self.next_harakiri = now + harakiri::INTERVAL;
+            self.queue.extend(self.effects.look_for_harakiri());
+        }
+    }
+
+    fn hear_emperor(&mut self) {
+        self.control.accept();
+        for message in self.control.hear() {
+            let event = match message {
+                ToMaster::Start(_) => continue,
+                ToMaster::Adopt { .. } => {
+                    let origin = &self.effects.origin;
+                    self.control.introduce(&origin.name, &origin.config);
+                    self.hold();
+                    self.reported = None;
+                    continue;
+                }
+                ToMaster::Reload => Event::Reload,
+                ToMaster::Changed => Event::Changed,
+                ToMaster::Retry => Event::Retry,
+                ToMaster::Pause => Event::Pause,
+                ToMaster::Stop => {
+                    self.stop_for("stopped by the emperor");
+                    Event::Stop
+                }
+                ToMaster::StopNow => {
+                    self.stop_for("stopped at once by the emperor");
+                    Event::StopNow
+                }
+            };
+            self.queue.push_back(event);
+        }
+    }
+
+    fn stop_for(&mut self, why: &str) {
+        self.effects
+            .stop_reason
+            .get_or_insert_with(|| why.to_owned());
+    }
+
+    fn hear_signal(&mut self, signal: i32) {
+        match signal {
+            libc::SIGCHLD => self.reap(),
+            libc::SIGHUP => {
+                self.effects.log.note("SIGHUP: reload");
+                self.queue.push_back(Event::Reload);
+            }
+            libc::SIGTERM | libc::SIGINT | libc::SIGQUIT => {
+                let name = signals::name(signal);
+                self.stop_signals += 1;
+                // The first one may follow an emperor's order; only a second one means "now".
+                let event = if self.stop_signals == 1 {
+                    self.effects
+                        .log
+                        .note(&format!("{name}: stop, requests are finished"));
+                    Event::Stop
+                } else {
+                    self.effects.log.note(&format!("{name} again: stop now"));
+                    Event::StopNow
+                };
+                self.stop_for(&format!("stopped by {name}"));
+                self.queue.push_back(event);
+            }
+            libc::SIGUSR1 => {
+                let status = status::status(&self.app, &self.effects, clock::now());
+                let text = status::readable(&self.effects.origin.name, &status);
+                self.effects.log.note(&text);
+            }
+            libc::SIGUSR2 => self.note_requests(),
+            libc::SIGTSTP => {
+                let what = if self.app.is_paused() {
+                    "go on"
+                } else {
+                    "pause"
+                };
+                self.effects.log.note(&format!("SIGTSTP: {what}"));
+                self.queue.push_back(Event::Pause);
+            }
+            libc::SIGURG => self.queue.push_back(Event::Retry),
+            // Harmless here: nothing to rescan, no alarm set.
+            _ => (),
+        }
+    }
+
+    /// What each worker does right now.
+    fn note_requests(&mut self) {
+        for line in self.effects.running_requests() {
+            self.effects.log.note(&line);
+        }
+    }
+
+    /// One SIGCHLD may mean many ends. What a process said before it ended comes before its end.
+    fn reap(&mut self) {
+        let mut ended = Vec::new();
+        while let Some(reaped) = reap::next() {
+            if !self.effects.helpers.remove(&reaped.pid) {
+                ended.push(reaped);
+            }
+        }
+        if ended.is_empty() {
+            return;
+        }
+        self.effects.log.read_app();
+        let all: Vec<_> = self.effects.children.keys().copied().collect();
+        for id in all {
+            self.queue.extend(self.effects.hear(id));
+        }
+        let exited = ended.into_iter().map(|it| Event::Exited {
+            pid: it.pid,
+            end: it.end,
+        });
+        self.queue.extend(exited);
+    }
+}

@@ -1,0 +1,240 @@
+//! The stats server: one JSON document per connection, in the original's shape, without the
+//! requests' variables (they hold cookies).
+
+use std::io::{self, Write};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::net::UnixStream;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use imperator_core::address::Address;
+use imperator_core::counters::{Core, Counters, Worker};
+use serde_json::{Value, json};
+
+use crate::app::App;
+use crate::effects::{Child, Effects};
+use crate::sockets::{Listener, Look, Sockets};
+
+/// Readers at one time; the next ones wait in the backlog.
+const MAX_CLIENTS: usize = 16;
+/// A reader that takes longer is cut off.
+const CLIENT_LIMIT: Duration = Duration::from_secs(4);
+const BACKLOG: u32 = 64;
+
+#[derive(Debug, Default)]
+pub struct Stats {
+    sockets: Sockets,
+    clients: Vec<Client>,
+}
+
+/// The kind of socket does not matter for writing.
+#[derive(Debug)]
+struct Client {
+    stream: UnixStream,
+    text: Vec<u8>,
+    written: usize,
+    deadline: Instant,
+}
+
+impl Stats {
+    /// # Errors
+    /// A text that says why there is no stats server.
+    pub fn configure(&mut self, address: Option<&Address>) -> Result<(), String> {
+        self.sockets.retain(|open| Some(open) == address);
+        let wanted: Vec<_> = address.into_iter().cloned().collect();
+        self.sockets
+            .bind_missing(&wanted, BACKLOG, Look::default())
+            .map_err(|error| format!("no stats server: {error}; hint: {}", error.hint()))
+    }
+
+    pub fn close(&mut self) {
+        self.sockets.retain(|_| false);
+    }
+
+    pub fn listener(&self) -> Option<BorrowedFd<'_>> {
+        let room = self.clients.len() < MAX_CLIENTS;
+        let listener = self.sockets.iter().next();
+        listener.filter(|_| room).map(|(_, it)| it.fd.as_fd())
+    }
+
+    pub fn clients(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
+        self.clients.iter().map(|client| client.stream.as_fd())
+    }
+
+    pub fn deadline(&self) -> Option<Instant> {
+        self.clients.iter().map(|client| client.deadline).min()
+    }
+
+    /// Takes the readers that wait.
+    pub fn accept(&mut self, now: Instant, text: impl Fn() -> Vec<u8>) {
+        while let Some(listener) = self.listener() {
+            let Ok(fd) = imperator_process::fds::accept(listener) else {
+                return;
+            };
+            let stream = UnixStream::from(fd);
+            self.clients.push(Client {
+                stream,
+                text: text(),
+                written: 0,
+                deadline: now + CLIENT_LIMIT,
+            });
+        }
+    }
+
+    pub fn write(&mut self, now: Instant) {
+        self.clients.retain_mut(|client| {
+            client.deadline > now && client.write().is_ok_and(|is_done| !is_done)
+        });
+    }
+}
+
+impl Client {
+    fn write(&mut self) -> io::Result<bool> {
+        while self.written < self.text.len() {
+            match self.stream.write(&self.text[self.written..]) {
+                Ok(0) => return Ok(true),
+                Ok(count) => self.written += count,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(false),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(true)
+    }
+}
+
+/// The document (uwsgi: core/master_utils.c, uwsgi_master_generate_stats).
+pub fn document(app: &App, effects: &Effects) -> Vec<u8> {
+    let sockets: Vec<_> = effects
+        .sockets
+        .iter()
+        .map(|(address, listener)| socket(effects, address, listener))
+        .collect();
+    let queue = |key: &str| sockets.iter().filter_map(|it| it[key].as_u64()).max();
+    let busy = app.is_paused();
+    let mut workers: Vec<(u32, Value)> = effects
+        .children
+        .iter()
+        .filter(|(id, _)| app.processes().get(id).is_some_and(|it| it.holds_slot()))
+        .filter_map(|(_, child)| Some((child.worker?, worker(effects, child, busy)?)))
+        .collect();
+    workers.sort_by_key(|(id, _)| *id);
+    let workers: Vec<_> = workers.into_iter().map(|(_, worker)| worker).collect();
+    let document = json!({
+        "version": env!("CARGO_PKG_VERSION"),
+        "listen_queue": queue("queue").unwrap_or(0),
+        "listen_queue_errors": 0,
+        "signal_queue": 0,
+        "load": queue("queue").unwrap_or(0),
+        "pid": std::process::id(),
+        "uid": nix::unistd::getuid().as_raw(),
+        "gid": nix::unistd::getgid().as_raw(),
+        "cwd": effects.origin.cwd,
+        "locks": [],
+        "sockets": sockets,
+        "workers": workers,
+    });
+    let mut text = serde_json::to_vec_pretty(&document).unwrap_or_default();
+    text.push(b'\n');
+    text
+}
+
+fn socket(effects: &Effects, address: &Address, listener: &Listener) -> Value {
+    let settings = effects.newest().map(|ready| &ready.settings);
+    let mut listens = settings.iter().flat_map(|it| &it.listens);
+    let proto = listens
+        .find(|it| it.address == *address)
+        .map(|it| it.protocol);
+    let queue = listener.local().and_then(crate::sockets::queue_of);
+    json!({
+        "name": listener.local().map_or_else(|| address.to_string(), |it| it.to_string()),
+        "proto": proto,
+        "queue": queue.unwrap_or(0),
+        "max_queue": settings.map_or(0, |it| it.backlog.min(crate::sockets::somaxconn())),
+        "shared": 0,
+        "can_offload": 0,
+    })
+}
+
+fn worker(effects: &Effects, child: &Child, is_paused: bool) -> Option<Value> {
+    let id = child.worker?;
+    let pid = child.pid?;
+    let counters = Counters::open(child.counters.as_ref()?.words())?;
+    let of = |word| counters.worker(word).load(Ordering::Relaxed);
+    let settings = &effects.generations.get(&child.generation)?.settings;
+    let ready = effects.generations.get(&child.generation)?;
+    let cores: Vec<_> = (0..counters.cores())
+        .map(|core| core_of(counters, core))
+        .collect();
+    let is_busy = cores.iter().any(|core| core["in_request"] == 1);
+    let status = match (is_paused, is_busy) {
+        (true, _) => "pause",
+        (false, true) => "busy",
+        (false, false) => "idle",
+    };
+    let (rss, vsz) = memory(pid).unwrap_or((0, 0));
+    let apps: Vec<_> = settings
+        .mounts
+        .iter()
+        .enumerate()
+        .map(|(index, mount)| {
+            json!({
+                "id": index,
+                "modifier1": 0,
+                "mountpoint": mount.prefix,
+                "startup_time": ready.load_seconds.round(),
+                "requests": if index == 0 { of(Worker::Requests) } else { 0 },
+                "exceptions": if index == 0 { of(Worker::Exceptions) } else { 0 },
+                "chdir": settings.chdir.clone().unwrap_or_default(),
+            })
+        })
+        .collect();
+    Some(json!({
+        "id": id,
+        "pid": pid,
+        "accepting": of(Worker::Accepting).min(1),
+        "requests": of(Worker::Requests),
+        "delta_requests": of(Worker::Requests),
+        "exceptions": of(Worker::Exceptions),
+        "harakiri_count": effects.harakiris.get(&id).copied().unwrap_or(0),
+        "signals": 0,
+        "signal_queue": 0,
+        "status": status,
+        "rss": rss,
+        "vsz": vsz,
+        "running_time": of(Worker::RunningMicros),
+        "last_spawn": child.born,
+        "respawn_count": effects.respawns.get(&id).copied().unwrap_or(0),
+        "tx": of(Worker::TxBytes),
+        "avg_rt": of(Worker::AvgMicros),
+        "apps": apps,
+        "cores": cores,
+    }))
+}
+
+fn core_of(counters: Counters<'_>, core: usize) -> Value {
+    let of = |word| counters.core(core, word).load(Ordering::Relaxed);
+    let in_request = u8::from(of(Core::StartMillis) != 0);
+    let mut value = json!({
+        "id": core,
+        "requests": of(Core::Requests),
+        "static_requests": of(Core::StaticRequests),
+        "routed_requests": 0,
+        "offloaded_requests": 0,
+        "write_errors": of(Core::WriteErrors),
+        "read_errors": of(Core::ReadErrors),
+        "in_request": in_request,
+        "vars": [],
+        "req_info": {},
+    });
+    if in_request == 1 {
+        value["req_info"] = json!({"request_start": of(Core::StartEpoch)});
+    }
+    value
+}
+
+/// Resident and virtual bytes.
+fn memory(pid: i32) -> Option<(u64, u64)> {
+    let statm = procfs::process::Process::new(pid).ok()?.statm().ok()?;
+    let page = procfs::page_size();
+    Some((statm.resident * page, statm.size * page))
+}

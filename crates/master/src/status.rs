@@ -1,0 +1,176 @@
+//! How the app is, for the emperor and for SIGUSR1.
+
+use std::sync::atomic::Ordering;
+use std::time::Instant;
+
+use imperator_core::counters::{Counters, Worker};
+use imperator_core::message::{AppStatus, WorkerStatus};
+use imperator_core::settings::Protocol;
+
+use crate::app::App;
+use crate::effects::Effects;
+use crate::generation::{Role, State};
+use crate::sockets;
+
+pub fn status(app: &App, effects: &Effects, now: Instant) -> AppStatus {
+    let workers = app
+        .processes()
+        .iter()
+        .filter_map(|(id, it)| {
+            let Role::Worker(worker) = it.role else {
+                return None;
+            };
+            let child = effects.children.get(id);
+            let words = child.and_then(|child| child.counters.as_ref());
+            let counters = words.and_then(|words| Counters::open(words.words()));
+            let requests = counters.map(|it| it.worker(Worker::Requests).load(Ordering::Relaxed));
+            Some(WorkerStatus {
+                id: worker,
+                pid: it.pid?,
+                generation: it.generation,
+                state: state(it.state).to_owned(),
+                requests: requests.unwrap_or(0),
+            })
+        })
+        .collect();
+    let mold = app
+        .processes()
+        .values()
+        .find(|it| it.role == Role::Mold && it.is_up() && app.serving() == Some(it.generation));
+    let serving = app
+        .serving()
+        .and_then(|serving| effects.generations.get(&serving));
+    let mut notes = effects.notes.clone();
+    let dropped = effects.log.dropped();
+    if dropped > 0 {
+        notes.push(format!(
+            "{dropped} log lines were dropped: nobody read them in time"
+        ));
+    }
+    AppStatus {
+        state: app.state(),
+        generation: app.serving(),
+        next: app.starting(),
+        workers,
+        mold: mold.and_then(|it| it.pid),
+        sockets: effects.shown_sockets(),
+        failure: effects.failure.clone(),
+        failures: app.failures(),
+        retry_in_ms: app.retry_at().map(|at| {
+            let wait = at.saturating_duration_since(now);
+            u64::try_from(wait.as_millis()).unwrap_or(u64::MAX)
+        }),
+        files: effects.files.clone(),
+        notes,
+        python: serving.and_then(|ready| ready.python.clone()),
+        strays: app.strays(),
+        mercy_ms: effects.newest().map(|ready| {
+            let mercy = ready.settings.worker_reload_mercy;
+            u64::try_from(mercy.as_millis()).unwrap_or(u64::MAX)
+        }),
+    }
+}
+
+fn state(state: State) -> &'static str {
+    match state {
+        State::Starting { .. } => "starting",
+        State::Up { .. } | State::Leaving { .. } => "accepting",
+        State::Draining { .. } | State::Killed { .. } => "draining",
+    }
+}
+
+/// What changes at every look says nothing new.
+pub fn is_news(old: &AppStatus, new: &AppStatus) -> bool {
+    let plain = |status: &AppStatus| {
+        let mut status = status.clone();
+        status.retry_in_ms = status.retry_in_ms.map(|_| 0);
+        status.workers.iter_mut().for_each(|it| it.requests = 0);
+        status
+    };
+    plain(old) != plain(new)
+}
+
+/// A few lines for SIGUSR1.
+pub fn readable(name: &str, status: &AppStatus) -> String {
+    let state = serde_json::to_value(status.state).ok();
+    let state = state.as_ref().and_then(|it| it.as_str()).unwrap_or("?");
+    let mut text = format!("status of {name}: {state}");
+    if let Some(generation) = status.generation {
+        text.push_str(&format!(", generation {generation}"));
+    }
+    if let Some(next) = status.next {
+        text.push_str(&format!(", generation {next} starts"));
+    }
+    if let Some(python) = &status.python {
+        text.push_str(&format!(", Python {python}"));
+    }
+    for socket in &status.sockets {
+        text.push_str(&format!("\n  socket {socket}"));
+    }
+    for worker in &status.workers {
+        let WorkerStatus {
+            id,
+            pid,
+            generation,
+            state,
+            requests,
+        } = worker;
+        text.push_str(&format!(
+            "\n  worker {id} pid {pid} generation {generation} {state}, {requests} requests"
+        ));
+    }
+    if let Some(failure) = &status.failure {
+        text.push_str(&format!("\n  failure: {}", failure.summary));
+    }
+    if let Some(wait) = status.retry_in_ms {
+        text.push_str(&format!("\n  next try in {:.1} s", wait as f64 / 1000.0));
+    }
+    for note in &status.notes {
+        text.push_str(&format!("\n  note: {note}"));
+    }
+    text
+}
+
+impl Effects {
+    /// The bound sockets, as a person reads them.
+    pub fn shown_sockets(&self) -> Vec<String> {
+        let listens = self.newest().map(|ready| ready.settings.listens.as_slice());
+        let scheme = |protocol| match protocol {
+            Protocol::Uwsgi => "uwsgi",
+            Protocol::Http => "http",
+        };
+        listens
+            .unwrap_or_default()
+            .iter()
+            .filter_map(|listen| {
+                let listener = self.sockets.get(&listen.address)?;
+                let scheme = scheme(listen.protocol);
+                Some(sockets::shown(scheme, &listen.address, listener.local()))
+            })
+            .collect()
+    }
+
+    /// All sockets with their protocol, as the emperor keeps them.
+    pub fn held(&self) -> Vec<(imperator_core::message::Held, std::os::fd::BorrowedFd<'_>)> {
+        use std::os::fd::AsFd;
+        let protocol = |address: &_| {
+            let mut newest = self.generations.values().rev();
+            newest.find_map(|ready| {
+                let mut listens = ready.settings.listens.iter();
+                listens
+                    .find(|it| it.address == *address)
+                    .map(|it| it.protocol)
+            })
+        };
+        self.sockets
+            .iter()
+            .map(|(address, listener)| {
+                let held = imperator_core::message::Held {
+                    protocol: protocol(address).unwrap_or(Protocol::Uwsgi),
+                    address: address.clone(),
+                };
+                (held, listener.fd.as_fd())
+            })
+            .collect()
+    }
+}
