@@ -6,7 +6,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
     clippy::disallowed_methods,
     reason = "the one place of this crate that reads the clock"
 )]
-pub fn now() -> Instant {
+pub(crate) fn now() -> Instant {
     Instant::now()
 }
 
@@ -15,13 +15,13 @@ pub fn now() -> Instant {
     clippy::disallowed_methods,
     reason = "the one place of this crate that reads the clock"
 )]
-pub fn epoch() -> u64 {
+pub(crate) fn epoch() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH);
     since.as_ref().map_or(0, Duration::as_secs)
 }
 
 /// CLOCK_MONOTONIC milliseconds, which the counters hold.
-pub fn monotonic_millis() -> u64 {
+pub(crate) fn monotonic_millis() -> u64 {
     let now = nix::time::clock_gettime(nix::time::ClockId::CLOCK_MONOTONIC);
     now.map_or(0, |now| {
         let seconds = u64::try_from(now.tv_sec()).unwrap_or(0);

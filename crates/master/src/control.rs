@@ -16,13 +16,13 @@ const MAX_PEERS: usize = 8;
 const SOCKET: &str = "master.sock";
 
 #[derive(Debug, Default)]
-pub struct Control {
+pub(crate) struct Control {
     listener: Option<(OwnedFd, PathBuf)>,
     peers: Vec<Channel>,
 }
 
 /// The sockets and log pipes that an emperor keeps for the next master.
-pub struct Holding<'a> {
+pub(crate) struct Holding<'a> {
     pub listeners: Vec<(Held, BorrowedFd<'a>)>,
     pub logs: [BorrowedFd<'a>; 2],
 }
@@ -30,7 +30,7 @@ pub struct Holding<'a> {
 impl Control {
     /// # Errors
     /// `master.sock` cannot be made.
-    pub fn listen(&mut self, runtime: &Path) -> io::Result<()> {
+    pub(crate) fn listen(&mut self, runtime: &Path) -> io::Result<()> {
         let path = runtime.join(SOCKET);
         match std::fs::remove_file(&path) {
             Ok(()) => (),
@@ -48,13 +48,13 @@ impl Control {
 
     /// # Errors
     /// What fcntl(2) says.
-    pub fn add(&mut self, channel: Channel) -> io::Result<()> {
+    pub(crate) fn add(&mut self, channel: Channel) -> io::Result<()> {
         channel.set_nonblocking(true)?;
         self.peers.push(channel);
         Ok(())
     }
 
-    pub fn listener(&self) -> Option<BorrowedFd<'_>> {
+    pub(crate) fn listener(&self) -> Option<BorrowedFd<'_>> {
         let room = self.peers.len() < MAX_PEERS;
         self.listener
             .as_ref()
@@ -62,11 +62,11 @@ impl Control {
             .map(|(fd, _)| fd.as_fd())
     }
 
-    pub fn peers(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
+    pub(crate) fn peers(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
         self.peers.iter().map(AsFd::as_fd)
     }
 
-    pub fn accept(&mut self) {
+    pub(crate) fn accept(&mut self) {
         while let Some(listener) = self.listener() {
             let Ok(fd) = fds::accept(listener) else {
                 return;
@@ -81,7 +81,7 @@ impl Control {
     }
 
     /// All that was said.
-    pub fn hear(&mut self) -> Vec<ToMaster> {
+    pub(crate) fn hear(&mut self) -> Vec<ToMaster> {
         let mut said = Vec::new();
         self.peers.retain(|peer| {
             loop {
@@ -96,7 +96,7 @@ impl Control {
     }
 
     /// To all: an emperor that hears it again learns nothing wrong.
-    pub fn introduce(&mut self, name: &str, config: &Config) {
+    pub(crate) fn introduce(&mut self, name: &str, config: &Config) {
         self.say(
             &FromMaster::Hello {
                 version: VERSION,
@@ -108,7 +108,7 @@ impl Control {
         );
     }
 
-    pub fn hold(&mut self, holding: &Holding<'_>) {
+    pub(crate) fn hold(&mut self, holding: &Holding<'_>) {
         let listeners = holding
             .listeners
             .iter()
@@ -119,11 +119,11 @@ impl Control {
         self.say(&FromMaster::Holding { listeners }, &fds);
     }
 
-    pub fn report(&mut self, status: &AppStatus) {
+    pub(crate) fn report(&mut self, status: &AppStatus) {
         self.say(&FromMaster::Report(Box::new(status.clone())), &[]);
     }
 
-    pub fn goodbye(&mut self, why: &str) {
+    pub(crate) fn goodbye(&mut self, why: &str) {
         let why = why.to_owned();
         self.say(&FromMaster::Goodbye { why }, &[]);
         if let Some((_, path)) = self.listener.take() {

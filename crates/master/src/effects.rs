@@ -33,7 +33,7 @@ const MESSAGES: usize = 64;
 
 /// Which app this is; fixed for the master's life.
 #[derive(Debug)]
-pub struct Origin {
+pub(crate) struct Origin {
     pub name: String,
     pub config: Config,
     pub resolve: Vec<String>,
@@ -44,7 +44,7 @@ pub struct Origin {
 
 /// A generation's config with all that was looked up for it.
 #[derive(Debug)]
-pub struct Ready {
+pub(crate) struct Ready {
     pub settings: Settings,
     pub files: Vec<PathBuf>,
     pub notes: Vec<String>,
@@ -56,7 +56,7 @@ pub struct Ready {
 }
 
 /// A mold or worker, as long as the machine knows it.
-pub struct Child {
+pub(crate) struct Child {
     pub channel: Channel,
     pub is_open: bool,
     pub generation: u32,
@@ -71,7 +71,7 @@ pub struct Child {
     pub harakiri: crate::harakiri::Watch,
 }
 
-pub struct Effects {
+pub(crate) struct Effects {
     pub origin: Origin,
     /// `None`: not found so far.
     pub extension: Option<OwnedFd>,
@@ -106,7 +106,7 @@ pub struct Effects {
 const MAX_NOTES: usize = 50;
 
 impl Effects {
-    pub fn carry_out(&mut self, action: Action, now: Instant) -> Vec<Event> {
+    pub(crate) fn carry_out(&mut self, action: Action, now: Instant) -> Vec<Event> {
         match action {
             Action::Prepare {
                 generation,
@@ -172,19 +172,19 @@ impl Effects {
     }
 
     /// The config that serves, or the last one that was prepared.
-    pub fn newest(&self) -> Option<&Ready> {
+    pub(crate) fn newest(&self) -> Option<&Ready> {
         let serving = self
             .serving
             .and_then(|serving| self.generations.get(&serving));
         serving.or_else(|| self.generations.values().next_back())
     }
 
-    pub fn note(&mut self, text: String) {
+    pub(crate) fn note(&mut self, text: String) {
         self.log.note(&text);
         self.keep_note(text);
     }
 
-    pub fn keep_note(&mut self, text: String) {
+    pub(crate) fn keep_note(&mut self, text: String) {
         if self.notes.len() < MAX_NOTES && !self.notes.contains(&text) {
             self.notes.push(text);
         }
@@ -379,7 +379,7 @@ impl Effects {
     }
 
     /// Everything that this process said.
-    pub fn hear(&mut self, process: ProcessId) -> Vec<Event> {
+    pub(crate) fn hear(&mut self, process: ProcessId) -> Vec<Event> {
         let mut events = Vec::new();
         for _ in 0..MESSAGES {
             let Some(child) = self.children.get_mut(&process) else {
@@ -538,7 +538,7 @@ fn app_env(settings: &Settings) -> Vec<(OsString, OsString)> {
 }
 
 /// `configs`: with `UWSGI_*`, which are options to whoever resolves the config.
-pub fn own_env(configs: bool) -> Vec<(OsString, OsString)> {
+pub(crate) fn own_env(configs: bool) -> Vec<(OsString, OsString)> {
     let is_ours = |key: &str| {
         let of_uwsgi = key.starts_with("UWSGI_") && !configs;
         let of_systemd = ["WATCHDOG_", "LISTEN_"]

@@ -9,7 +9,7 @@ use imperator_process::reap::End;
 
 /// A process of this app, from the decision to start it until it is reaped. Never used twice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ProcessId(pub u64);
+pub(crate) struct ProcessId(pub u64);
 
 impl fmt::Display for ProcessId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -19,7 +19,7 @@ impl fmt::Display for ProcessId {
 
 /// What a generation consists of, known once its config is resolved.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Shape {
+pub(crate) struct Shape {
     /// At least 1.
     pub workers: u32,
     /// Each worker loads the app itself; there is no mold.
@@ -31,7 +31,7 @@ pub struct Shape {
 }
 
 #[derive(Debug, Clone, PartialEq)]
-pub enum Event {
+pub(crate) enum Event {
     /// The first of all.
     Begin,
     /// Bring up the next generation, whatever the config says.
@@ -101,7 +101,7 @@ pub enum Event {
 
 /// What an order says to a worker or mold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Order {
+pub(crate) enum Order {
     Drain,
     Finish,
     Pause,
@@ -110,7 +110,7 @@ pub enum Order {
 
 /// Why a generation or one of its processes failed.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Cause {
+pub(crate) enum Cause {
     /// It said so, or the edge did.
     Said(Box<Failure>),
     /// A process ended before it accepted.
@@ -120,7 +120,7 @@ pub enum Cause {
 }
 
 #[derive(Debug, Clone, PartialEq)]
-pub enum Action {
+pub(crate) enum Action {
     /// Resolve the config, bind its sockets, find interpreter and user.
     Prepare {
         generation: u32,

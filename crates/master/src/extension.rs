@@ -16,7 +16,7 @@ const VARIABLE: &str = "IMPERATOR_PYTHON_EXTENSION";
 ///
 /// # Errors
 /// Where it was looked for, and what builds it.
-pub fn open() -> Result<OwnedFd, Failure> {
+pub(crate) fn open() -> Result<OwnedFd, Failure> {
     let candidates = candidates();
     for path in &candidates {
         if let Ok(file) = File::open(path) {

@@ -11,7 +11,7 @@ use imperator_process::spawn::{SpawnError, Step};
 use crate::event::Cause;
 
 /// A failure of one config line: the first of `options` that the config has names the place.
-pub fn at(
+pub(crate) fn at(
     settings: &Settings,
     options: &[&str],
     text: impl AsRef<str>,
@@ -20,7 +20,7 @@ pub fn at(
     plain(placed(settings, options, text.as_ref()), Some(hint.into()))
 }
 
-pub fn plain(summary: impl Into<String>, hint: Option<String>) -> Failure {
+pub(crate) fn plain(summary: impl Into<String>, hint: Option<String>) -> Failure {
     Failure {
         summary: summary.into(),
         hint,
@@ -49,7 +49,7 @@ const LOADED: [&str; 7] = [
 const WAY_OUT: &str = "mend the app and touch its ini";
 
 /// What the app's import said about itself.
-pub fn load(settings: &Settings, summary: &str, traceback: &str) -> Failure {
+pub(crate) fn load(settings: &Settings, summary: &str, traceback: &str) -> Failure {
     let summary = first_line(summary);
     Failure {
         summary: placed(
@@ -71,14 +71,14 @@ fn load_hint(summary: &str) -> &'static str {
     }
 }
 
-pub fn unfit(settings: &Settings, why: &str) -> Failure {
+pub(crate) fn unfit(settings: &Settings, why: &str) -> Failure {
     let options = ["virtualenv", "home", "venv", "pyhome", "python"];
     let hint = "set virtualenv or python to a CPython 3.9 or later";
     at(settings, &options, first_line(why), hint)
 }
 
 /// Why a start did not even reach the interpreter.
-pub fn spawn(settings: &Settings, error: &SpawnError) -> Failure {
+pub(crate) fn spawn(settings: &Settings, error: &SpawnError) -> Failure {
     let (options, hint): (&[&str], &str) = match error.step {
         Step::Chdir => (
             &["chdir"],
@@ -101,7 +101,7 @@ pub fn spawn(settings: &Settings, error: &SpawnError) -> Failure {
 }
 
 /// What `cause` reads like; `output` are the last lines that the app wrote.
-pub fn explain(settings: &Settings, cause: &Cause, output: &str) -> Failure {
+pub(crate) fn explain(settings: &Settings, cause: &Cause, output: &str) -> Failure {
     let (text, hint) = match cause {
         Cause::Said(failure) => return (**failure).clone(),
         Cause::Ended { mold, end } => (ended(*mold, *end), ended_hint(*end)),
@@ -158,7 +158,7 @@ fn first_line(text: &str) -> &str {
 }
 
 /// The end of a long text: the cause of a traceback stands there.
-pub fn cut(text: &str) -> String {
+pub(crate) fn cut(text: &str) -> String {
     let mut start = text.len().saturating_sub(MAX_TEXT);
     while !text.is_char_boundary(start) {
         start += 1;

@@ -8,18 +8,18 @@ use imperator_core::backoff::Backoff;
 use crate::event::{ProcessId, Shape};
 
 /// A worker that ended before this age died young: it is replaced with a growing delay.
-pub const YOUNG: Duration = Duration::from_secs(10);
+pub(crate) const YOUNG: Duration = Duration::from_secs(10);
 /// A killed process that is not reaped by then hangs in the kernel; nobody waits for it longer.
-pub const GIVE_UP: Duration = Duration::from_secs(10);
+pub(crate) const GIVE_UP: Duration = Duration::from_secs(10);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Role {
+pub(crate) enum Role {
     Mold,
     Worker(u32),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum State {
+pub(crate) enum State {
     /// Asked for or loading; killed at the deadline.
     Starting {
         deadline: Instant,
@@ -42,7 +42,7 @@ pub enum State {
 }
 
 impl State {
-    pub fn deadline(self) -> Option<Instant> {
+    pub(crate) fn deadline(self) -> Option<Instant> {
         match self {
             Self::Starting { deadline }
             | Self::Leaving { deadline }
@@ -54,7 +54,7 @@ impl State {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Process {
+pub(crate) struct Process {
     pub generation: u32,
     pub role: Role,
     /// `None`: asked for, not yet reported.
@@ -66,23 +66,23 @@ pub struct Process {
 }
 
 impl Process {
-    pub fn is_up(&self) -> bool {
+    pub(crate) fn is_up(&self) -> bool {
         matches!(self.state, State::Up { .. })
     }
 
     /// Counts as the one who holds its slot.
-    pub fn holds_slot(&self) -> bool {
+    pub(crate) fn holds_slot(&self) -> bool {
         matches!(self.state, State::Up { .. } | State::Starting { .. })
     }
 
-    pub fn is_worker(&self, generation: u32, worker: u32) -> bool {
+    pub(crate) fn is_worker(&self, generation: u32, worker: u32) -> bool {
         self.generation == generation && self.role == Role::Worker(worker)
     }
 }
 
 /// The place of one worker within a generation.
 #[derive(Debug, Clone, Default)]
-pub struct Slot {
+pub(crate) struct Slot {
     /// Deaths in a row of workers that did not live [`YOUNG`].
     young_deaths: u32,
     backoff: Backoff,
@@ -93,7 +93,7 @@ pub struct Slot {
 impl Slot {
     /// The worker of this slot is lost. The first one that dies young is replaced at once, the
     /// next ones ever later; one that lived long enough starts the count anew.
-    pub fn lost(&mut self, young: bool, now: Instant) {
+    pub(crate) fn lost(&mut self, young: bool, now: Instant) {
         if !young {
             self.young_deaths = 0;
             self.backoff.reset();
@@ -107,13 +107,13 @@ impl Slot {
         self.young_deaths += 1;
     }
 
-    pub fn is_due(&self, now: Instant) -> bool {
+    pub(crate) fn is_due(&self, now: Instant) -> bool {
         self.respawn_at.is_none_or(|at| at <= now)
     }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Phase {
+pub(crate) enum Phase {
     /// The edge resolves its config and binds its sockets.
     Preparing { only_if_changed: bool },
     /// A mold loads the app.
@@ -125,7 +125,7 @@ pub enum Phase {
 }
 
 #[derive(Debug, Clone)]
-pub struct Generation {
+pub(crate) struct Generation {
     pub id: u32,
     pub phase: Phase,
     pub shape: Shape,
@@ -137,7 +137,7 @@ pub struct Generation {
 
 impl Generation {
     /// Its workers exist or are to exist.
-    pub fn wants_workers(&self) -> bool {
+    pub(crate) fn wants_workers(&self) -> bool {
         matches!(self.phase, Phase::Filling | Phase::Serving)
     }
 }

@@ -6,19 +6,19 @@ use std::time::Duration;
 use imperator_core::counters::{Core, Counters};
 
 /// How often the counters are read.
-pub const INTERVAL: Duration = Duration::from_millis(250);
+pub(crate) const INTERVAL: Duration = Duration::from_millis(250);
 /// How long a worker may take to write its Python stacks before it is killed.
 const STACKS: u64 = 200;
 
 /// What was found about one worker; times are CLOCK_MONOTONIC milliseconds.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Watch {
+pub(crate) struct Watch {
     asked_at: Option<u64>,
     tries: u32,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Verdict {
+pub(crate) enum Verdict {
     Fine,
     /// A request is overdue since just now: say so and ask for the stacks.
     Ask {
@@ -29,7 +29,7 @@ pub enum Verdict {
 }
 
 impl Watch {
-    pub fn look(&mut self, counters: Counters<'_>, limit: Duration, now: u64) -> Verdict {
+    pub(crate) fn look(&mut self, counters: Counters<'_>, limit: Duration, now: u64) -> Verdict {
         let limit = u64::try_from(limit.as_millis()).unwrap_or(u64::MAX);
         let overdue = (0..counters.cores()).any(|core| {
             let started = counters
@@ -57,7 +57,7 @@ impl Watch {
 }
 
 /// The lines that the original writes (core/master_utils.c), so that alarms that look for them work.
-pub fn lines(worker: u32, pid: i32, try_number: u32, counters: Counters<'_>) -> Vec<String> {
+pub(crate) fn lines(worker: u32, pid: i32, try_number: u32, counters: Counters<'_>) -> Vec<String> {
     let mut lines = vec![
         format!(
             "*** HARAKIRI ON WORKER {worker} (pid: {pid}, try: {try_number}, graceful: no) ***"

@@ -13,7 +13,11 @@ use crate::failure;
 ///
 /// # Errors
 /// What is missing, with the config line that asks for it and the way out.
-pub fn choose(settings: &Settings, cwd: &Path, path: Option<&OsStr>) -> Result<PathBuf, Failure> {
+pub(crate) fn choose(
+    settings: &Settings,
+    cwd: &Path,
+    path: Option<&OsStr>,
+) -> Result<PathBuf, Failure> {
     // An explicit `python` says more than the virtualenv that it may stand in.
     if let Some(python) = &settings.python {
         let python = found_in(&cwd.join(python), python, path);
@@ -74,7 +78,7 @@ pub fn choose(settings: &Settings, cwd: &Path, path: Option<&OsStr>) -> Result<P
             failure::at(
                 settings,
                 &["module", "wsgi-file"],
-                "no python3 in PATH".to_owned(),
+                "no python3 in PATH",
                 "install python3, or set virtualenv or python",
             )
         })

@@ -1,16 +1,16 @@
 //! Bytes from a pipe become whole lines. Pure.
 
 /// A longer line is passed on in pieces of this size.
-pub const MAX_LINE: usize = 64 * 1024;
+pub(crate) const MAX_LINE: usize = 64 * 1024;
 
 #[derive(Debug, Default)]
-pub struct Lines {
+pub(crate) struct Lines {
     partial: Vec<u8>,
 }
 
 impl Lines {
     /// Calls `line` for each line that is complete now, without its end.
-    pub fn push(&mut self, mut bytes: &[u8], mut line: impl FnMut(&[u8])) {
+    pub(crate) fn push(&mut self, mut bytes: &[u8], mut line: impl FnMut(&[u8])) {
         while let Some(end) = bytes.iter().position(|&byte| byte == b'\n') {
             let (head, rest) = bytes.split_at(end);
             if self.partial.is_empty() {
@@ -26,14 +26,6 @@ impl Lines {
             bytes = &rest[1..];
         }
         self.extend(bytes, &mut line);
-    }
-
-    /// What is left when nobody writes any more.
-    pub fn finish(&mut self, mut line: impl FnMut(&[u8])) {
-        if !self.partial.is_empty() {
-            line(&self.partial);
-            self.partial.clear();
-        }
     }
 
     fn extend(&mut self, mut bytes: &[u8], line: &mut impl FnMut(&[u8])) {
@@ -63,13 +55,12 @@ mod tests {
         for piece in pieces {
             lines.push(piece, &mut keep);
         }
-        lines.finish(&mut keep);
         found
     }
 
     #[test]
     fn pieces_become_lines() {
-        assert_eq!(split(&[b"a\nb", b"c\n", b"\nd"]), ["a", "bc", "", "d"]);
+        assert_eq!(split(&[b"a\nb", b"c\n", b"\nd\n"]), ["a", "bc", "", "d"]);
     }
 
     #[test]

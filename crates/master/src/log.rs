@@ -20,14 +20,14 @@ const READS: usize = 4;
 /// A pipe whose both ends the master keeps: it never ends, and outlives a master (the emperor has
 /// a copy of the read end).
 #[derive(Debug)]
-pub struct Pipe {
+pub(crate) struct Pipe {
     pub read: OwnedFd,
     pub write: OwnedFd,
     lines: Lines,
 }
 
 #[derive(Debug)]
-pub struct Log {
+pub(crate) struct Log {
     name: String,
     prefix: Vec<u8>,
     pub app: Pipe,
@@ -45,7 +45,7 @@ impl Log {
     ///
     /// # Errors
     /// What pipe2(2) or open(2) says.
-    pub fn new(
+    pub(crate) fn new(
         name: &str,
         is_alone: bool,
         read_ends: Option<(OwnedFd, OwnedFd)>,
@@ -76,7 +76,7 @@ impl Log {
     }
 
     /// Sends lines where the config says from now on; returns what cannot be opened.
-    pub fn configure(&mut self, settings: &Settings) -> Vec<String> {
+    pub(crate) fn configure(&mut self, settings: &Settings) -> Vec<String> {
         let all = match settings.logto.as_ref().or(settings.daemonize.as_ref()) {
             Some(target) => vec![target.clone()],
             None => vec![LogTarget::Stderr],
@@ -130,7 +130,7 @@ impl Log {
     }
 
     /// The master's own words, among the app's.
-    pub fn note(&mut self, text: &str) {
+    pub(crate) fn note(&mut self, text: &str) {
         for line in text.lines() {
             for &index in &self.app_sinks {
                 self.sinks[index].line(line.as_bytes());
@@ -140,7 +140,7 @@ impl Log {
     }
 
     /// Reads what the app printed; `flush` writes it.
-    pub fn read_app(&mut self) {
+    pub(crate) fn read_app(&mut self) {
         let Self {
             app,
             sinks,
@@ -160,7 +160,7 @@ impl Log {
         self.flush();
     }
 
-    pub fn read_requests(&mut self) {
+    pub(crate) fn read_requests(&mut self) {
         let Self {
             requests,
             sinks,
@@ -176,30 +176,30 @@ impl Log {
         self.flush();
     }
 
-    pub fn flush(&mut self) {
+    pub(crate) fn flush(&mut self) {
         self.sinks.iter_mut().for_each(Sink::flush);
     }
 
-    pub fn blocked(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
+    pub(crate) fn blocked(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
         self.sinks.iter().filter_map(Sink::blocked)
     }
 
     /// Once a second: log files that were moved away.
-    pub fn follow(&mut self) {
+    pub(crate) fn follow(&mut self) {
         self.sinks.iter_mut().for_each(Sink::follow);
     }
 
-    pub fn has_files(&self) -> bool {
+    pub(crate) fn has_files(&self) -> bool {
         let is_file = |sink: &Sink| matches!(sink.target, LogTarget::File(_));
         self.sinks.iter().any(is_file)
     }
 
-    pub fn dropped(&self) -> u64 {
+    pub(crate) fn dropped(&self) -> u64 {
         self.sinks.iter().map(Sink::dropped).sum()
     }
 
     /// The last lines that the app printed since [`Log::forget_recent`].
-    pub fn recent(&self) -> String {
+    pub(crate) fn recent(&self) -> String {
         let mut text = String::new();
         for line in &self.recent {
             text.push_str(line);
@@ -208,7 +208,7 @@ impl Log {
         text
     }
 
-    pub fn forget_recent(&mut self) {
+    pub(crate) fn forget_recent(&mut self) {
         self.recent.clear();
     }
 }
@@ -235,7 +235,7 @@ impl Pipe {
     }
 
     /// The app's user may open `/dev/stderr`.
-    pub fn give_to(&self, uid: u32, gid: u32) {
+    pub(crate) fn give_to(&self, uid: u32, gid: u32) {
         let (uid, gid) = (
             nix::unistd::Uid::from_raw(uid),
             nix::unistd::Gid::from_raw(gid),

@@ -4,13 +4,13 @@ use std::path::Path;
 
 /// # Errors
 /// A text that names the file.
-pub fn write(path: &Path) -> Result<(), String> {
+pub(crate) fn write(path: &Path) -> Result<(), String> {
     let text = format!("{}\n", std::process::id());
     std::fs::write(path, text)
         .map_err(|error| format!("cannot write pidfile {}: {error}", path.display()))
 }
 
-pub fn remove(path: Option<&Path>) {
+pub(crate) fn remove(path: Option<&Path>) {
     let Some(path) = path else {
         return;
     };

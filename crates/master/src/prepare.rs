@@ -19,7 +19,12 @@ use crate::resolve::{Request, Resolving};
 use crate::sockets::{self, Look};
 
 impl Effects {
-    pub fn prepare(&mut self, generation: u32, only_if_changed: bool, now: Instant) -> Vec<Event> {
+    pub(crate) fn prepare(
+        &mut self,
+        generation: u32,
+        only_if_changed: bool,
+        now: Instant,
+    ) -> Vec<Event> {
         if self.serving.is_none() {
             self.log.forget_recent();
         }
@@ -40,7 +45,7 @@ impl Effects {
         }
     }
 
-    pub fn abandon(&mut self, generation: u32) {
+    pub(crate) fn abandon(&mut self, generation: u32) {
         let is_this = |it: &Resolving| it.generation == generation;
         if let Some(resolving) = self.resolving.take_if(|it| is_this(it)) {
             resolving.kill();
@@ -49,7 +54,7 @@ impl Effects {
     }
 
     /// The resolver's output is readable, or its deadline passed.
-    pub fn continue_resolving(&mut self, now: Instant) -> Vec<Event> {
+    pub(crate) fn continue_resolving(&mut self, now: Instant) -> Vec<Event> {
         let Some(resolving) = &mut self.resolving else {
             return Vec::new();
         };
@@ -252,7 +257,7 @@ impl Effects {
         })
     }
 
-    pub fn serve(&mut self, generation: u32) {
+    pub(crate) fn serve(&mut self, generation: u32) {
         self.serving = Some(generation);
         self.failure = None;
         self.failed_to_prepare = false;
@@ -314,7 +319,7 @@ impl Effects {
         self.sockets_changed = true;
     }
 
-    pub fn failed(&mut self, generation: u32, cause: &Cause) {
+    pub(crate) fn failed(&mut self, generation: u32, cause: &Cause) {
         self.log.read_app();
         let default = Settings::default();
         let ready = self.generations.get(&generation);

@@ -19,7 +19,7 @@ const LIMIT: Duration = Duration::from_secs(10);
 const MAX_OUTPUT: usize = 8 * 1024 * 1024;
 
 #[derive(Debug)]
-pub struct Resolving {
+pub(crate) struct Resolving {
     pub generation: u32,
     pub only_if_changed: bool,
     pub pid: i32,
@@ -30,7 +30,7 @@ pub struct Resolving {
 
 /// What is run, and where.
 #[derive(Debug, Clone)]
-pub struct Request<'a> {
+pub(crate) struct Request<'a> {
     pub args: &'a [String],
     pub cwd: &'a Path,
     pub env: Vec<(OsString, OsString)>,
@@ -41,7 +41,7 @@ pub struct Request<'a> {
 impl Resolving {
     /// # Errors
     /// The child cannot be started.
-    pub fn start(
+    pub(crate) fn start(
         request: Request<'_>,
         (generation, only_if_changed): (u32, bool),
         now: Instant,
@@ -76,7 +76,7 @@ impl Resolving {
     }
 
     /// Reads what is there; `Some` when that was all.
-    pub fn read(&mut self) -> Option<Result<Resolved, Failure>> {
+    pub(crate) fn read(&mut self) -> Option<Result<Resolved, Failure>> {
         let mut buffer = [0; 16 * 1024];
         loop {
             match nix::unistd::read(&self.output, &mut buffer) {
@@ -97,7 +97,7 @@ impl Resolving {
     }
 
     /// The deadline is over.
-    pub fn late(&self) -> Failure {
+    pub(crate) fn late(&self) -> Failure {
         self.kill();
         failure::plain(
             format!("the config was not read within {} s", LIMIT.as_secs()),
@@ -105,7 +105,7 @@ impl Resolving {
         )
     }
 
-    pub fn kill(&self) {
+    pub(crate) fn kill(&self) {
         // It may be gone already; it is reaped like everybody.
         let _ = signals::send_group(self.pid, nix::libc::SIGKILL);
     }

@@ -22,7 +22,7 @@ use crate::{stats, status};
 const SECOND: Duration = Duration::from_secs(1);
 
 /// What the loop hears. PIPE is ignored by std.
-pub const SIGNALS: [i32; 12] = [
+pub(crate) const SIGNALS: [i32; 12] = [
     libc::SIGCHLD,
     libc::SIGHUP,
     libc::SIGTERM,
@@ -37,7 +37,7 @@ pub const SIGNALS: [i32; 12] = [
     libc::SIGCONT,
 ];
 
-pub struct Master {
+pub(crate) struct Master {
     pub app: App,
     pub effects: Effects,
     pub control: Control,
@@ -62,7 +62,7 @@ struct Woken {
 }
 
 impl Master {
-    pub fn new(app: App, effects: Effects, control: Control, signals: SignalSet) -> Self {
+    pub(crate) fn new(app: App, effects: Effects, control: Control, signals: SignalSet) -> Self {
         let now = clock::now();
         Self {
             app,
@@ -78,7 +78,7 @@ impl Master {
     }
 
     /// Serves until the app is unwanted; returns the exit code.
-    pub fn run(&mut self) -> i32 {
+    pub(crate) fn run(&mut self) -> i32 {
         loop {
             while let Some(event) = self.queue.pop_front() {
                 let now = clock::now();

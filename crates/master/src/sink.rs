@@ -37,7 +37,7 @@ enum Out {
 }
 
 #[derive(Debug)]
-pub struct Sink {
+pub(crate) struct Sink {
     pub target: LogTarget,
     out: Out,
     pending: Vec<u8>,
@@ -53,7 +53,7 @@ impl Sink {
     ///
     /// # Errors
     /// The target cannot be opened; the text names it.
-    pub fn open(target: &LogTarget, name: &str, prefix: &[u8]) -> Result<Self, String> {
+    pub(crate) fn open(target: &LogTarget, name: &str, prefix: &[u8]) -> Result<Self, String> {
         let failed = |what: &dyn std::fmt::Display, error: &dyn std::fmt::Display| {
             format!("cannot log to {what}: {error}")
         };
@@ -91,7 +91,7 @@ impl Sink {
     }
 
     /// Queues one line. `flush` writes.
-    pub fn line(&mut self, line: &[u8]) {
+    pub(crate) fn line(&mut self, line: &[u8]) {
         let sent = match &self.out {
             Out::Udp(socket) => socket.send(line).map(|_| ()),
             Out::Syslog { socket, tag } => {
@@ -117,7 +117,7 @@ impl Sink {
     }
 
     /// Writes what the reader takes now.
-    pub fn flush(&mut self) {
+    pub(crate) fn flush(&mut self) {
         self.is_blocked = false;
         let mut written = 0;
         while written < self.pending.len() {
@@ -150,7 +150,7 @@ impl Sink {
     }
 
     /// The descriptor to wait for before the next `flush`.
-    pub fn blocked(&self) -> Option<BorrowedFd<'_>> {
+    pub(crate) fn blocked(&self) -> Option<BorrowedFd<'_>> {
         if !self.is_blocked {
             return None;
         }
@@ -161,12 +161,12 @@ impl Sink {
         }
     }
 
-    pub fn dropped(&self) -> u64 {
+    pub(crate) fn dropped(&self) -> u64 {
         self.dropped
     }
 
     /// logrotate has moved the file away: go on in a new one.
-    pub fn follow(&mut self) {
+    pub(crate) fn follow(&mut self) {
         let Out::File { file, path } = &mut self.out else {
             return;
         };
@@ -210,10 +210,10 @@ fn stderr() -> io::Result<Out> {
         return Ok(Out::Plain(file));
     }
     // The emperor and other masters have the same description: O_NONBLOCK on it would be theirs.
-    if kind.is_fifo() || kind.is_char_device() {
-        if let Ok(own) = imperator_process::fds::reopen_nonblocking(&file) {
-            return Ok(Out::Plain(own.into()));
-        }
+    if (kind.is_fifo() || kind.is_char_device())
+        && let Ok(own) = imperator_process::fds::reopen_nonblocking(&file)
+    {
+        return Ok(Out::Plain(own.into()));
     }
     Ok(Out::Careful(file))
 }

@@ -18,7 +18,7 @@ use nix::sys::socket::{
 
 /// How Unix sockets are to look; TCP and abstract ones have no file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Look {
+pub(crate) struct Look {
     pub mode: Option<u32>,
     pub uid: Option<u32>,
     pub gid: Option<u32>,
@@ -26,7 +26,7 @@ pub struct Look {
 
 /// A bound, listening, non-blocking socket.
 #[derive(Debug)]
-pub struct Listener {
+pub(crate) struct Listener {
     pub fd: OwnedFd,
     /// The file that we made: device and inode.
     inode: Option<(u64, u64)>,
@@ -34,13 +34,13 @@ pub struct Listener {
 
 /// Why an address cannot be had.
 #[derive(Debug)]
-pub struct SocketError {
+pub(crate) struct SocketError {
     pub address: Address,
     pub kind: SocketErrorKind,
 }
 
 #[derive(Debug)]
-pub enum SocketErrorKind {
+pub(crate) enum SocketErrorKind {
     /// Another process listens there.
     Live {
         owner: Option<i32>,
@@ -99,7 +99,7 @@ impl fmt::Display for SocketError {
 }
 
 impl SocketError {
-    pub fn hint(&self) -> String {
+    pub(crate) fn hint(&self) -> String {
         match &self.kind {
             SocketErrorKind::Live { owner: Some(pid) } => {
                 format!("stop pid {pid}, or use another address")
@@ -123,7 +123,7 @@ impl SocketError {
 
 /// The sockets of one app, by their configured address.
 #[derive(Debug, Default)]
-pub struct Sockets {
+pub(crate) struct Sockets {
     open: BTreeMap<Address, Listener>,
 }
 
@@ -132,7 +132,7 @@ impl Sockets {
     ///
     /// # Errors
     /// What fcntl(2) says.
-    pub fn adopt(&mut self, address: Address, fd: OwnedFd) -> io::Result<()> {
+    pub(crate) fn adopt(&mut self, address: Address, fd: OwnedFd) -> io::Result<()> {
         fds::set_nonblocking(&fd, true)?;
         let inode = match &address {
             Address::Unix(path) => inode_of(path),
@@ -146,7 +146,7 @@ impl Sockets {
     ///
     /// # Errors
     /// The first address that cannot be had.
-    pub fn bind_missing(
+    pub(crate) fn bind_missing(
         &mut self,
         wanted: &[Address],
         backlog: u32,
@@ -182,7 +182,7 @@ impl Sockets {
     }
 
     /// Closes what nobody wants any more, and removes its files.
-    pub fn retain(&mut self, wanted: impl Fn(&Address) -> bool) {
+    pub(crate) fn retain(&mut self, wanted: impl Fn(&Address) -> bool) {
         let unwanted: Vec<_> = self.open.keys().filter(|it| !wanted(it)).cloned().collect();
         for address in unwanted {
             self.close(&address);
@@ -193,7 +193,7 @@ impl Sockets {
     ///
     /// # Errors
     /// The first one that refuses.
-    pub fn set_look(&self, look: Look) -> Result<(), SocketError> {
+    pub(crate) fn set_look(&self, look: Look) -> Result<(), SocketError> {
         for (address, listener) in &self.open {
             if let (Address::Unix(path), Some(_)) = (address, listener.inode) {
                 apply_look(path, look).map_err(|kind| SocketError {
@@ -206,17 +206,17 @@ impl Sockets {
     }
 
     /// Removes the files of our Unix sockets, if they are still ours: nobody connects any more.
-    pub fn unlink(&mut self) {
+    pub(crate) fn unlink(&mut self) {
         for (address, listener) in &mut self.open {
             listener.unlink(address);
         }
     }
 
-    pub fn get(&self, address: &Address) -> Option<&Listener> {
+    pub(crate) fn get(&self, address: &Address) -> Option<&Listener> {
         self.open.get(address)
     }
 
-    pub fn iter(&self) -> impl Iterator<Item = (&Address, &Listener)> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&Address, &Listener)> {
         self.open.iter()
     }
 
@@ -229,7 +229,7 @@ impl Sockets {
 
 impl Listener {
     /// The address as the kernel has it: with the port that it chose for `:0`.
-    pub fn local(&self) -> Option<SocketAddr> {
+    pub(crate) fn local(&self) -> Option<SocketAddr> {
         let name = socket::getsockname::<SockaddrStorage>(self.fd.as_raw_fd()).ok()?;
         let v4 = name
             .as_sockaddr_in()
@@ -291,10 +291,8 @@ fn bind(
         Address::Unix(path) => {
             make_room(path)?;
             let name = UnixAddr::new(path.as_path()).map_err(io)?;
-            socket::bind(fd.as_raw_fd(), &name).map_err(|error| match error {
-                nix::Error::EADDRINUSE => SocketErrorKind::Live { owner: None },
-                other => io(other),
-            })?;
+            let refused = |error| refused(error, || None);
+            socket::bind(fd.as_raw_fd(), &name).map_err(refused)?;
             inode = inode_of(path);
             let looked = apply_look(path, look);
             if let Err(error) = looked {
@@ -304,12 +302,8 @@ fn bind(
         }
         Address::Abstract(name) => {
             let name = UnixAddr::new_abstract(name.as_bytes()).map_err(io)?;
-            socket::bind(fd.as_raw_fd(), &name).map_err(|error| match error {
-                nix::Error::EADDRINUSE => SocketErrorKind::Live {
-                    owner: probe(&name).unwrap_or(None),
-                },
-                other => io(other),
-            })?;
+            let refused = |error| refused(error, || probe(&name).unwrap_or(None));
+            socket::bind(fd.as_raw_fd(), &name).map_err(refused)?;
         }
         Address::Tcp(tcp) => {
             socket::setsockopt(&fd, sockopt::ReuseAddr, &true).map_err(io)?;
@@ -319,13 +313,11 @@ fn bind(
                 socket::setsockopt(&fd, sockopt::Ipv6V6Only, &true).map_err(io)?;
             }
             let name = SockaddrStorage::from(*tcp);
-            let refused = |error: nix::Error| match error {
-                nix::Error::EADDRINUSE => SocketErrorKind::Live {
-                    owner: owner_of_port(tcp.port()),
-                },
-                nix::Error::EACCES if tcp.port() < 1024 => SocketErrorKind::Privileged,
-                nix::Error::EADDRNOTAVAIL => SocketErrorKind::NotOurs,
-                other => io(other),
+            let refused = |error| {
+                if error == nix::Error::EACCES && tcp.port() < 1024 {
+                    return SocketErrorKind::Privileged;
+                }
+                refused(error, || owner_of_port(tcp.port()))
             };
             socket::bind(fd.as_raw_fd(), &name).map_err(refused)?;
             // Two sockets may share an address until one of them listens.
@@ -334,6 +326,16 @@ fn bind(
     }
     socket::listen(&fd, backlog_of(backlog)).map_err(io)?;
     Ok(Listener { fd, inode })
+}
+
+fn refused(error: nix::Error, owner: impl Fn() -> Option<i32>) -> SocketErrorKind {
+    if error == nix::Error::EADDRINUSE {
+        return SocketErrorKind::Live { owner: owner() };
+    }
+    if error == nix::Error::EADDRNOTAVAIL {
+        return SocketErrorKind::NotOurs;
+    }
+    SocketErrorKind::Io(error.into())
 }
 
 fn backlog_of(backlog: u32) -> Backlog {
@@ -435,7 +437,7 @@ fn listening_inode(line: &str, port: u16) -> Option<u64> {
 }
 
 /// Connections that wait to be accepted on a TCP listener: its receive queue in /proc/net/tcp.
-pub fn queue_of(local: SocketAddr) -> Option<u64> {
+pub(crate) fn queue_of(local: SocketAddr) -> Option<u64> {
     let table = if local.is_ipv4() {
         "/proc/net/tcp"
     } else {
@@ -450,7 +452,7 @@ pub fn queue_of(local: SocketAddr) -> Option<u64> {
 }
 
 /// How the kernel cuts a backlog.
-pub fn somaxconn() -> u32 {
+pub(crate) fn somaxconn() -> u32 {
     let text = std::fs::read_to_string("/proc/sys/net/core/somaxconn");
     text.ok()
         .and_then(|text| text.trim().parse().ok())
@@ -458,7 +460,7 @@ pub fn somaxconn() -> u32 {
 }
 
 /// An address as a person reads it: `http://127.0.0.1:8001`, `uwsgi:/run/blog.sock`.
-pub fn shown(scheme: &str, address: &Address, local: Option<SocketAddr>) -> String {
+pub(crate) fn shown(scheme: &str, address: &Address, local: Option<SocketAddr>) -> String {
     match (address, local) {
         (Address::Tcp(tcp), local) if scheme == "http" => {
             format!("http://{}", local.unwrap_or(*tcp))

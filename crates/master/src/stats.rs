@@ -22,7 +22,7 @@ const CLIENT_LIMIT: Duration = Duration::from_secs(4);
 const BACKLOG: u32 = 64;
 
 #[derive(Debug, Default)]
-pub struct Stats {
+pub(crate) struct Stats {
     sockets: Sockets,
     clients: Vec<Client>,
 }
@@ -39,7 +39,7 @@ struct Client {
 impl Stats {
     /// # Errors
     /// A text that says why there is no stats server.
-    pub fn configure(&mut self, address: Option<&Address>) -> Result<(), String> {
+    pub(crate) fn configure(&mut self, address: Option<&Address>) -> Result<(), String> {
         self.sockets.retain(|open| Some(open) == address);
         let wanted: Vec<_> = address.into_iter().cloned().collect();
         self.sockets
@@ -47,26 +47,26 @@ impl Stats {
             .map_err(|error| format!("no stats server: {error}; hint: {}", error.hint()))
     }
 
-    pub fn close(&mut self) {
+    pub(crate) fn close(&mut self) {
         self.sockets.retain(|_| false);
     }
 
-    pub fn listener(&self) -> Option<BorrowedFd<'_>> {
+    pub(crate) fn listener(&self) -> Option<BorrowedFd<'_>> {
         let room = self.clients.len() < MAX_CLIENTS;
         let listener = self.sockets.iter().next();
         listener.filter(|_| room).map(|(_, it)| it.fd.as_fd())
     }
 
-    pub fn clients(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
+    pub(crate) fn clients(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
         self.clients.iter().map(|client| client.stream.as_fd())
     }
 
-    pub fn deadline(&self) -> Option<Instant> {
+    pub(crate) fn deadline(&self) -> Option<Instant> {
         self.clients.iter().map(|client| client.deadline).min()
     }
 
     /// Takes the readers that wait.
-    pub fn accept(&mut self, now: Instant, text: impl Fn() -> Vec<u8>) {
+    pub(crate) fn accept(&mut self, now: Instant, text: impl Fn() -> Vec<u8>) {
         while let Some(listener) = self.listener() {
             let Ok(fd) = imperator_process::fds::accept(listener) else {
                 return;
@@ -81,7 +81,7 @@ impl Stats {
         }
     }
 
-    pub fn write(&mut self, now: Instant) {
+    pub(crate) fn write(&mut self, now: Instant) {
         self.clients.retain_mut(|client| {
             client.deadline > now && client.write().is_ok_and(|is_done| !is_done)
         });
@@ -103,7 +103,7 @@ impl Client {
 }
 
 /// The document (uwsgi: core/master_utils.c, uwsgi_master_generate_stats).
-pub fn document(app: &App, effects: &Effects) -> Vec<u8> {
+pub(crate) fn document(app: &App, effects: &Effects) -> Vec<u8> {
     let sockets: Vec<_> = effects
         .sockets
         .iter()

@@ -12,7 +12,7 @@ use crate::effects::Effects;
 use crate::generation::{Role, State};
 use crate::sockets;
 
-pub fn status(app: &App, effects: &Effects, now: Instant) -> AppStatus {
+pub(crate) fn status(app: &App, effects: &Effects, now: Instant) -> AppStatus {
     let workers = app
         .processes()
         .iter()
@@ -80,7 +80,7 @@ fn state(state: State) -> &'static str {
 }
 
 /// What changes at every look says nothing new.
-pub fn is_news(old: &AppStatus, new: &AppStatus) -> bool {
+pub(crate) fn is_news(old: &AppStatus, new: &AppStatus) -> bool {
     let plain = |status: &AppStatus| {
         let mut status = status.clone();
         status.retry_in_ms = status.retry_in_ms.map(|_| 0);
@@ -91,7 +91,7 @@ pub fn is_news(old: &AppStatus, new: &AppStatus) -> bool {
 }
 
 /// A few lines for SIGUSR1.
-pub fn readable(name: &str, status: &AppStatus) -> String {
+pub(crate) fn readable(name: &str, status: &AppStatus) -> String {
     let state = serde_json::to_value(status.state).ok();
     let state = state.as_ref().and_then(|it| it.as_str()).unwrap_or("?");
     let mut text = format!("status of {name}: {state}");
@@ -133,7 +133,7 @@ pub fn readable(name: &str, status: &AppStatus) -> String {
 
 impl Effects {
     /// The bound sockets, as a person reads them.
-    pub fn shown_sockets(&self) -> Vec<String> {
+    pub(crate) fn shown_sockets(&self) -> Vec<String> {
         let listens = self.newest().map(|ready| ready.settings.listens.as_slice());
         let scheme = |protocol| match protocol {
             Protocol::Uwsgi => "uwsgi",
@@ -151,7 +151,7 @@ impl Effects {
     }
 
     /// All sockets with their protocol, as the emperor keeps them.
-    pub fn held(&self) -> Vec<(imperator_core::message::Held, std::os::fd::BorrowedFd<'_>)> {
+    pub(crate) fn held(&self) -> Vec<(imperator_core::message::Held, std::os::fd::BorrowedFd<'_>)> {
         use std::os::fd::AsFd;
         let protocol = |address: &_| {
             let mut newest = self.generations.values().rev();

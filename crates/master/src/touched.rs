@@ -7,12 +7,12 @@ use std::path::{Path, PathBuf};
 type Seen = Option<(u64, u64, i64, i64, u64)>;
 
 #[derive(Debug, Default)]
-pub struct Touched {
+pub(crate) struct Touched {
     files: Vec<(PathBuf, Seen)>,
 }
 
 impl Touched {
-    pub fn watch(&mut self, files: &[PathBuf], cwd: &Path) {
+    pub(crate) fn watch(&mut self, files: &[PathBuf], cwd: &Path) {
         let old = std::mem::take(&mut self.files);
         for file in files.iter().map(|file| cwd.join(file)) {
             // What was watched before keeps what was seen: a touch in between still counts.
@@ -22,12 +22,12 @@ impl Touched {
         }
     }
 
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.files.is_empty()
     }
 
     /// The first file that is another one than before.
-    pub fn check(&mut self) -> Option<PathBuf> {
+    pub(crate) fn check(&mut self) -> Option<PathBuf> {
         let mut found = None;
         for (file, seen) in &mut self.files {
             let now = look(file);

@@ -12,19 +12,19 @@ use crate::event::Event;
 use crate::harakiri::{self, Verdict};
 
 impl Effects {
-    pub fn wants_seconds(&self) -> bool {
+    pub(crate) fn wants_seconds(&self) -> bool {
         !self.touched.is_empty() || self.log.has_files()
     }
 
     /// The shortest limit of all generations that live.
-    pub fn harakiri_limit(&self) -> Option<Duration> {
+    pub(crate) fn harakiri_limit(&self) -> Option<Duration> {
         self.generations
             .values()
             .filter_map(|it| it.settings.harakiri)
             .min()
     }
 
-    pub fn look_for_harakiri(&mut self) -> Vec<Event> {
+    pub(crate) fn look_for_harakiri(&mut self) -> Vec<Event> {
         let now = clock::monotonic_millis();
         let mut events = Vec::new();
         let mut lines = Vec::new();
@@ -59,7 +59,7 @@ impl Effects {
     }
 
     /// One line per worker and running request.
-    pub fn running_requests(&self) -> Vec<String> {
+    pub(crate) fn running_requests(&self) -> Vec<String> {
         let mut lines = Vec::new();
         for child in self.children.values() {
             let words = child.counters.as_ref();
