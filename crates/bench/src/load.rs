@@ -183,14 +183,29 @@ fn exchange(
     open: &mut Option<File>,
     buffer: &mut [u8],
 ) -> Result<Answer, (Failure, String)> {
+    if let Some(kept) = open.take() {
+        match exchange_on(kept, shared, open, buffer) {
+            // A server may close a kept connection at any time between two requests; then a client
+            // asks again on a new one (RFC 9112, 9.3.1), and only that answer counts.
+            Err((Failure::NoAnswer | Failure::Reset, _)) => (),
+            other => return other,
+        }
+    }
+    let connection = shared
+        .plan
+        .target
+        .connect(shared.plan.timeout)
+        .map_err(|errno| (Failure::of_connect(errno), format!("connect: {errno}")))?;
+    exchange_on(connection, shared, open, buffer)
+}
+
+fn exchange_on(
+    mut connection: File,
+    shared: &Shared<'_>,
+    open: &mut Option<File>,
+    buffer: &mut [u8],
+) -> Result<Answer, (Failure, String)> {
     let plan = shared.plan;
-    let mut connection = match open.take() {
-        Some(connection) => connection,
-        None => plan
-            .target
-            .connect(plan.timeout)
-            .map_err(|errno| (Failure::of_connect(errno), format!("connect: {errno}")))?,
-    };
     let sent = connection.write_all(&plan.message);
     // A server may answer (413, 400) without reading all: its answer says more than our EPIPE.
     let until_close = plan.target.protocol == Protocol::Uwsgi;
