@@ -589,7 +589,7 @@ impl Supervisor {
                 pid,
                 deadline,
                 force,
-                fate,
+                ..
             } = &mut app.state
             else {
                 continue;
@@ -607,7 +607,7 @@ impl Supervisor {
                     actions.push(Action::Kill(name.clone(), *pid));
                     Force::Killed(1)
                 }
-                Force::Killed(times) if times >= MAX_KILLS && *fate == Fate::Forget => {
+                Force::Killed(times) if times >= MAX_KILLS && self.stopping => {
                     given_up.push(name.clone());
                     Force::Killed(times)
                 }

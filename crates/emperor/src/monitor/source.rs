@@ -16,7 +16,10 @@ pub struct Source {
 pub enum Kind {
     Directory(PathBuf),
     /// An absolute pattern, and the directory before its first wildcard.
-    Glob { pattern: String, base: PathBuf },
+    Glob {
+        pattern: String,
+        base: PathBuf,
+    },
     File(PathBuf),
 }
 
@@ -162,12 +165,14 @@ impl Source {
         let mut directories = Vec::new();
         match &self.kind {
             Kind::Directory(path) => {
-                directories.push(path.clone());
-                directories.extend(path.parent().map(Path::to_owned));
+                // The parent only while the directory is away: it may be a busy one.
+                let nearest = path.ancestors().find(|path| path.is_dir());
+                directories.extend(nearest.map(Path::to_owned));
             }
             Kind::File(path) => directories.extend(path.parent().map(Path::to_owned)),
             Kind::Glob { pattern, base } => {
-                directories.push(base.clone());
+                let nearest = base.ancestors().find(|path| path.is_dir());
+                directories.extend(nearest.map(Path::to_owned));
                 let mut prefix = PathBuf::new();
                 let mut components = Path::new(pattern).components().peekable();
                 while let Some(component) = components.next() {
@@ -243,8 +248,18 @@ mod tests {
     #[test]
     fn temporary_files_of_editors_and_packages_are_no_vassals() {
         for name in [
-            ".blog.ini", ".blog.ini.swp", "blog.ini~", ".#blog.ini", "#blog.ini#", "4913",
-            "blog.ini.dpkg-new", "blog.ini.swp", "blog.txt", "ini", ".ini", "blog.ini.bak",
+            ".blog.ini",
+            ".blog.ini.swp",
+            "blog.ini~",
+            ".#blog.ini",
+            "#blog.ini#",
+            "4913",
+            "blog.ini.dpkg-new",
+            "blog.ini.swp",
+            "blog.txt",
+            "ini",
+            ".ini",
+            "blog.ini.bak",
             "blog.dpkg-old.ini",
         ] {
             assert_eq!(vassal_name(Path::new(name)), None, "{name}");

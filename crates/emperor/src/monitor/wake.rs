@@ -149,9 +149,7 @@ impl AsFd for Wake {
 
 fn inode_of(path: &Path) -> Option<(u64, u64)> {
     let metadata = fs::metadata(path).ok()?;
-    metadata
-        .is_dir()
-        .then(|| (metadata.dev(), metadata.ino()))
+    metadata.is_dir().then(|| (metadata.dev(), metadata.ino()))
 }
 
 /// Our own reading of the directory makes events too; they must not wake us.

@@ -1,0 +1,481 @@
+//! Sees what happens to the ini files: each scan looks at all of them and tells what changed.
+//! `run.rs` calls it when inotify rang, when a file is to be looked at again, and every 3 s.
+
+pub mod settle;
+pub mod source;
+pub mod wake;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::{self, File};
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::io::{self, Read};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use imperator_core::stanzas;
+use tracing::{info, warn};
+
+use self::settle::{Look, REFILLED, Settling, VANISHED, Verdict};
+use self::source::Source;
+use self::wake::{Hints, Wake};
+
+/// uWSGI's `emperor-freq`: symlink targets, NFS and other things that inotify does not tell.
+pub const SCAN_EVERY: Duration = Duration::from_secs(3);
+/// A longer ini is a mistake (a log file, an image), and reading it would stop the loop.
+pub const MAX_INI: u64 = 1 << 20;
+/// More files are reported and left out.
+pub const MAX_FILES: usize = 50_000;
+
+/// What identifies one state of a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stamp {
+    pub inode: (u64, u64),
+    pub size: u64,
+    /// Seconds and nanoseconds.
+    pub modified: (i64, i64),
+    /// Moves with every change, also with one that sets the mtime back.
+    changed: (i64, i64),
+}
+
+impl Stamp {
+    fn of(metadata: &fs::Metadata) -> Self {
+        Self {
+            inode: (metadata.dev(), metadata.ino()),
+            size: metadata.size(),
+            modified: (metadata.mtime(), metadata.mtime_nsec()),
+            changed: (metadata.ctime(), metadata.ctime_nsec()),
+        }
+    }
+
+    /// What `touch` changes, and a new file in the old one's place; chmod and chown do not.
+    fn is_touched_since(&self, old: &Self) -> bool {
+        self.inode != old.inode || self.modified != old.modified
+    }
+}
+
+/// The bytes of an ini file, or one line that says why there are none.
+pub type Text = Result<Vec<u8>, String>;
+
+/// What happened to a file. Paths are as the source lists them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Change {
+    Appeared {
+        path: PathBuf,
+        source: usize,
+        text: Text,
+        /// The file had this path before.
+        from: Option<PathBuf>,
+    },
+    Edited {
+        path: PathBuf,
+        text: Text,
+    },
+    Touched(PathBuf),
+    Removed(PathBuf),
+    /// A file that some config reads.
+    IncludeEdited(PathBuf),
+}
+
+struct Tracked {
+    source: usize,
+    settling: Settling,
+    /// The last look.
+    stamp: Stamp,
+    content: u64,
+    sound: bool,
+    /// Of the symlink itself, when it is one.
+    link: Option<u64>,
+    /// What was told; `None`: nothing yet.
+    told: Option<(u64, Stamp)>,
+}
+
+#[derive(Default)]
+struct Included {
+    settling: Settling,
+    stamp: Option<Stamp>,
+    content: u64,
+    told: u64,
+}
+
+/// The base directory of a source, as the last scan found it.
+#[derive(Default)]
+struct Base {
+    inode: Option<(u64, u64)>,
+    gone: bool,
+    refilled_until: Option<Instant>,
+}
+
+pub struct Monitor {
+    sources: Vec<Source>,
+    bases: Vec<Base>,
+    wake: Wake,
+    files: BTreeMap<PathBuf, Tracked>,
+    included: BTreeMap<PathBuf, Included>,
+    first: bool,
+    other_languages: BTreeSet<PathBuf>,
+    overflow_told: bool,
+}
+
+impl Monitor {
+    /// # Errors
+    /// What eventfd(2) says.
+    pub fn new(sources: Vec<Source>) -> io::Result<Self> {
+        let bases = sources.iter().map(|_| Base::default()).collect();
+        Ok(Self {
+            sources,
+            bases,
+            wake: Wake::new()?,
+            files: BTreeMap::new(),
+            included: BTreeMap::new(),
+            first: true,
+            other_languages: BTreeSet::new(),
+            overflow_told: false,
+        })
+    }
+
+    pub fn sources(&self) -> &[Source] {
+        &self.sources
+    }
+
+    /// Files that configs read besides the vassal files themselves.
+    pub fn include(&mut self, paths: BTreeSet<PathBuf>) {
+        self.included.retain(|path, _| paths.contains(path));
+        for path in paths {
+            if self.files.contains_key(&path) || self.included.contains_key(&path) {
+                continue;
+            }
+            let (content, stamp) = read_included(&path);
+            let included = Included {
+                settling: Settling::take(content),
+                stamp,
+                content,
+                told: content,
+            };
+            self.included.insert(path, included);
+        }
+    }
+
+    /// Looks at everything. `deep`: also reads files whose stamp is the same. Tells what changed,
+    /// and when to look again because something has not settled.
+    pub fn scan(&mut self, deep: bool, now: Instant) -> (Vec<Change>, Option<Instant>) {
+        let hints = self.wake.take();
+        let mut directories = BTreeSet::new();
+        for source in &self.sources {
+            directories.extend(source.directories());
+        }
+        let included = self.included.keys();
+        directories.extend(included.filter_map(|path| path.parent().map(Path::to_owned)));
+        // Before looking: what happens between watch and look is then told again, not lost.
+        self.wake.watch(&directories);
+        let listed = self.list(deep, now);
+        let missing = self
+            .files
+            .iter()
+            .filter(|(path, _)| !listed.contains_key(*path));
+        let mut scan = Scan {
+            deep,
+            hints,
+            now,
+            moved: missing
+                .map(|(path, file)| (file.stamp.inode, path.clone()))
+                .collect(),
+            present: BTreeSet::new(),
+            changes: Vec::new(),
+            again: None,
+        };
+        for (path, source) in &listed {
+            self.look(*source, path, &mut scan);
+        }
+        self.look_for_missing(&listed, &mut scan);
+        self.look_at_included(&mut scan);
+        self.first = false;
+        (scan.changes, scan.again)
+    }
+
+    /// The paths of all sources, and the first source that names each.
+    fn list(&mut self, deep: bool, now: Instant) -> BTreeMap<PathBuf, usize> {
+        let mut listed = BTreeMap::new();
+        for (index, (source, base)) in self.sources.iter().zip(&mut self.bases).enumerate() {
+            let paths = match source.list() {
+                Ok(paths) => paths,
+                Err(error) => {
+                    if !std::mem::replace(&mut base.gone, true) {
+                        warn!(
+                            "cannot read {}: {error}; its apps serve on, and it is waited for",
+                            source.base().display()
+                        );
+                    }
+                    continue;
+                }
+            };
+            let inode = fs::metadata(source.base())
+                .ok()
+                .map(|metadata| (metadata.dev(), metadata.ino()));
+            if base.gone {
+                info!("{} is back", source.base().display());
+            }
+            if base.gone || (base.inode.is_some() && base.inode != inode) {
+                base.refilled_until = Some(now + REFILLED);
+            }
+            base.gone = false;
+            base.inode = inode;
+            if let source::Kind::Directory(directory) = &source.kind
+                && (self.first || deep)
+            {
+                tell_other_languages(directory, &mut self.other_languages);
+            }
+            for path in paths {
+                if listed.len() < MAX_FILES {
+                    listed.entry(path).or_insert(index);
+                } else if !std::mem::replace(&mut self.overflow_told, true) {
+                    warn!("more than {MAX_FILES} vassal files: the rest is ignored");
+                }
+            }
+        }
+        listed
+    }
+
+    /// Looks at one file.
+    fn look(&mut self, source: usize, path: &Path, scan: &mut Scan) {
+        let stamp = match fs::metadata(path) {
+            Ok(metadata) if metadata.is_file() => Stamp::of(&metadata),
+            Ok(_) | Err(_) => return,
+        };
+        scan.present.insert(path.to_owned());
+        let known = self.files.get(path);
+        let complete = scan.hints.complete.contains(path);
+        let same = known.is_some_and(|known| {
+            known.stamp == stamp && known.told == Some((known.content, stamp))
+        });
+        if same && !scan.deep && !complete {
+            return;
+        }
+        let text = read(path);
+        let content = hash(&text);
+        let sound = match (known, &text) {
+            (Some(known), _) if known.content == content => known.sound,
+            (_, Ok(text)) => !stanzas::apps(text).is_empty(),
+            (_, Err(_)) => false,
+        };
+        let from = scan.moved.get(&stamp.inode).filter(|_| known.is_none());
+        let first = self.first;
+        let tracked = self
+            .files
+            .entry(path.to_owned())
+            .or_insert_with(|| Tracked {
+                source,
+                settling: if first {
+                    Settling::take(content)
+                } else {
+                    Settling::default()
+                },
+                stamp,
+                content,
+                sound,
+                link: None,
+                told: None,
+            });
+        tracked.stamp = stamp;
+        tracked.content = content;
+        tracked.sound = sound;
+        // A symlink is never half-written: what it leads to was there before.
+        let link = link_inode(path);
+        let new_link = link.is_some() && link != tracked.link;
+        tracked.link = link;
+        let look = Look {
+            content,
+            sound,
+            complete: complete || new_link || from.is_some(),
+        };
+        let path = path.to_owned();
+        match tracked.settling.see(&look, scan.now) {
+            Verdict::Wait(until) => scan.again(until),
+            Verdict::Take => match tracked.told.replace((content, stamp)) {
+                None => scan.changes.push(Change::Appeared {
+                    path,
+                    source,
+                    text,
+                    from: from.cloned(),
+                }),
+                Some((told, _)) if told != content => {
+                    scan.changes.push(Change::Edited { path, text });
+                }
+                Some((_, told)) if stamp.is_touched_since(&told) => {
+                    scan.changes.push(Change::Touched(path));
+                }
+                Some(_) => (),
+            },
+        }
+    }
+
+    fn look_for_missing(&mut self, listed: &BTreeMap<PathBuf, usize>, scan: &mut Scan) {
+        let renamed: BTreeSet<PathBuf> = scan
+            .changes
+            .iter()
+            .filter_map(|change| match change {
+                Change::Appeared { from, .. } => from.clone(),
+                Change::Edited { .. }
+                | Change::Touched(_)
+                | Change::Removed(_)
+                | Change::IncludeEdited(_) => None,
+            })
+            .collect();
+        let mut removed = Vec::new();
+        for (path, tracked) in &mut self.files {
+            let base = &self.bases[tracked.source];
+            // Nothing is known about a directory that cannot be read, so its files stay.
+            if scan.present.contains(path) || (base.gone && !listed.contains_key(path)) {
+                continue;
+            }
+            let patience = if base.refilled_until.is_some_and(|until| scan.now < until) {
+                REFILLED
+            } else {
+                VANISHED
+            };
+            if renamed.contains(path) {
+                removed.push(path.clone());
+                continue;
+            }
+            match tracked.settling.miss(patience, scan.now) {
+                Verdict::Wait(until) => scan.again(until),
+                Verdict::Take => removed.push(path.clone()),
+            }
+        }
+        for path in removed {
+            let file = self.files.remove(&path);
+            if file.is_some_and(|file| file.told.is_some()) {
+                scan.changes.push(Change::Removed(path));
+            }
+        }
+    }
+
+    fn look_at_included(&mut self, scan: &mut Scan) {
+        for (path, included) in &mut self.included {
+            let stamp = fs::metadata(path).ok().map(|metadata| Stamp::of(&metadata));
+            let complete = scan.hints.complete.contains(path);
+            let settled = included.content == included.told;
+            if stamp == included.stamp && settled && !scan.deep && !complete {
+                continue;
+            }
+            let (content, stamp) = read_included(path);
+            included.content = content;
+            included.stamp = stamp;
+            let look = Look {
+                content,
+                sound: stamp.is_some_and(|stamp| stamp.size > 0),
+                complete,
+            };
+            match included.settling.see(&look, scan.now) {
+                Verdict::Wait(until) => scan.again(until),
+                Verdict::Take if included.told != content => {
+                    included.told = content;
+                    scan.changes.push(Change::IncludeEdited(path.clone()));
+                }
+                Verdict::Take => (),
+            }
+        }
+    }
+}
+
+/// One scan on its way.
+struct Scan {
+    deep: bool,
+    hints: Hints,
+    now: Instant,
+    /// Files that are missing, by inode: one that appears with it was renamed.
+    moved: BTreeMap<(u64, u64), PathBuf>,
+    present: BTreeSet<PathBuf>,
+    changes: Vec<Change>,
+    again: Option<Instant>,
+}
+
+impl Scan {
+    fn again(&mut self, at: Instant) {
+        self.again = Some(self.again.map_or(at, |again| again.min(at)));
+    }
+}
+
+impl AsFd for Monitor {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.wake.as_fd()
+    }
+}
+
+fn link_inode(path: &Path) -> Option<u64> {
+    let metadata = fs::symlink_metadata(path).ok()?;
+    metadata.is_symlink().then(|| metadata.ino())
+}
+
+fn read(path: &Path) -> Text {
+    let bytes = read_limited(path).map_err(|error| match error.raw_os_error() {
+        Some(_) => format!("cannot read {}: {error}", path.display()),
+        None => format!("{}: {error}", path.display()),
+    })?;
+    if bytes.contains(&0) {
+        return Err(format!(
+            "{}: this is no ini file: it holds a NUL byte",
+            path.display()
+        ));
+    }
+    Ok(bytes)
+}
+
+fn read_limited(path: &Path) -> io::Result<Vec<u8>> {
+    // Without blocking: a FIFO in a file's place must not stop the loop.
+    let flags = rustix::fs::OFlags::NONBLOCK | rustix::fs::OFlags::NOCTTY;
+    let flags = i32::try_from(flags.bits()).unwrap_or(0);
+    let file = File::options().read(true).custom_flags(flags).open(path)?;
+    let metadata = file.metadata()?;
+    if !metadata.is_file() {
+        return Err(io::Error::other("it is no regular file"));
+    }
+    if metadata.len() > MAX_INI {
+        return Err(io::Error::other(format!(
+            "this is no ini file: it has {} bytes, more than {MAX_INI}",
+            metadata.len()
+        )));
+    }
+    let mut bytes = Vec::new();
+    file.take(MAX_INI).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+fn read_included(path: &Path) -> (u64, Option<Stamp>) {
+    let stamp = fs::metadata(path).ok().map(|metadata| Stamp::of(&metadata));
+    let content = match read_limited(path) {
+        Ok(bytes) => hash(&bytes),
+        // Too big to read at each look: its stamp stands for it.
+        Err(error) => hash(&(
+            error.kind() as i32,
+            stamp.map(|stamp| (stamp.size, stamp.modified)),
+        )),
+    };
+    (content, stamp)
+}
+
+fn hash(value: &impl Hash) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    value.hash(&mut hasher);
+    hasher.finish()
+}
+
+fn tell_other_languages(directory: &Path, told: &mut BTreeSet<PathBuf>) {
+    let Ok(entries) = fs::read_dir(directory) else {
+        return;
+    };
+    for path in entries.flatten().map(|entry| entry.path()) {
+        let is_file = || path.is_file();
+        if source::is_other_language(&path) && is_file() && !told.contains(&path) {
+            warn!(
+                "{}: this kind of config is not read yet; write it as an .ini file",
+                path.display()
+            );
+            told.insert(path);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
