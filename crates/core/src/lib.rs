@@ -11,4 +11,5 @@ pub mod ini;
 pub mod message;
 pub mod packet;
 pub mod settings;
+pub mod signals;
 pub mod stanzas;

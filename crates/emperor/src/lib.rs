@@ -1,6 +1,20 @@
 //! The emperor: watches files, decides which apps there are, and keeps a master for each.
+//!
+//! ```text
+//! monitor   what happened to the files          plan         what that means for apps   (pure)
+//! adopt     masters of an earlier emperor       supervisor   which masters there are    (pure)
+//! effects   spawns, orders, keeps sockets       run          the loop around all of it
+//! ```
 
 #![forbid(unsafe_code)]
 
+pub mod adopt;
+pub mod control;
+pub mod effects;
 pub mod monitor;
+pub mod plan;
+pub mod run;
+pub mod runtime;
+pub mod status;
 pub mod supervisor;
+pub mod systemd;

@@ -259,6 +259,31 @@ impl Supervisor {
         self.stopping
     }
 
+    /// Whether its master was told to end.
+    pub fn is_ending(&self, name: &str) -> bool {
+        let app = self.apps.get(name);
+        app.is_none_or(|app| matches!(app.state, State::Stopping { .. }))
+    }
+
+    /// Apps that were stopped by hand.
+    pub fn halted(&self) -> Vec<Name> {
+        let halted = self
+            .apps
+            .iter()
+            .filter(|(_, app)| app.state == State::Halted);
+        halted.map(|(name, _)| name.clone()).collect()
+    }
+
+    /// Something starts or reloads, or waits for its turn to.
+    pub fn is_busy(&self) -> bool {
+        self.apps.values().any(|app| match &app.state {
+            State::Waiting { .. } => app.deaths.failures() == 0,
+            State::Spawning { .. } => true,
+            State::Up { place, order, .. } => place.is_some() || order.is_some(),
+            State::Stopping { .. } | State::Halted => false,
+        })
+    }
+
     /// Whether this app serves or has failed once, or is not wanted.
     pub fn has_settled(&self, name: &str) -> bool {
         self.apps.get(name).is_none_or(|app| app.settled)
@@ -299,13 +324,10 @@ impl Supervisor {
             return;
         }
         let after = after.filter(|after| *after != name && self.apps.contains_key(after));
-        let app = self.apps.entry(name).or_insert_with(|| App {
-            state: State::Waiting { until: now, after },
-            deaths: Backoff::default(),
-            served: false,
-            settled: false,
-            mercy: DEFAULT_MERCY,
-        });
+        let app = self
+            .apps
+            .entry(name)
+            .or_insert_with(|| App::new(State::Waiting { until: now, after }));
         match &mut app.state {
             State::Stopping { fate, .. } => *fate = Fate::Respawn,
             State::Spawning { fate } => *fate = None,
@@ -347,15 +369,13 @@ impl Supervisor {
     }
 
     fn adopt(&mut self, name: Name, pid: Pid, now: Instant, actions: &mut Vec<Action>) {
-        let app = self.apps.entry(name.clone()).or_insert_with(|| App {
-            state: State::Halted,
-            deaths: Backoff::default(),
-            served: false,
-            settled: false,
-            mercy: DEFAULT_MERCY,
-        });
+        let app = self
+            .apps
+            .entry(name.clone())
+            .or_insert_with(|| App::new(State::Halted));
         match app.state {
             State::Waiting { .. } | State::Halted => {
+                app.settled = false;
                 app.state = State::Up {
                     pid,
                     since: now,
@@ -509,6 +529,10 @@ impl Supervisor {
     }
 
     fn give_up(&mut self, name: &str, fate: Fate, now: Instant, actions: &mut Vec<Action>) {
+        if fate == Fate::Halt && !self.apps.contains_key(name) {
+            // Noted by an earlier emperor; whether the app is wanted at all is seen later.
+            self.apps.insert(name.to_owned(), App::new(State::Halted));
+        }
         let Some(app) = self.apps.get_mut(name) else {
             return;
         };
@@ -711,6 +735,19 @@ pub enum Situation {
     Up,
     Stopping,
     Halted,
+}
+
+impl App {
+    fn new(state: State) -> Self {
+        Self {
+            // One that is stopped by hand is waited for no longer.
+            settled: state == State::Halted,
+            state,
+            deaths: Backoff::default(),
+            served: false,
+            mercy: DEFAULT_MERCY,
+        }
+    }
 }
 
 impl State {

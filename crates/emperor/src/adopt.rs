@@ -1,0 +1,78 @@
+//! Finds the masters that an earlier emperor left, by their sockets in the runtime directory.
+
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::PathBuf;
+
+use imperator_core::message::Config;
+use imperator_process::channel::Channel;
+use tracing::{info, warn};
+
+use crate::control;
+use crate::runtime::{self, Runtime};
+use crate::supervisor::{Name, Pid};
+
+/// A master that took our connection. Whether it answers is seen later.
+pub struct Orphan {
+    pub name: Name,
+    pub pid: Pid,
+    /// As the earlier emperor noted it.
+    pub config: Config,
+    pub channel: Channel,
+    pub pidfd: Option<OwnedFd>,
+}
+
+/// All masters that live, and the names of apps that were stopped by hand. Directories of dead
+/// ones are cleaned away.
+pub fn find(runtime: &Runtime) -> (Vec<Orphan>, Vec<Name>) {
+    let mut orphans = Vec::new();
+    let mut halted = Vec::new();
+    for directory in runtime.app_directories() {
+        let record = runtime::record_in(&directory);
+        match control::connect(&directory.join(runtime::MASTER_SOCKET)) {
+            Ok((channel, pid)) => match record {
+                Some(record) if control::is_friend(channel.as_fd()) => orphans.push(Orphan {
+                    name: record.name,
+                    pid,
+                    config: record.config,
+                    pidfd: pidfd(pid),
+                    channel,
+                }),
+                Some(record) => warn!(
+                    "[emperor] the master of {} (pid {pid}) belongs to another user: left alone",
+                    record.name
+                ),
+                None => warn!(
+                    "[emperor] {}: a master (pid {pid}) of an unknown app: left alone",
+                    directory.display()
+                ),
+            },
+            Err(error) => match error.kind() {
+                io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => match record {
+                    Some(record) if record.halted => halted.push(record.name),
+                    Some(_) | None => clean(directory),
+                },
+                _ => warn!(
+                    "[emperor] {}: cannot reach the master there: {error}",
+                    directory.display()
+                ),
+            },
+        }
+    }
+    (orphans, halted)
+}
+
+fn clean(directory: PathBuf) {
+    match std::fs::remove_dir_all(&directory) {
+        Ok(()) => info!(
+            "[emperor] {}: left by a dead master, removed",
+            directory.display()
+        ),
+        Err(error) => warn!("[emperor] cannot remove {}: {error}", directory.display()),
+    }
+}
+
+fn pidfd(pid: Pid) -> Option<OwnedFd> {
+    let pid = rustix::process::Pid::from_raw(pid)?;
+    rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::empty()).ok()
+}

@@ -1,0 +1,329 @@
+//! Carries out what the supervisor decides: starts masters, passes orders on, keeps copies of the
+//! sockets and log pipes of each app so that a dead master's successor gets them.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::ffi::OsString;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::PathBuf;
+use std::time::Instant;
+
+use imperator_core::config::resolve_args;
+use imperator_core::message::{
+    AppStatus, Failure, FromMaster, Held, MAX_FDS, Start, ToMaster, VERSION, fd,
+};
+use imperator_process::channel::{Channel, Received};
+use imperator_process::signals;
+use imperator_process::spawn::{self, Plan};
+use tracing::{error, info, warn};
+
+use crate::plan::App;
+use crate::runtime::{AppRecord, Runtime};
+use crate::supervisor::{Name, Order, Pid};
+use crate::systemd;
+
+/// Orders that a master has not read yet; it has hung when there are more.
+const MAX_UNSENT: usize = 32;
+
+/// A master that lives.
+pub struct Master {
+    pub pid: Pid,
+    pub channel: Channel,
+    /// Of an adopted one: not our child, so its death is seen on the channel, and signals go
+    /// through this, never to a reused pid.
+    pub pidfd: Option<OwnedFd>,
+    pub started: Instant,
+    /// It has said something since we have its channel.
+    pub spoke: bool,
+    pub goodbye: Option<String>,
+    /// The channel is closed.
+    pub hung_up: bool,
+    unsent: VecDeque<ToMaster>,
+}
+
+/// What outlives an app's master.
+#[derive(Default)]
+pub struct Kept {
+    listeners: Vec<(Held, OwnedFd)>,
+    /// Read ends of the log pipe and the request-log pipe.
+    logs: Option<(OwnedFd, OwnedFd)>,
+    last_generation: u32,
+    pub status: Option<AppStatus>,
+    /// Why the last spawn failed, or how the last master died.
+    pub death: Option<Failure>,
+}
+
+pub struct Effects {
+    pub runtime: Runtime,
+    executable: PathBuf,
+    env: Vec<(OsString, OsString)>,
+    nofile_soft: u64,
+    pub masters: BTreeMap<Name, Master>,
+    pub kept: BTreeMap<Name, Kept>,
+}
+
+impl Effects {
+    pub fn new(runtime: Runtime, executable: PathBuf, nofile_soft: u64) -> Self {
+        let env = std::env::vars_os()
+            .filter(|(key, _)| !systemd::is_private(&key.to_string_lossy()))
+            .collect();
+        Self {
+            runtime,
+            executable,
+            env,
+            nofile_soft,
+            masters: BTreeMap::new(),
+            kept: BTreeMap::new(),
+        }
+    }
+
+    /// Starts a master for this app on the sockets that are kept for it.
+    ///
+    /// # Errors
+    /// One line that says what failed.
+    pub fn spawn(&mut self, name: &str, app: &App, now: Instant) -> Result<Pid, String> {
+        let record = AppRecord {
+            name: name.to_owned(),
+            config: app.config.clone(),
+            halted: false,
+        };
+        let runtime = self
+            .runtime
+            .remember(&record)
+            .map_err(|error| format!("cannot make its runtime directory: {error}"))?;
+        self.kept.entry(name.to_owned()).or_default().status = None;
+        let kept = &self.kept[name];
+        let logs = kept.logs.as_ref();
+        let start = Start {
+            version: VERSION,
+            name: name.to_owned(),
+            config: app.config.clone(),
+            resolve: resolve_args(&app.config),
+            cwd: app.cwd.clone(),
+            runtime,
+            nofile_soft: self.nofile_soft,
+            listeners: kept
+                .listeners
+                .iter()
+                .map(|(held, _)| held.clone())
+                .collect(),
+            logs: logs.is_some(),
+            last_generation: kept.last_generation,
+        };
+        let mut fds: Vec<BorrowedFd<'_>> = kept
+            .listeners
+            .iter()
+            .map(|(_, socket)| socket.as_fd())
+            .collect();
+        if let Some((log, requests)) = logs {
+            fds.extend([log.as_fd(), requests.as_fd()]);
+        }
+        let (pid, channel) = self.start(name, &start, &fds)?;
+        self.masters.insert(
+            name.to_owned(),
+            Master {
+                pid,
+                channel,
+                pidfd: None,
+                started: now,
+                spoke: false,
+                goodbye: None,
+                hung_up: false,
+                unsent: VecDeque::new(),
+            },
+        );
+        Ok(pid)
+    }
+
+    fn start(
+        &self,
+        name: &str,
+        start: &Start,
+        fds: &[BorrowedFd<'_>],
+    ) -> Result<(Pid, Channel), String> {
+        let (here, there) =
+            Channel::pair().map_err(|error| format!("cannot make a channel: {error}"))?;
+        here.set_nonblocking(true)
+            .and_then(|()| here.send(&ToMaster::Start(Box::new(start.clone())), fds))
+            .map_err(|error| format!("cannot send its start message: {error}"))?;
+        // A binary that was replaced on disk starts new masters; one that was removed goes on.
+        let program = if self.executable.exists() {
+            self.executable.clone()
+        } else {
+            PathBuf::from("/proc/self/exe")
+        };
+        let mut plan = Plan::new(program);
+        plan.argv0 = Some("imperator".into());
+        plan.args = vec!["master".into(), name.into()];
+        plan.env.clone_from(&self.env);
+        plan.fds = vec![(there.as_fd(), fd::CHANNEL)];
+        let pid = spawn::spawn(&plan).map_err(|error| error.to_string())?;
+        Ok((pid, here))
+    }
+
+    /// Takes over a master of an earlier emperor.
+    pub fn adopt(
+        &mut self,
+        name: &str,
+        pid: Pid,
+        channel: Channel,
+        pidfd: Option<OwnedFd>,
+        now: Instant,
+    ) {
+        let mut master = Master {
+            pid,
+            channel,
+            pidfd,
+            started: now,
+            spoke: false,
+            goodbye: None,
+            hung_up: false,
+            unsent: VecDeque::new(),
+        };
+        say(name, &mut master, ToMaster::Adopt { version: VERSION });
+        self.masters.insert(name.to_owned(), master);
+    }
+
+    pub fn order(&mut self, name: &str, order: Order) {
+        let Some(master) = self.masters.get_mut(name) else {
+            return;
+        };
+        let message = match order {
+            Order::Reload => ToMaster::Reload,
+            Order::Changed => ToMaster::Changed,
+            Order::Retry => ToMaster::Retry,
+            Order::Pause => ToMaster::Pause,
+            Order::Stop => ToMaster::Stop,
+            Order::StopNow => ToMaster::StopNow,
+        };
+        match order {
+            Order::Reload => info!("[emperor] reload the uwsgi instance {name}"),
+            Order::Stop => info!("[emperor] stop the uwsgi instance {name}"),
+            Order::StopNow => warn!(
+                "[emperor] curse the uwsgi instance {name} (pid: {})",
+                master.pid
+            ),
+            Order::Changed | Order::Retry | Order::Pause => (),
+        }
+        say(name, master, message);
+    }
+
+    pub fn kill(&mut self, name: &str, pid: Pid) {
+        let Some(master) = self.masters.get(name).filter(|master| master.pid == pid) else {
+            return;
+        };
+        warn!("[emperor] master of {name} (pid {pid}) does not end: SIGKILL");
+        let result = match &master.pidfd {
+            Some(pidfd) => rustix::process::pidfd_send_signal(pidfd, rustix::process::Signal::KILL)
+                .map_err(io::Error::from),
+            // Our child and not reaped yet, so the pid is still its own.
+            None => signals::send_group(pid, rustix::process::Signal::KILL.as_raw()),
+        };
+        if let Err(error) = result {
+            error!("[emperor] cannot kill {pid}: {error}");
+        }
+    }
+
+    pub fn forget(&mut self, name: &str) {
+        self.masters.remove(name);
+        self.kept.remove(name);
+        self.runtime.forget(name);
+        info!("[emperor] removed uwsgi instance {name}");
+    }
+
+    /// What a master said next; `None`: nothing more now.
+    pub fn receive(&mut self, name: &str) -> Option<FromMaster> {
+        let master = self.masters.get_mut(name)?;
+        if master.hung_up {
+            return None;
+        }
+        match master.channel.receive::<FromMaster>() {
+            Ok(Received::Message(message, fds)) => {
+                master.spoke = true;
+                let kept = self.kept.entry(name.to_owned()).or_default();
+                match &message {
+                    FromMaster::Holding { listeners } => keep(kept, name, listeners, fds),
+                    FromMaster::Report(status) => {
+                        let generation = status.generation.into_iter().chain(status.next).max();
+                        kept.last_generation = kept.last_generation.max(generation.unwrap_or(0));
+                        kept.status = Some((**status).clone());
+                    }
+                    FromMaster::Goodbye { why } => master.goodbye = Some(why.clone()),
+                    FromMaster::Hello { .. } => (),
+                }
+                Some(message)
+            }
+            Ok(Received::Empty) => None,
+            Ok(Received::Closed) => {
+                master.hung_up = true;
+                None
+            }
+            Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+                warn!("[emperor] {name}: a message of its master is not understood: {error}");
+                // The next one may be.
+                self.receive(name)
+            }
+            Err(error) => {
+                warn!("[emperor] {name}: cannot read from its master: {error}");
+                master.hung_up = true;
+                None
+            }
+        }
+    }
+
+    /// Sends what a master did not take at once.
+    pub fn flush(&mut self, name: &str) {
+        if let Some(master) = self.masters.get_mut(name) {
+            flush(name, master);
+        }
+    }
+}
+
+impl Master {
+    pub fn wants_write(&self) -> bool {
+        !self.unsent.is_empty() && !self.hung_up
+    }
+}
+
+fn keep(kept: &mut Kept, name: &str, listeners: &[Held], mut fds: Vec<OwnedFd>) {
+    if fds.len() < listeners.len() || fds.len() > MAX_FDS {
+        warn!("[emperor] {name}: its master sent fewer sockets than it named");
+        return;
+    }
+    let rest = fds.split_off(listeners.len());
+    kept.listeners = listeners.iter().cloned().zip(fds).collect();
+    let mut rest = rest.into_iter();
+    if let (Some(log), Some(requests)) = (rest.next(), rest.next()) {
+        kept.logs = Some((log, requests));
+    }
+}
+
+fn say(name: &str, master: &mut Master, message: ToMaster) {
+    if master.hung_up {
+        return;
+    }
+    if master.unsent.len() >= MAX_UNSENT {
+        warn!("[emperor] {name}: its master reads no orders; one is dropped");
+        return;
+    }
+    master.unsent.push_back(message);
+    flush(name, master);
+}
+
+fn flush(name: &str, master: &mut Master) {
+    while let Some(message) = master.unsent.front() {
+        match master.channel.send(message, &[]) {
+            Ok(()) => {
+                master.unsent.pop_front();
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
+            Err(error) => {
+                // EPIPE: it is gone, and reading tells so.
+                if error.kind() != io::ErrorKind::BrokenPipe {
+                    warn!("[emperor] {name}: cannot send to its master: {error}");
+                }
+                master.unsent.clear();
+            }
+        }
+    }
+}

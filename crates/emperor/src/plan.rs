@@ -1,0 +1,391 @@
+//! From files to apps: which apps there are, and what a change of a file means for each. Pure.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use imperator_core::message::Config;
+use imperator_core::stanzas::{self, Stanza};
+
+use crate::monitor::source::Source;
+use crate::monitor::{Change, Text};
+use crate::supervisor::{Event, Name};
+
+/// One app as its file asks for it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct App {
+    pub config: Config,
+    /// Where resolver and app start.
+    pub cwd: PathBuf,
+    /// The option lines of its stanza.
+    body: Vec<u8>,
+}
+
+/// A vassal file and what stands in it.
+#[derive(Debug, Clone, Default)]
+struct VassalFile {
+    source: usize,
+    apps: Vec<Name>,
+    /// Why the file as it is now cannot be used. Its apps, if any, serve on as they were.
+    problem: Option<String>,
+    /// The name under which a file without apps is shown.
+    shown_as: Name,
+}
+
+#[derive(Debug, Default)]
+pub struct Plan {
+    files: BTreeMap<PathBuf, VassalFile>,
+    apps: BTreeMap<Name, App>,
+}
+
+impl Plan {
+    /// What these changes mean for the apps. `start`: the emperor's working directory.
+    /// `includes`: the apps that read a file which is no vassal.
+    pub fn apply(
+        &mut self,
+        changes: Vec<Change>,
+        sources: &[Source],
+        start: &Path,
+        includes: &dyn Fn(&Path) -> Vec<Name>,
+    ) -> Vec<Event> {
+        let mut events = Vec::new();
+        for change in changes {
+            match change {
+                Change::Appeared {
+                    path,
+                    source,
+                    text,
+                    from,
+                } => {
+                    let base = sources[source].name_of(&path);
+                    let file = VassalFile {
+                        source,
+                        shown_as: self.free_name(&base, &path),
+                        ..VassalFile::default()
+                    };
+                    self.files.insert(path.clone(), file);
+                    let cwd = sources[source].cwd(start);
+                    self.read(&path, &text, &cwd, from.as_deref(), &mut events);
+                }
+                Change::Edited { path, text } => {
+                    if let Some(file) = self.files.get(&path) {
+                        let cwd = sources[file.source].cwd(start);
+                        self.read(&path, &text, &cwd, None, &mut events);
+                    }
+                }
+                Change::Touched(path) => {
+                    let apps = self.files.get(&path).map(|file| file.apps.clone());
+                    events.extend(apps.into_iter().flatten().map(Event::Touched));
+                }
+                Change::Removed(path) => {
+                    let Some(file) = self.files.remove(&path) else {
+                        continue;
+                    };
+                    for name in file.apps {
+                        self.apps.remove(&name);
+                        events.push(Event::Gone(name));
+                    }
+                }
+                Change::IncludeEdited(path) => {
+                    events.extend(includes(&path).into_iter().map(Event::Changed));
+                }
+            }
+        }
+        events
+    }
+
+    pub fn app(&self, name: &str) -> Option<&App> {
+        self.apps.get(name)
+    }
+
+    pub fn apps(&self) -> &BTreeMap<Name, App> {
+        &self.apps
+    }
+
+    /// Files that cannot be used: the name under which each is shown, its path, and why. A file
+    /// whose apps serve on as they were is named like them.
+    pub fn problems(&self) -> impl Iterator<Item = (&str, &Path, &str)> {
+        self.files.iter().flat_map(|(path, file)| {
+            let names: Vec<&str> = match file.apps.as_slice() {
+                [] => vec![file.shown_as.as_str()],
+                apps => apps.iter().map(String::as_str).collect(),
+            };
+            let problem = file.problem.as_deref();
+            names
+                .into_iter()
+                .filter_map(move |name| Some((name, path.as_path(), problem?)))
+        })
+    }
+
+    pub fn is_vassal_file(&self, path: &Path) -> bool {
+        self.files.contains_key(path)
+    }
+
+    /// The app that a person means: its whole name, or a stanza's own name where that is
+    /// unambiguous.
+    ///
+    /// # Errors
+    /// All names that fit: none or several.
+    pub fn resolve_name(&self, text: &str) -> Result<Name, Vec<Name>> {
+        let text = text.strip_suffix(".ini").unwrap_or(text);
+        let shown = || self.problems().map(|(name, _, _)| name.to_owned());
+        if self.apps.contains_key(text) || shown().any(|name| name == text) {
+            return Ok(text.to_owned());
+        }
+        let fits: Vec<Name> = self
+            .apps
+            .keys()
+            .filter(|name| name.split_once(':').is_some_and(|(_, own)| own == text))
+            .cloned()
+            .collect();
+        match fits.as_slice() {
+            [one] => Ok(one.clone()),
+            _ => Err(fits),
+        }
+    }
+
+    fn read(
+        &mut self,
+        path: &Path,
+        text: &Text,
+        cwd: &Path,
+        from: Option<&Path>,
+        events: &mut Vec<Event>,
+    ) {
+        let stanzas = match text {
+            Ok(text) => stanzas::apps(text),
+            Err(_) => Vec::new(),
+        };
+        let problem = match text {
+            Err(problem) => Some(problem.clone()),
+            Ok(_) if stanzas.is_empty() => Some(format!(
+                "{}: no app in this file: there is no [uwsgi] section, and no section names \
+                 something to run or to listen on",
+                path.display()
+            )),
+            Ok(_) => None,
+        };
+        let Some(file) = self.files.get_mut(path) else {
+            return;
+        };
+        let broken = problem.is_some();
+        file.problem = problem;
+        if broken {
+            // A broken deploy changes nothing: the apps that this file had serve on.
+            return;
+        }
+        let old: BTreeSet<Name> = std::mem::take(&mut file.apps).into_iter().collect();
+        let base = file.shown_as.clone();
+        let mut edited = Vec::new();
+        let mut same = Vec::new();
+        let mut names = Vec::new();
+        for stanza in stanzas {
+            let name = match &stanza.name {
+                Some(own) => format!("{base}:{own}"),
+                None => base.clone(),
+            };
+            let app = planned(path, cwd, stanza);
+            match self.apps.insert(name.clone(), app.clone()) {
+                Some(before) if old.contains(&name) => {
+                    let list = if before.body == app.body {
+                        &mut same
+                    } else {
+                        &mut edited
+                    };
+                    list.push(Event::Changed(name.clone()));
+                }
+                Some(_) | None => events.push(Event::Found {
+                    after: from.and_then(|from| self.same_section(from, &app)),
+                    name: name.clone(),
+                }),
+            }
+            names.push(name);
+        }
+        for name in old {
+            if !names.contains(&name) {
+                self.apps.remove(&name);
+                events.push(Event::Gone(name));
+            }
+        }
+        if let Some(file) = self.files.get_mut(path) {
+            file.apps = names;
+        }
+        // The stanza that somebody edited does not wait for its neighbours, which only look
+        // whether a section that they share was.
+        events.append(&mut edited);
+        events.append(&mut same);
+    }
+
+    /// The app of another file that has the same section as `app`.
+    fn same_section(&self, file: &Path, app: &App) -> Option<Name> {
+        let apps = &self.files.get(file)?.apps;
+        let same = |name: &&Name| {
+            self.apps
+                .get(*name)
+                .is_some_and(|other| other.config.section == app.config.section)
+        };
+        apps.iter().find(same).cloned()
+    }
+
+    /// `name`, or the path without its suffix when another source has that name already.
+    fn free_name(&self, name: &str, path: &Path) -> Name {
+        let taken = self
+            .files
+            .iter()
+            .any(|(other, file)| other != path && file.shown_as == name);
+        if taken {
+            path.with_extension("").to_string_lossy().into_owned()
+        } else {
+            name.to_owned()
+        }
+    }
+}
+
+fn planned(path: &Path, cwd: &Path, stanza: Stanza) -> App {
+    App {
+        config: Config {
+            file: path.to_owned(),
+            section: stanza.section,
+        },
+        cwd: cwd.to_owned(),
+        body: stanza.body,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::monitor::source::Kind;
+
+    const TWO: &str = "[a]\nmodule = a\n[b]\nmodule = b\n";
+
+    struct World {
+        plan: Plan,
+        sources: Vec<Source>,
+    }
+
+    impl World {
+        fn new() -> Self {
+            let source = |path: &str| Source {
+                text: path.to_owned(),
+                kind: Kind::Directory(PathBuf::from(path)),
+            };
+            Self {
+                plan: Plan::default(),
+                sources: vec![source("/v"), source("/w")],
+            }
+        }
+
+        #[track_caller]
+        fn check(&mut self, change: Change, expected: &str) {
+            let includes = |_: &Path| vec!["site".to_owned()];
+            let events =
+                self.plan
+                    .apply(vec![change], &self.sources, Path::new("/start"), &includes);
+            let said: Vec<String> = events.iter().map(show).collect();
+            assert_eq!(said.join(", "), expected);
+        }
+    }
+
+    fn show(event: &Event) -> String {
+        match event {
+            Event::Found { name, after: None } => format!("found {name}"),
+            Event::Found {
+                name,
+                after: Some(after),
+            } => format!("found {name} after {after}"),
+            Event::Gone(name) => format!("gone {name}"),
+            Event::Changed(name) => format!("changed {name}"),
+            Event::Touched(name) => format!("touched {name}"),
+            other => panic!("a plan does not say {other:?}"),
+        }
+    }
+
+    fn appeared(path: &str, text: &str) -> Change {
+        Change::Appeared {
+            path: PathBuf::from(path),
+            source: usize::from(path.starts_with("/w")),
+            text: Ok(text.as_bytes().to_vec()),
+            from: None,
+        }
+    }
+
+    fn edited(path: &str, text: &str) -> Change {
+        Change::Edited {
+            path: PathBuf::from(path),
+            text: Ok(text.as_bytes().to_vec()),
+        }
+    }
+
+    #[test]
+    fn each_stanza_is_an_app_and_comes_goes_and_changes_alone() {
+        let mut world = World::new();
+        world.check(appeared("/v/site.ini", TWO), "found site:a, found site:b");
+        let all = format!("{TWO}[c]\nmodule = c\n");
+        world.check(
+            edited("/v/site.ini", &all),
+            "found site:c, changed site:a, changed site:b",
+        );
+        // The edited one first.
+        let other = all.replace("module = b", "module = bb");
+        world.check(
+            edited("/v/site.ini", &other),
+            "changed site:b, changed site:a, changed site:c",
+        );
+        world.check(
+            edited("/v/site.ini", "[a]\nmodule = a\n"),
+            "gone site:b, gone site:c, changed site:a",
+        );
+        world.check(Change::Touched("/v/site.ini".into()), "touched site:a");
+        world.check(Change::Removed("/v/site.ini".into()), "gone site:a");
+    }
+
+    #[test]
+    fn a_broken_file_leaves_its_apps_alone_and_is_shown() {
+        let mut world = World::new();
+        world.check(appeared("/v/site.ini", "[uwsgi]\n"), "found site");
+        let broken = Change::Edited {
+            path: "/v/site.ini".into(),
+            text: Err("binary".into()),
+        };
+        world.check(broken, "");
+        let problems: Vec<_> = world
+            .plan
+            .problems()
+            .map(|(name, _, why)| (name, why))
+            .collect();
+        assert_eq!(problems, [("site", "binary")]);
+        world.check(edited("/v/site.ini", ""), "");
+        world.check(edited("/v/site.ini", "[uwsgi]\n"), "changed site");
+        assert_eq!(world.plan.problems().count(), 0);
+        world.check(appeared("/v/empty.ini", ""), "");
+        assert_eq!(world.plan.problems().count(), 1);
+        assert_eq!(world.plan.resolve_name("empty").as_deref(), Ok("empty"));
+        world.check(Change::Removed("/v/empty.ini".into()), "");
+        assert_eq!(world.plan.problems().count(), 0);
+    }
+
+    #[test]
+    fn names_are_unique_over_all_sources() {
+        let mut world = World::new();
+        world.check(appeared("/v/site.ini", "[uwsgi]\n"), "found site");
+        world.check(appeared("/w/site.ini", "[uwsgi]\n"), "found /w/site");
+        world.check(appeared("/w/two.ini", TWO), "found two:a, found two:b");
+        assert_eq!(world.plan.resolve_name("a").as_deref(), Ok("two:a"));
+        assert_eq!(world.plan.resolve_name("site.ini").as_deref(), Ok("site"));
+        assert!(world.plan.resolve_name("c").is_err());
+        world.check(Change::IncludeEdited("/etc/base".into()), "changed site");
+    }
+
+    #[test]
+    fn a_renamed_file_names_its_predecessors() {
+        let mut world = World::new();
+        world.check(appeared("/v/old.ini", TWO), "found old:a, found old:b");
+        let renamed = Change::Appeared {
+            path: "/v/new.ini".into(),
+            source: 0,
+            text: Ok(TWO.as_bytes().to_vec()),
+            from: Some("/v/old.ini".into()),
+        };
+        world.check(renamed, "found new:a after old:a, found new:b after old:b");
+    }
+}

@@ -1,0 +1,726 @@
+//! The emperor's loop: waits for signals, files, masters and clients, and lets the pure parts
+//! decide. The only place here that reads the clock.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::fmt;
+use std::io;
+use std::os::fd::AsFd;
+use std::path::PathBuf;
+use std::time::{Duration, Instant, SystemTime};
+
+use imperator_core::message::{AppState, AppStatus, Failure, FromMaster, VERSION};
+use imperator_core::signals::{self, Act, Who};
+use imperator_process::poll::{Interest, PollSet};
+use imperator_process::signals::SignalSet;
+use imperator_process::{limits, reap};
+use tracing::{debug, error, info, warn};
+
+use crate::adopt;
+use crate::control::{Control, Reply, Request};
+use crate::effects::Effects;
+use crate::monitor::source::{Source, SourceError};
+use crate::monitor::{Monitor, SCAN_EVERY};
+use crate::plan::Plan;
+use crate::runtime::{AppRecord, Runtime, RuntimeError};
+use crate::status;
+use crate::supervisor::{Action, Event, Name, Supervisor};
+use crate::systemd::Systemd;
+
+/// A master of an earlier emperor that has not answered by then is reported.
+const SILENCE: Duration = Duration::from_secs(5);
+/// The loop wakes at least this often, whatever the deadlines say.
+const LONGEST_WAIT: Duration = Duration::from_secs(60);
+
+/// What an emperor is started with.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Directories, globs and files, as the operator wrote them.
+    pub sources: Vec<String>,
+    /// The working directory.
+    pub cwd: PathBuf,
+    pub runtime: PathBuf,
+    /// What masters are started from.
+    pub executable: PathBuf,
+}
+
+/// Why an emperor cannot start, or cannot go on.
+#[derive(Debug)]
+pub enum Fatal {
+    Source(SourceError),
+    Runtime(RuntimeError),
+    Io {
+        doing: &'static str,
+        error: io::Error,
+    },
+}
+
+impl fmt::Display for Fatal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Source(error) => error.fmt(f),
+            Self::Runtime(error) => error.fmt(f),
+            Self::Io { doing, error } => write!(f, "cannot {doing}: {error}"),
+        }
+    }
+}
+
+impl std::error::Error for Fatal {}
+
+/// Runs until a signal stops it and all apps are gone.
+///
+/// # Errors
+/// Before any app is started: a source that does not exist, a runtime directory that is another
+/// emperor's. Later: only what makes waiting impossible.
+pub fn run(options: &Options) -> Result<(), Fatal> {
+    let mut emperor = Emperor::new(options)?;
+    emperor.begin();
+    while !emperor.supervisor.is_finished() {
+        emperor.turn()?;
+    }
+    info!("The Emperor is buried.");
+    Ok(())
+}
+
+/// What was logged of an app, so that each news is logged once.
+#[derive(Default)]
+struct Told {
+    generation: Option<u32>,
+    failure: Option<(String, u64)>,
+}
+
+struct Emperor {
+    cwd: PathBuf,
+    supervisor: Supervisor,
+    plan: Plan,
+    effects: Effects,
+    monitor: Monitor,
+    control: Control,
+    systemd: Systemd,
+    signals: SignalSet,
+    told: BTreeMap<Name, Told>,
+    /// Apps that were there at start and have not settled.
+    first: BTreeSet<Name>,
+    adopted_at: Instant,
+    silence_told: bool,
+    deep_scan_at: Instant,
+    scan_again_at: Option<Instant>,
+    includes_changed: bool,
+}
+
+impl Emperor {
+    fn new(options: &Options) -> Result<Self, Fatal> {
+        let failed = |doing| move |error| Fatal::Io { doing, error };
+        let sources = options
+            .sources
+            .iter()
+            .map(|text| Source::parse(text, &options.cwd))
+            .collect::<Result<Vec<_>, _>>()
+            .map_err(Fatal::Source)?;
+        let runtime = Runtime::take(&options.runtime).map_err(Fatal::Runtime)?;
+        let nofile_soft =
+            limits::raise_nofile().map_err(failed("raise the limit of open files"))?;
+        reap::become_subreaper().map_err(failed("become a subreaper"))?;
+        let signals =
+            SignalSet::listen(&signals::handled(Who::Emperor)).map_err(failed("handle signals"))?;
+        let control =
+            Control::bind(&runtime.control_socket()).map_err(failed("bind the control socket"))?;
+        let monitor = Monitor::new(sources).map_err(failed("watch files"))?;
+        let cpus = std::thread::available_parallelism().map_or(1, usize::from);
+        let now = now();
+        Ok(Self {
+            cwd: options.cwd.clone(),
+            supervisor: Supervisor::new((2 * cpus).max(2)),
+            plan: Plan::default(),
+            effects: Effects::new(runtime, options.executable.clone(), nofile_soft),
+            monitor,
+            control,
+            systemd: Systemd::new(now),
+            signals,
+            told: BTreeMap::new(),
+            first: BTreeSet::new(),
+            adopted_at: now,
+            silence_told: false,
+            deep_scan_at: now,
+            scan_again_at: None,
+            includes_changed: false,
+        })
+    }
+
+    /// Adopts what an earlier emperor left, and looks at all files for the first time.
+    fn begin(&mut self) {
+        let now = now();
+        for source in self.monitor.sources() {
+            info!("*** starting Imperator's Emperor on {} ***", source.text);
+        }
+        let (orphans, halted) = adopt::find(&self.effects.runtime);
+        for name in halted {
+            self.handle(Event::Halt(name));
+        }
+        let mut adopted = Vec::new();
+        for orphan in orphans {
+            info!(
+                "[emperor] adopting vassal {} (master pid {})",
+                orphan.name, orphan.pid
+            );
+            adopted.push((orphan.name.clone(), orphan.config));
+            self.effects
+                .adopt(&orphan.name, orphan.pid, orphan.channel, orphan.pidfd, now);
+            self.handle(Event::Adopted(orphan.name, orphan.pid));
+        }
+        let (changes, again) = self.monitor.scan(true, now);
+        self.scan_again_at = again;
+        self.deep_scan_at = now + SCAN_EVERY;
+        let events = self
+            .plan
+            .apply(changes, self.monitor.sources(), &self.cwd, &|_| Vec::new());
+        for (name, config) in adopted {
+            match self.plan.app(&name) {
+                Some(app) if app.config == config => {
+                    // Its file may have changed while nobody watched.
+                    self.handle(Event::Changed(name));
+                }
+                Some(_) | None => self.handle(Event::Gone(name)),
+            }
+        }
+        for name in self.supervisor.halted() {
+            if self.plan.app(&name).is_none() {
+                self.handle(Event::Gone(name));
+            }
+        }
+        self.first = self.plan.apps().keys().cloned().collect();
+        for event in events {
+            self.handle(event);
+        }
+        self.tell_problems();
+        if self.plan.apps().is_empty() {
+            info!("[emperor] no vassal yet; waiting for .ini files");
+        }
+    }
+
+    /// One turn of the loop: waits, then handles all that came.
+    fn turn(&mut self) -> Result<(), Fatal> {
+        let ready = self.wait()?;
+        if ready.signals {
+            for number in self.signals.take() {
+                self.signal(number);
+            }
+        }
+        for name in &ready.writable {
+            self.effects.flush(name);
+        }
+        for name in &ready.readable {
+            self.listen_to(name);
+        }
+        let now = now();
+        let rescan = self.scan_again_at.is_some_and(|at| at <= now);
+        if !self.supervisor.is_stopping() && (ready.monitor || rescan || self.deep_scan_at <= now) {
+            self.scan(self.deep_scan_at <= now);
+        }
+        if self.supervisor.deadline().is_some_and(|at| at <= now) {
+            self.handle(Event::Tick);
+        }
+        self.serve_clients();
+        self.tell_silence(now);
+        self.update_systemd();
+        Ok(())
+    }
+
+    fn wait(&mut self) -> Result<Ready, Fatal> {
+        let now = now();
+        let stopping = self.supervisor.is_stopping();
+        let deadline = [
+            self.supervisor.deadline(),
+            self.systemd.deadline(),
+            self.control.deadline(),
+            (!stopping).then_some(self.deep_scan_at),
+            self.scan_again_at.filter(|_| !stopping),
+            (!self.silence_told).then_some(self.adopted_at + SILENCE),
+        ]
+        .into_iter()
+        .flatten()
+        .min()
+        .unwrap_or(now + LONGEST_WAIT);
+        let mut poll = PollSet::new();
+        let signals = poll.add(self.signals.as_fd(), Interest::Read);
+        let monitor = (!stopping).then(|| poll.add(self.monitor.as_fd(), Interest::Read));
+        poll.add(self.control.listener(), Interest::Read);
+        for (client, write) in self.control.clients() {
+            let interest = if write {
+                Interest::Write
+            } else {
+                Interest::Read
+            };
+            poll.add(client, interest);
+        }
+        let mut reading = Vec::new();
+        let mut writing = Vec::new();
+        for (name, master) in &self.effects.masters {
+            if master.hung_up {
+                continue;
+            }
+            reading.push((poll.add(master.channel.as_fd(), Interest::Read), name));
+            if master.wants_write() {
+                writing.push((poll.add(master.channel.as_fd(), Interest::Write), name));
+            }
+        }
+        poll.wait(Some(
+            deadline.saturating_duration_since(now).min(LONGEST_WAIT),
+        ))
+        .map_err(|error| Fatal::Io {
+            doing: "wait for events",
+            error,
+        })?;
+        let names = |fds: Vec<(usize, &Name)>| {
+            let ready = fds.into_iter().filter(|(index, _)| poll.is_ready(*index));
+            ready.map(|(_, name)| name.clone()).collect()
+        };
+        Ok(Ready {
+            signals: poll.is_ready(signals),
+            monitor: monitor.is_some_and(|index| poll.is_ready(index)),
+            readable: names(reading),
+            writable: names(writing),
+        })
+    }
+
+    /// Lets the supervisor decide and carries out what it says, until nothing follows.
+    fn handle(&mut self, event: Event) {
+        let mut queue = VecDeque::from([event]);
+        while let Some(event) = queue.pop_front() {
+            for action in self.supervisor.step(event, now()) {
+                queue.extend(self.carry_out(action));
+            }
+        }
+    }
+
+    fn carry_out(&mut self, action: Action) -> Option<Event> {
+        match action {
+            Action::Spawn(name) => Some(self.spawn(name)),
+            Action::Order(name, order) => {
+                self.effects.order(&name, order);
+                None
+            }
+            Action::Kill(name, pid) => {
+                self.effects.kill(&name, pid);
+                None
+            }
+            Action::Forget(name) => {
+                self.effects.forget(&name);
+                self.told.remove(&name);
+                self.first.remove(&name);
+                self.includes_changed = true;
+                None
+            }
+        }
+    }
+
+    fn spawn(&mut self, name: Name) -> Event {
+        let Some(app) = self.plan.app(&name).cloned() else {
+            return Event::SpawnFailed(name);
+        };
+        match self.effects.spawn(&name, &app, now()) {
+            Ok(pid) => {
+                info!("[emperor] vassal {name} has been spawned (pid {pid})");
+                Event::Spawned(name, pid)
+            }
+            Err(why) => {
+                error!("[emperor] cannot start the master of {name}: {why}");
+                let summary = format!("cannot start its master: {why}");
+                self.note_death(&name, summary);
+                Event::SpawnFailed(name)
+            }
+        }
+    }
+
+    fn note_death(&mut self, name: &str, summary: String) {
+        let kept = self.effects.kept.entry(name.to_owned()).or_default();
+        kept.death = Some(Failure {
+            summary,
+            hint: None,
+            detail: None,
+            at: unix_seconds(),
+        });
+    }
+
+    /// Reads all that a master has said.
+    fn listen_to(&mut self, name: &str) {
+        while let Some(message) = self.effects.receive(name) {
+            self.hear(name, message);
+        }
+        let Some(master) = self.effects.masters.get(name) else {
+            return;
+        };
+        if !master.hung_up {
+            return;
+        }
+        let pid = master.pid;
+        if master.pidfd.is_some() {
+            self.ended(name, "ended, status unknown: it was not our child");
+            self.handle(Event::Ended(pid));
+        } else {
+            self.handle(Event::HungUp(pid));
+        }
+    }
+
+    fn hear(&mut self, name: &str, message: FromMaster) {
+        match message {
+            FromMaster::Hello { version, pid, .. } => {
+                if version != VERSION {
+                    warn!("[emperor] {name}: its master (pid {pid}) speaks version {version}");
+                }
+            }
+            FromMaster::Holding { .. } | FromMaster::Goodbye { .. } => (),
+            FromMaster::Report(status) => {
+                self.tell(name, &status);
+                self.includes_changed = true;
+                self.handle(Event::Reported {
+                    name: name.to_owned(),
+                    state: status.state,
+                    changing: status.next.is_some(),
+                    mercy: status.mercy_ms.map(Duration::from_millis),
+                });
+            }
+        }
+    }
+
+    /// Logs what is new about an app.
+    fn tell(&mut self, name: &str, status: &AppStatus) {
+        let told = self.told.entry(name.to_owned()).or_default();
+        if status.state == AppState::Serving && told.generation != status.generation {
+            told.generation = status.generation;
+            info!(
+                "[emperor] vassal {name} is ready to accept requests: {}",
+                status::summary(status)
+            );
+        }
+        let failure = status
+            .failure
+            .as_ref()
+            .map(|failure| (failure.summary.clone(), failure.at));
+        if failure.is_some() && told.failure != failure {
+            if let Some(failure) = &status.failure {
+                let serves = match status.state {
+                    AppState::Serving | AppState::Paused => " (it serves on as before)",
+                    AppState::Starting | AppState::Failing | AppState::Stopping => "",
+                };
+                let hint = failure
+                    .hint
+                    .as_ref()
+                    .map(|hint| format!("\n  hint: {hint}"));
+                error!(
+                    "[emperor] vassal {name} fails{serves}: {}{}",
+                    failure.summary,
+                    hint.unwrap_or_default()
+                );
+            }
+        }
+        told.failure = failure;
+    }
+
+    /// Takes a master that ended from the list.
+    fn ended(&mut self, name: &str, how: &str) {
+        while let Some(message) = self.effects.receive(name) {
+            self.hear(name, message);
+        }
+        let Some(master) = self.effects.masters.remove(name) else {
+            return;
+        };
+        let why = master
+            .goodbye
+            .map(|why| format!(": {why}"))
+            .unwrap_or_default();
+        if self.supervisor.is_ending(name) {
+            debug!(
+                "[emperor] master of {name} (pid {}) ended: {how}{why}",
+                master.pid
+            );
+        } else {
+            warn!(
+                "[emperor] master of {name} (pid {}) died: {how}{why}; its workers finish what \
+                 they have",
+                master.pid
+            );
+            self.note_death(name, format!("its master died: {how}{why}"));
+        }
+    }
+
+    fn reap(&mut self) {
+        while let Some(reaped) = reap::next() {
+            let name = self.effects.masters.iter().find_map(|(name, master)| {
+                (master.pid == reaped.pid && master.pidfd.is_none()).then(|| name.clone())
+            });
+            match name {
+                Some(name) => {
+                    self.ended(&name, &reaped.end.to_string());
+                    self.handle(Event::Ended(reaped.pid));
+                }
+                // A worker whose master died came to us, as the subreaper.
+                None => debug!("[emperor] reaped {}: {}", reaped.pid, reaped.end),
+            }
+        }
+    }
+
+    fn signal(&mut self, number: i32) {
+        let name = imperator_process::signals::name(number);
+        match signals::act(Who::Emperor, number) {
+            Act::Reload => {
+                info!("[emperor] {name}: reloading all vassals");
+                self.systemd.reloading();
+                self.scan(true);
+                self.handle(Event::ReloadAll);
+            }
+            Act::Stop if self.supervisor.is_stopping() => {
+                warn!("[emperor] {name} again: stopping now");
+                self.handle(Event::StopNow);
+            }
+            Act::Stop => {
+                info!("[emperor] {name}: stopping all vassals; once more stops at once");
+                self.systemd.stopping();
+                self.handle(Event::Stop);
+            }
+            Act::Status => self.log_status(),
+            Act::Log => info!("[emperor] {name}: nothing to do (USR1 logs the status)"),
+            Act::Pause => {
+                info!("[emperor] {name}: all vassals pause, or go on");
+                self.handle(Event::PauseAll);
+            }
+            Act::Rescan => {
+                info!("[emperor] {name}: looking at all files");
+                self.scan(true);
+            }
+            Act::Retry => {
+                info!("[emperor] {name}: retrying what waits after a failure");
+                self.handle(Event::Retry(None));
+            }
+            Act::Reap => self.reap(),
+            Act::Drain | Act::Stacks | Act::Ignore | Act::Default => (),
+        }
+    }
+
+    fn scan(&mut self, deep: bool) {
+        if self.supervisor.is_stopping() {
+            return;
+        }
+        let now = now();
+        if std::mem::take(&mut self.includes_changed) {
+            let kept = self.effects.kept.values();
+            let files = kept
+                .filter_map(|kept| kept.status.as_ref())
+                .flat_map(|status| &status.files);
+            let included = files
+                .filter(|path| !self.plan.is_vassal_file(path))
+                .cloned();
+            self.monitor.include(included.collect());
+        }
+        let (changes, again) = self.monitor.scan(deep, now);
+        self.scan_again_at = again;
+        if deep {
+            self.deep_scan_at = now + SCAN_EVERY;
+        }
+        if changes.is_empty() {
+            return;
+        }
+        let kept = &self.effects.kept;
+        let readers = |path: &std::path::Path| -> Vec<Name> {
+            let reads = |status: &AppStatus| status.files.iter().any(|file| file == path);
+            kept.iter()
+                .filter(|(_, kept)| kept.status.as_ref().is_some_and(reads))
+                .map(|(name, _)| name.clone())
+                .collect()
+        };
+        let events = self
+            .plan
+            .apply(changes, self.monitor.sources(), &self.cwd, &readers);
+        for event in events {
+            self.handle(event);
+        }
+        self.tell_problems();
+    }
+
+    /// Logs files that cannot be used, each once.
+    fn tell_problems(&mut self) {
+        let problems: Vec<(Name, String)> = self
+            .plan
+            .problems()
+            .map(|(name, _, why)| (name.to_owned(), why.to_owned()))
+            .collect();
+        for (name, why) in problems {
+            let told = self.told.entry(name.clone()).or_default();
+            let failure = Some((why.clone(), 0));
+            if told.failure != failure {
+                told.failure = failure;
+                let serves = if self.supervisor.contains(&name) {
+                    " (it serves on as before)"
+                } else {
+                    ""
+                };
+                error!("[emperor] vassal {name} fails{serves}: {why}");
+            }
+        }
+    }
+
+    fn tell_silence(&mut self, now: Instant) {
+        if self.silence_told || now < self.adopted_at + SILENCE {
+            return;
+        }
+        self.silence_told = true;
+        for (name, master) in &self.effects.masters {
+            if master.pidfd.is_some() && !master.spoke {
+                warn!(
+                    "[emperor] the master of {name} (pid {}) does not answer; its workers are \
+                     left alone\n  hint: look at it, or kill -9 it: then it is replaced on the \
+                     same address",
+                    master.pid
+                );
+                self.first.remove(name);
+            }
+        }
+    }
+
+    fn update_systemd(&mut self) {
+        self.first.retain(|name| !self.supervisor.has_settled(name));
+        if self.first.is_empty() && !self.supervisor.is_stopping() {
+            self.systemd.ready();
+        }
+        if self.systemd.is_reloading() && !self.supervisor.is_busy() {
+            self.systemd.reloaded();
+        }
+        let now = now();
+        let failing = self
+            .lines(now)
+            .iter()
+            .filter(|line| line.condition.is_failure())
+            .count();
+        self.systemd.status(self.plan.apps().len(), failing);
+        self.systemd.turn(now);
+    }
+
+    fn lines(&self, now: Instant) -> Vec<crate::control::AppLine> {
+        status::lines(&self.plan, &self.supervisor, &self.effects, now)
+    }
+
+    fn log_status(&self) {
+        let lines = self.lines(now());
+        info!("[emperor] {} vassals:", lines.len());
+        for line in &lines {
+            info!("[emperor]   {}", status::one_line(line));
+        }
+    }
+
+    fn serve_clients(&mut self) {
+        let now = now();
+        let lines = self.lines(now);
+        let emperor = status::emperor(
+            &lines,
+            self.effects.runtime.path(),
+            self.monitor.sources(),
+            self.supervisor.is_stopping(),
+        );
+        let mut asked = Vec::new();
+        let plan = &self.plan;
+        self.control.turn(now, |request| match request {
+            Request::Status => std::iter::once(Reply::Emperor(emperor.clone()))
+                .chain(lines.iter().cloned().map(|line| Reply::App(Box::new(line))))
+                .collect(),
+            Request::Reload { apps } => obey(plan, apps, &mut asked, Verb::Reload),
+            Request::Retry { apps } => obey(plan, apps, &mut asked, Verb::Retry),
+            Request::Stop { apps } => obey(plan, apps, &mut asked, Verb::Stop),
+        });
+        for (verb, name) in asked {
+            self.obey(verb, name);
+        }
+    }
+
+    fn obey(&mut self, verb: Verb, name: Option<Name>) {
+        match (verb, name) {
+            (Verb::Reload, None) => self.handle(Event::ReloadAll),
+            (Verb::Reload, Some(name)) => self.handle(Event::Touched(name)),
+            (Verb::Retry, name) => self.handle(Event::Retry(name)),
+            // Nobody stops all apps by forgetting a name.
+            (Verb::Stop, None) => (),
+            (Verb::Stop, Some(name)) => {
+                if let Some(app) = self.plan.app(&name) {
+                    let record = AppRecord {
+                        name: name.clone(),
+                        config: app.config.clone(),
+                        halted: true,
+                    };
+                    if let Err(error) = self.effects.runtime.remember(&record) {
+                        warn!("[emperor] cannot note that {name} is stopped: {error}");
+                    }
+                }
+                self.handle(Event::Halt(name));
+            }
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Verb {
+    Reload,
+    Retry,
+    Stop,
+}
+
+/// Checks the names of a request and queues what it asks for.
+fn obey(
+    plan: &Plan,
+    apps: Vec<String>,
+    asked: &mut Vec<(Verb, Option<Name>)>,
+    verb: Verb,
+) -> Vec<Reply> {
+    let word = match verb {
+        Verb::Reload => "reload",
+        Verb::Retry => "retry",
+        Verb::Stop => "stop",
+    };
+    if apps.is_empty() {
+        asked.push((verb, None));
+        return vec![Reply::Done {
+            text: format!("{word}: all apps"),
+        }];
+    }
+    let mut replies = Vec::new();
+    for text in apps {
+        match plan.resolve_name(&text) {
+            Ok(name) => {
+                replies.push(Reply::Done {
+                    text: format!("{word}: {name}"),
+                });
+                asked.push((verb, Some(name)));
+            }
+            Err(fits) if fits.is_empty() => replies.push(Reply::Refused {
+                why: format!("no app is named \"{text}\"; imperator status names all"),
+            }),
+            Err(fits) => replies.push(Reply::Refused {
+                why: format!("\"{text}\" may be {}", fits.join(" or ")),
+            }),
+        }
+    }
+    replies
+}
+
+/// What one wait found.
+struct Ready {
+    signals: bool,
+    monitor: bool,
+    readable: Vec<Name>,
+    writable: Vec<Name>,
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the run loop reads the clock for all that it calls"
+)]
+fn now() -> Instant {
+    Instant::now()
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a failure is shown with the time of day"
+)]
+fn unix_seconds() -> u64 {
+    SystemTime::now()
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .map_or(0, |time| time.as_secs())
+}

@@ -1,0 +1,184 @@
+//! How the apps are, for `imperator status`, the log and systemd. Pure.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::Instant;
+
+use imperator_core::message::{AppState, AppStatus, Failure};
+
+use crate::control::{AppLine, Condition, EmperorStatus};
+use crate::effects::{Effects, Kept, Master};
+use crate::monitor::source::Source;
+use crate::plan::Plan;
+use crate::supervisor::{Situation, Supervisor};
+
+/// All apps, and files that cannot be used, by name.
+pub fn lines(
+    plan: &Plan,
+    supervisor: &Supervisor,
+    effects: &Effects,
+    now: Instant,
+) -> Vec<AppLine> {
+    let problems: BTreeMap<&str, (&Path, &str)> = plan
+        .problems()
+        .map(|(name, path, why)| (name, (path, why)))
+        .collect();
+    let mut lines: Vec<AppLine> = problems
+        .iter()
+        .filter(|(name, _)| plan.app(name).is_none())
+        .map(|(name, (path, why))| AppLine {
+            name: (*name).to_owned(),
+            id: id(path, None),
+            condition: Condition::Failing,
+            config: None,
+            pid: None,
+            adopted: false,
+            failure: Some(problem(why)),
+            retry_in_ms: None,
+            status: None,
+        })
+        .collect();
+    for (name, app) in plan.apps() {
+        let kept = effects.kept.get(name);
+        let master = effects.masters.get(name);
+        let situation = supervisor.situation(name, now);
+        let (condition, failure, retry_in_ms) = judge(situation, kept, master);
+        let mut line = AppLine {
+            name: name.clone(),
+            id: id(&app.config.file, app.config.section.as_deref()),
+            condition,
+            config: Some(app.config.clone()),
+            pid: master.map(|master| master.pid),
+            adopted: master.is_some_and(|master| master.pidfd.is_some()),
+            failure,
+            retry_in_ms,
+            status: kept.and_then(|kept| kept.status.clone()),
+        };
+        if let Some((_, why)) = problems.get(name.as_str()) {
+            line.failure = Some(problem(why));
+            if line.condition == Condition::Serving {
+                line.condition = Condition::ServingOld;
+            }
+        }
+        lines.push(line);
+    }
+    lines.sort_by(|a, b| a.name.cmp(&b.name));
+    lines
+}
+
+pub fn emperor(
+    lines: &[AppLine],
+    runtime: &Path,
+    sources: &[Source],
+    stopping: bool,
+) -> EmperorStatus {
+    EmperorStatus {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        pid: std::process::id(),
+        runtime: runtime.display().to_string(),
+        sources: sources.iter().map(|source| source.text.clone()).collect(),
+        stopping,
+        apps: lines.len(),
+        failing: lines
+            .iter()
+            .filter(|line| line.condition.is_failure())
+            .count(),
+    }
+}
+
+/// `http://127.0.0.1:8001, 2 workers, Python 3.11.7, generation 1`
+pub fn summary(status: &AppStatus) -> String {
+    let workers = match status.workers.len() {
+        1 => "1 worker".to_owned(),
+        count => format!("{count} workers"),
+    };
+    let mut parts = status.sockets.clone();
+    parts.push(workers);
+    parts.extend(
+        status
+            .python
+            .as_ref()
+            .map(|python| format!("Python {python}")),
+    );
+    parts.extend(
+        status
+            .generation
+            .map(|generation| format!("generation {generation}")),
+    );
+    parts.join(", ")
+}
+
+/// One app in one line of the log.
+pub fn one_line(line: &AppLine) -> String {
+    let mut text = format!("{}: {}", line.name, line.condition.word());
+    if let Some(status) = &line.status {
+        let requests: u64 = status.workers.iter().map(|worker| worker.requests).sum();
+        text.push_str(&format!(", {}, {requests} requests", summary(status)));
+    }
+    if let Some(failure) = &line.failure {
+        text.push_str(&format!(", fails: {}", failure.summary));
+    }
+    if let Some(millis) = line.retry_in_ms {
+        text.push_str(&format!(", retried in {} s", millis.div_ceil(1000)));
+    }
+    text
+}
+
+fn judge(
+    situation: Option<(Situation, Option<std::time::Duration>)>,
+    kept: Option<&Kept>,
+    master: Option<&Master>,
+) -> (Condition, Option<Failure>, Option<u64>) {
+    let status = kept.and_then(|kept| kept.status.as_ref());
+    let death = kept.and_then(|kept| kept.death.clone());
+    match situation {
+        None | Some((Situation::Waiting, _)) => (Condition::Waiting, None, None),
+        Some((Situation::Halted, _)) => (Condition::Stopped, None, None),
+        Some((Situation::Stopping, _)) => (Condition::Stopping, None, None),
+        Some((Situation::BackingOff(_), wait)) => {
+            let millis = wait.map(|wait| u64::try_from(wait.as_millis()).unwrap_or(u64::MAX));
+            (Condition::Failing, death, millis)
+        }
+        Some((Situation::Up, _)) => {
+            let silent = master.is_some_and(|master| master.pidfd.is_some() && !master.spoke);
+            let Some(status) = status else {
+                let condition = if silent {
+                    Condition::Silent
+                } else {
+                    Condition::Starting
+                };
+                return (condition, None, None);
+            };
+            let condition = match status.state {
+                AppState::Starting => Condition::Starting,
+                AppState::Serving if status.next.is_some() => Condition::Reloading,
+                AppState::Serving if status.failure.is_some() => Condition::ServingOld,
+                AppState::Serving => Condition::Serving,
+                AppState::Failing => Condition::Failing,
+                AppState::Paused => Condition::Paused,
+                AppState::Stopping => Condition::Stopping,
+            };
+            (condition, status.failure.clone(), status.retry_in_ms)
+        }
+    }
+}
+
+fn id(file: &Path, section: Option<&str>) -> String {
+    let name = file
+        .file_name()
+        .unwrap_or(file.as_os_str())
+        .to_string_lossy();
+    match section {
+        Some(section) => format!("{name}:{section}"),
+        None => name.into_owned(),
+    }
+}
+
+fn problem(why: &str) -> Failure {
+    Failure {
+        summary: why.to_owned(),
+        hint: None,
+        detail: None,
+        at: 0,
+    }
+}
