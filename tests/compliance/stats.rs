@@ -105,8 +105,8 @@ fn uwsgitop_shows_the_workers() {
         // script(1) gives it the terminal that it wants; it runs until it is told to end.
         let output = Command::new("timeout")
             .args([
-                "--signal=INT",
-                "3",
+                "--kill-after=1",
+                "2",
                 "script",
                 "--quiet",
                 "--return",
