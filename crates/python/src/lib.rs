@@ -1,1 +1,28 @@
-//! python
+//! The extension that the app's own interpreter loads: it imports the WSGI app, forks workers from
+//! a mold, and serves requests through `imperator_worker`. The only crate that knows Python.
+//!
+//! [`imperator_python::main`] is called by `crates/master/src/boot.py` and returns the exit code.
+//! Nothing here links libpython, and no panic unwinds into the interpreter uncaught: pyo3 turns
+//! one into a `PanicException`.
+
+use pyo3::prelude::*;
+
+mod interpreter;
+mod line;
+mod load;
+mod log;
+mod mold;
+mod run;
+mod title;
+mod worker;
+
+#[pymodule]
+mod imperator_python {
+    use super::{PyResult, Python, pyfunction};
+
+    /// Serves the app of the Setup that the master sends on descriptor 3.
+    #[pyfunction]
+    fn main(py: Python<'_>) -> PyResult<i32> {
+        Ok(crate::run::run(py))
+    }
+}

@@ -1,0 +1,298 @@
+//! Imports what `module`, `wsgi-file` and `mount` name, and says in one line why one cannot be.
+
+use std::path::Path;
+
+use imperator_core::message::MAX_TEXT;
+use imperator_core::settings::{Mount, Settings, Target};
+use pyo3::exceptions::PySystemExit;
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::types::PyDict;
+
+/// One app that was loaded.
+pub(crate) struct Mounted {
+    /// The SCRIPT_NAME that it serves; "" for the default app.
+    pub(crate) prefix: String,
+    pub(crate) app: Py<PyAny>,
+}
+
+/// Why an app cannot be loaded.
+pub(crate) struct Failure {
+    /// One line.
+    pub(crate) summary: String,
+    /// Empty when no Python code is to blame.
+    pub(crate) traceback: String,
+}
+
+/// Loads all apps in config order.
+///
+/// # Errors
+/// The first that cannot be loaded. Without `need-app` it is left out instead, and handed to
+/// `skipped`.
+pub(crate) fn all(
+    py: Python<'_>,
+    settings: &Settings,
+    skipped: &mut dyn FnMut(Failure),
+) -> Result<Vec<Mounted>, Failure> {
+    if settings.mounts.is_empty() && settings.need_app {
+        return Err(Failure {
+            summary: "nothing to run: set module, wsgi-file or mount".to_owned(),
+            traceback: String::new(),
+        });
+    }
+    let mut loaded: Vec<Mounted> = Vec::new();
+    for mount in &settings.mounts {
+        let is_second = loaded.iter().any(|other| other.prefix == mount.prefix);
+        if is_second {
+            // uWSGI: "mountpoint already configured. skip."
+            skipped(Failure {
+                summary: format!(
+                    "skipped, \"{}\" has an app already {}",
+                    mount.prefix,
+                    cite(mount)
+                ),
+                traceback: String::new(),
+            });
+            continue;
+        }
+        match one(py, settings, mount) {
+            Ok(app) => loaded.push(Mounted {
+                prefix: mount.prefix.clone(),
+                app,
+            }),
+            Err(failure) if settings.need_app => return Err(failure),
+            Err(failure) => skipped(failure),
+        }
+    }
+    Ok(loaded)
+}
+
+fn one(py: Python<'_>, settings: &Settings, mount: &Mount) -> Result<Py<PyAny>, Failure> {
+    let default = settings.callable.as_deref().unwrap_or("application");
+    let failed = |error: PyErr| explain(py, &error, mount);
+    let (module, callable) = match &mount.target {
+        Target::Module(target) => {
+            let (name, callable) = match target.split_once(':') {
+                Some((name, callable)) if !callable.is_empty() => (name, callable),
+                Some((name, _)) => (name, default),
+                None => (target.as_str(), default),
+            };
+            (import(py, name).map_err(failed)?, callable)
+        }
+        Target::File(path) => (run_file(py, path).map_err(failed)?, default),
+    };
+    let (name, is_factory) = match callable.strip_suffix("()") {
+        Some(name) => (name, true),
+        None => (callable, false),
+    };
+    let mut found = module.clone();
+    for part in name.split('.') {
+        let Some(next) = found.getattr_opt(part).map_err(failed)? else {
+            return Err(Failure {
+                summary: format!("{} {}", no_callable(&module, name), cite(mount)),
+                traceback: String::new(),
+            });
+        };
+        found = next;
+    }
+    if is_factory {
+        found = found.call0().map_err(failed)?;
+    }
+    if found.is_callable() {
+        return Ok(found.unbind());
+    }
+    let kind = found.get_type().name().map_err(failed)?;
+    Err(Failure {
+        summary: format!(
+            "\"{callable}\" is no WSGI app but of type {kind} {}",
+            cite(mount)
+        ),
+        traceback: String::new(),
+    })
+}
+
+fn import<'py>(py: Python<'py>, name: &str) -> PyResult<Bound<'py, PyAny>> {
+    py.import(intern!(py, "importlib"))?
+        .call_method1(intern!(py, "import_module"), (name,))
+}
+
+/// Runs a file as the module `uwsgi_file_<path>`. Its byte code is not cached: `app.wsgi` and
+/// `app.py` would fight for one cache file.
+fn run_file<'py>(py: Python<'py>, path: &Path) -> PyResult<Bound<'py, PyAny>> {
+    let name = module_name(path);
+    let loader = py
+        .import("importlib.machinery")?
+        .call_method1("SourceFileLoader", (&name, path.as_os_str()))?;
+    let util = py.import("importlib.util")?;
+    let options = PyDict::new(py);
+    options.set_item("loader", &loader)?;
+    let spec = util.call_method(
+        "spec_from_file_location",
+        (&name, path.as_os_str()),
+        Some(&options),
+    )?;
+    let module = util.call_method1("module_from_spec", (spec,))?;
+    let source = loader.call_method1("get_data", (path.as_os_str(),))?;
+    let code = loader.call_method1("source_to_code", (source, path.as_os_str()))?;
+    let modules = py.import(intern!(py, "sys"))?.getattr("modules")?;
+    modules.set_item(&name, &module)?;
+    let run = py.import("builtins")?.getattr("exec")?;
+    if let Err(error) = run.call1((code, module.getattr("__dict__")?)) {
+        modules.del_item(&name)?;
+        return Err(error);
+    }
+    Ok(module)
+}
+
+/// uWSGI: plugins/python/pyloader.c, `/x/y.py` is `uwsgi_file__x_y`.
+fn module_name(path: &Path) -> String {
+    let name = path.to_string_lossy().replace(['/', '.'], "_");
+    format!("uwsgi_file_{}", name.strip_suffix("_py").unwrap_or(&name))
+}
+
+fn no_callable(module: &Bound<'_, PyAny>, name: &str) -> String {
+    let place = match module.getattr("__file__") {
+        Ok(file) => file.to_string(),
+        Err(_) => module.to_string(),
+    };
+    let usual = [
+        "application",
+        "app",
+        "wsgi_app",
+        "wsgi",
+        "api",
+        "create_app",
+    ];
+    let other = usual.into_iter().find(|other| {
+        *other != name
+            && module
+                .getattr(*other)
+                .is_ok_and(|found| found.is_callable())
+    });
+    match other {
+        Some(other @ "create_app") => {
+            format!("{place} has no \"{name}\"; it has \"{other}\": set callable = {other}()")
+        }
+        Some(other) => {
+            format!("{place} has no \"{name}\"; it has \"{other}\": set callable = {other}")
+        }
+        None => format!("{place} has no \"{name}\""),
+    }
+}
+
+/// `(blog.ini:4: module = blog.wsgi)`
+fn cite(mount: &Mount) -> String {
+    let target = match &mount.target {
+        Target::Module(name) if mount.prefix.is_empty() => format!("module = {name}"),
+        Target::File(path) if mount.prefix.is_empty() => format!("wsgi-file = {}", path.display()),
+        Target::Module(name) => format!("mount = {}={name}", mount.prefix),
+        Target::File(path) => format!("mount = {}={}", mount.prefix, path.display()),
+    };
+    if mount.place.line == 0 {
+        return format!("({target})");
+    }
+    format!("({}: {target})", mount.place)
+}
+
+fn explain(py: Python<'_>, error: &PyErr, mount: &Mount) -> Failure {
+    let value = error.value(py);
+    let text = one_line(&value.to_string());
+    let kind = match error.get_type(py).qualname() {
+        Ok(name) => name.to_string(),
+        Err(_) => "an exception".to_owned(),
+    };
+    let cause = if error.is_instance_of::<PySystemExit>(py) {
+        format!("the app called sys.exit({text}) while it was loaded")
+    } else if text.is_empty() {
+        kind
+    } else {
+        format!("{kind}: {text}")
+    };
+    let place = match app_place(py, error) {
+        Some((file, line)) => format!(", {file}:{line}"),
+        None => String::new(),
+    };
+    Failure {
+        summary: format!("{cause}{place} {}", cite(mount)),
+        traceback: traceback(py, error),
+    }
+}
+
+/// The innermost place in the app's own code: not the interpreter's, not an installed package's.
+fn app_place(py: Python<'_>, error: &PyErr) -> Option<(String, u32)> {
+    let value = error.value(py);
+    if error.is_instance_of::<pyo3::exceptions::PySyntaxError>(py)
+        && let Ok(file) = value.getattr("filename").and_then(|file| file.extract())
+        && let Ok(line) = value.getattr("lineno").and_then(|line| line.extract())
+    {
+        return Some((file, line));
+    }
+    let library = library_directory(py)?;
+    let frames = py
+        .import("traceback")
+        .and_then(|module| module.call_method1("extract_tb", (error.traceback(py),)))
+        .ok()?;
+    let mut innermost = None;
+    for frame in frames.try_iter().ok()? {
+        let frame = frame.ok()?;
+        let file: String = frame.getattr("filename").ok()?.extract().ok()?;
+        let is_installed = file.contains("/site-packages/") || file.contains("/dist-packages/");
+        if !file.starts_with('<') && !file.starts_with(&library) && !is_installed {
+            innermost = Some((file, frame.getattr("lineno").ok()?.extract().ok()?));
+        }
+    }
+    innermost
+}
+
+/// Where the standard library is, with a slash at the end.
+fn library_directory(py: Python<'_>) -> Option<String> {
+    let file: String = py
+        .import("os")
+        .ok()?
+        .getattr("__file__")
+        .ok()?
+        .extract()
+        .ok()?;
+    file.strip_suffix("os.py").map(str::to_owned)
+}
+
+/// The whole traceback as Python prints it, cut in its middle to what a message may hold.
+pub(crate) fn traceback(py: Python<'_>, error: &PyErr) -> String {
+    let lines = py.import("traceback").and_then(|module| {
+        module.call_method1(
+            "format_exception",
+            (error.get_type(py), error.value(py), error.traceback(py)),
+        )
+    });
+    let text = match lines.and_then(|lines| lines.extract::<Vec<String>>()) {
+        Ok(lines) => lines.concat(),
+        Err(_) => error.to_string(),
+    };
+    cut(text)
+}
+
+/// The start tells where, the end tells what.
+fn cut(text: String) -> String {
+    const HEAD: usize = MAX_TEXT / 4;
+    if text.len() <= MAX_TEXT {
+        return text;
+    }
+    let head = text.floor_char_boundary(HEAD);
+    let tail = text.ceil_char_boundary(text.len() - (MAX_TEXT - HEAD - 64));
+    format!(
+        "{}\n[… {} bytes cut …]\n{}",
+        &text[..head],
+        tail - head,
+        &text[tail..]
+    )
+}
+
+fn one_line(text: &str) -> String {
+    const LONGEST: usize = 400;
+    let mut line = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    if line.len() > LONGEST {
+        line.truncate(line.floor_char_boundary(LONGEST));
+        line.push('…');
+    }
+    line
+}

@@ -1,0 +1,131 @@
+//! What a mold or worker does from its first to its last breath.
+
+use std::time::Instant;
+
+use imperator_core::message::{FromWorker, Setup, ToWorker, VERSION, fd};
+use imperator_process::channel::Channel;
+use pyo3::prelude::*;
+
+use crate::line::Line;
+use crate::load::Mounted;
+use crate::mold::Birth;
+use crate::{interpreter, load, log, mold, title, worker};
+
+/// uWSGI: UWSGI_FAILED_APP_CODE.
+const FAILED_APP: i32 = 22;
+
+/// Returns the exit code; the interpreter then ends as after any script, with its atexit hooks.
+pub(crate) fn run(py: Python<'_>) -> i32 {
+    // SAFETY: BOOT calls this once, and nothing else owns the channel's number.
+    let channel = match unsafe { imperator_process::fds::inherit(fd::CHANNEL) } {
+        Ok(channel) => Channel::from(channel),
+        Err(_) => {
+            log::line("this module is loaded by a master of Imperator, never by hand");
+            return 1;
+        }
+    };
+    let line = Line::new(channel);
+    line.say(&FromWorker::Hello {
+        version: VERSION,
+        python: version(py),
+    });
+    let Some((order, mut fds)) = py.detach(|| line.hear()) else {
+        return 1;
+    };
+    let ToWorker::Setup(setup) = order else {
+        log::line("the master's first word is no setup");
+        return 1;
+    };
+    let mut setup = *setup;
+    let is_complete = fds.len() == setup.listeners.len() + usize::from(setup.worker.is_some());
+    if !is_complete {
+        log::line("the master's setup came without its descriptors");
+        return 1;
+    }
+    let counters = setup.worker.map(|_| fds.remove(0));
+    title::set(&setup);
+    worker::install_signals();
+
+    let apps = load_apps(py, &setup, &line);
+    let birth = match (setup.worker, counters) {
+        (Some(worker), Some(counters)) => Birth {
+            worker,
+            line,
+            counters,
+        },
+        (None, _) | (_, None) => {
+            // What the interpreter holds now is shared with every worker.
+            if let Err(error) = mold::freeze(py) {
+                log::line(&load::traceback(py, &error));
+            }
+            match mold::serve(py, line) {
+                Some(birth) => birth,
+                None => log::end(py, 0),
+            }
+        }
+    };
+    setup.worker = Some(birth.worker);
+    title::set(&setup);
+    worker::run(py, setup, birth, fds, apps)
+}
+
+/// Imports the apps and tells the master; ends the process when they cannot be served.
+fn load_apps(py: Python<'_>, setup: &Setup, line: &Line) -> Vec<Mounted> {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "a measurement for the report, no decision"
+    )]
+    let start = Instant::now();
+    let mut notes = Vec::new();
+    let loaded = match interpreter::prepare(py, &setup.settings) {
+        Ok(()) => load::all(py, &setup.settings, &mut |failure| {
+            if !failure.traceback.is_empty() {
+                log::line(&failure.traceback);
+            }
+            notes.push(failure.summary);
+        }),
+        Err(error) => Err(load::Failure {
+            summary: format!("cannot prepare the interpreter: {error}"),
+            traceback: load::traceback(py, &error),
+        }),
+    };
+    if !line.is_ours() {
+        log::line(
+            "a process that the app forked while it was loaded came back from there; it ends",
+        );
+        log::end(py, 1);
+    }
+    let threads = match &loaded {
+        Ok(_) => mold::python_threads(py).unwrap_or_default(),
+        Err(_) => Vec::new(),
+    };
+    match loaded {
+        Ok(apps) => {
+            let native = mold::native_threads(threads.len());
+            if native > 0 && setup.worker.is_none() {
+                notes.push(format!(
+                    "{native} native threads run after loading (numeric libraries start such pools): \
+                     forked workers are without them; set lazy-apps if they hang"
+                ));
+            }
+            line.say(&FromWorker::Loaded {
+                threads,
+                notes,
+                seconds: start.elapsed().as_secs_f64(),
+            });
+            apps
+        }
+        Err(failure) => {
+            line.say(&FromWorker::LoadFailed {
+                summary: failure.summary,
+                traceback: failure.traceback,
+            });
+            log::end(py, FAILED_APP)
+        }
+    }
+}
+
+fn version(py: Python<'_>) -> String {
+    let version = py.version_info();
+    format!("{}.{}.{}", version.major, version.minor, version.patch)
+}
