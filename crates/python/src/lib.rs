@@ -7,6 +7,7 @@
 
 use pyo3::prelude::*;
 
+mod errors;
 mod interpreter;
 mod line;
 mod load;
@@ -15,6 +16,7 @@ mod mold;
 mod run;
 mod title;
 mod worker;
+mod wsgi;
 
 #[pymodule]
 mod imperator_python {

@@ -2,18 +2,25 @@
 
 use std::path::Path;
 
-use imperator_core::message::MAX_TEXT;
 use imperator_core::settings::{Mount, Settings, Target};
 use pyo3::exceptions::PySystemExit;
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
+use crate::errors;
+
 /// One app that was loaded.
 pub(crate) struct Mounted {
     /// The SCRIPT_NAME that it serves; "" for the default app.
     pub(crate) prefix: String,
     pub(crate) app: Py<PyAny>,
+}
+
+impl AsRef<str> for Mounted {
+    fn as_ref(&self) -> &str {
+        &self.prefix
+    }
 }
 
 /// Why an app cannot be loaded.
@@ -214,7 +221,7 @@ fn explain(py: Python<'_>, error: &PyErr, mount: &Mount) -> Failure {
     };
     Failure {
         summary: format!("{cause}{place} {}", cite(mount)),
-        traceback: traceback(py, error),
+        traceback: errors::traceback(py, error),
     }
 }
 
@@ -254,37 +261,6 @@ fn library_directory(py: Python<'_>) -> Option<String> {
         .extract()
         .ok()?;
     file.strip_suffix("os.py").map(str::to_owned)
-}
-
-/// The whole traceback as Python prints it, cut in its middle to what a message may hold.
-pub(crate) fn traceback(py: Python<'_>, error: &PyErr) -> String {
-    let lines = py.import("traceback").and_then(|module| {
-        module.call_method1(
-            "format_exception",
-            (error.get_type(py), error.value(py), error.traceback(py)),
-        )
-    });
-    let text = match lines.and_then(|lines| lines.extract::<Vec<String>>()) {
-        Ok(lines) => lines.concat(),
-        Err(_) => error.to_string(),
-    };
-    cut(text)
-}
-
-/// The start tells where, the end tells what.
-fn cut(text: String) -> String {
-    const HEAD: usize = MAX_TEXT / 4;
-    if text.len() <= MAX_TEXT {
-        return text;
-    }
-    let head = text.floor_char_boundary(HEAD);
-    let tail = text.ceil_char_boundary(text.len() - (MAX_TEXT - HEAD - 64));
-    format!(
-        "{}\n[… {} bytes cut …]\n{}",
-        &text[..head],
-        tail - head,
-        &text[tail..]
-    )
 }
 
 fn one_line(text: &str) -> String {

@@ -9,7 +9,7 @@ use pyo3::prelude::*;
 use crate::line::Line;
 use crate::load::Mounted;
 use crate::mold::Birth;
-use crate::{interpreter, load, log, mold, title, worker};
+use crate::{errors, interpreter, load, log, mold, title, worker};
 
 /// uWSGI: UWSGI_FAILED_APP_CODE.
 const FAILED_APP: i32 = 22;
@@ -44,7 +44,14 @@ pub(crate) fn run(py: Python<'_>) -> i32 {
     }
     let counters = setup.worker.map(|_| fds.remove(0));
     title::set(&setup);
-    worker::install_signals();
+    // Before the app is imported: its own handlers replace ours, not the reverse.
+    let mut signals = match imperator_worker::signals::install() {
+        Ok(signals) => signals,
+        Err(error) => {
+            log::line(&format!("cannot catch signals: {error}"));
+            return 1;
+        }
+    };
 
     let apps = load_apps(py, &setup, &line);
     let birth = match (setup.worker, counters) {
@@ -56,17 +63,23 @@ pub(crate) fn run(py: Python<'_>) -> i32 {
         (None, _) | (_, None) => {
             // What the interpreter holds now is shared with every worker.
             if let Err(error) = mold::freeze(py) {
-                log::line(&load::traceback(py, &error));
+                log::line(&errors::traceback(py, &error));
             }
             match mold::serve(py, line) {
-                Some(birth) => birth,
+                Some(birth) => {
+                    if let Err(error) = signals.renew() {
+                        log::line(&format!("cannot catch signals: {error}"));
+                        log::end(py, 1);
+                    }
+                    birth
+                }
                 None => log::end(py, 0),
             }
         }
     };
     setup.worker = Some(birth.worker);
     title::set(&setup);
-    worker::run(py, setup, birth, fds, apps)
+    worker::run(py, setup, birth, fds, signals, apps)
 }
 
 /// Imports the apps and tells the master; ends the process when they cannot be served.
@@ -86,7 +99,7 @@ fn load_apps(py: Python<'_>, setup: &Setup, line: &Line) -> Vec<Mounted> {
         }),
         Err(error) => Err(load::Failure {
             summary: format!("cannot prepare the interpreter: {error}"),
-            traceback: load::traceback(py, &error),
+            traceback: errors::traceback(py, &error),
         }),
     };
     if !line.is_ours() {

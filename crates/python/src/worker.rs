@@ -1,15 +1,18 @@
 //! A worker: its threads, its requests, its end.
 
 use std::os::fd::OwnedFd;
+use std::sync::Arc;
 
-use imperator_core::message::{FromWorker, Setup};
+use imperator_core::message::{Setup, fd};
+use imperator_worker::signals::Signals;
+use imperator_worker::{Parts, WorkerContext, serve};
 use pyo3::prelude::*;
+use pyo3::types::{PyCFunction, PyDict};
 
 use crate::load::Mounted;
 use crate::mold::Birth;
-
-/// Before the app is imported, so that a handler of the app replaces ours and not the reverse.
-pub(crate) fn install_signals() {}
+use crate::wsgi::{self, WsgiApp};
+use crate::{errors, log};
 
 /// Serves until the worker is drained; returns the exit code.
 pub(crate) fn run(
@@ -17,13 +20,88 @@ pub(crate) fn run(
     setup: Setup,
     birth: Birth,
     listeners: Vec<OwnedFd>,
+    signals: Signals,
     apps: Vec<Mounted>,
 ) -> i32 {
-    birth.line.say(&FromWorker::Accepting);
-    py.detach(|| while birth.line.hear().is_some() {});
-    let _ = (setup, birth.counters, listeners);
-    for mounted in apps {
-        let _ = (mounted.prefix, mounted.app);
+    match try_run(py, setup, birth, listeners, signals, apps) {
+        Ok(()) => 0,
+        Err(error) => {
+            log::line(&errors::traceback(py, &error));
+            1
+        }
     }
-    0
+}
+
+fn try_run(
+    py: Python<'_>,
+    setup: Setup,
+    birth: Birth,
+    listeners: Vec<OwnedFd>,
+    signals: Signals,
+    apps: Vec<Mounted>,
+) -> PyResult<()> {
+    dump_stacks_on_demand(py)?;
+    wsgi::watch_forks(py)?;
+    // SAFETY: the master gives it to each interpreter, and only the worker that serves takes it:
+    // one call in this process.
+    let request_log = unsafe { imperator_process::fds::inherit(fd::REQUEST_LOG) }.ok();
+    let cores = usize::try_from(setup.settings.threads.max(1)).unwrap_or(1);
+    let id = birth.worker;
+    let worker = WorkerContext::start(Parts {
+        setup,
+        listeners,
+        counters: birth.counters,
+        channel: birth.line.into_channel(),
+        request_log,
+        signals,
+    })?;
+    let apps = Arc::new(apps);
+    let threads = (1..cores)
+        .map(|core| start_thread(py, id, core, &worker, &apps))
+        .collect::<PyResult<Vec<_>>>()?;
+    let app = WsgiApp::new(py, Arc::clone(&worker), Arc::clone(&apps), 0)?;
+    serve(&worker, 0, &app);
+    for thread in threads {
+        thread.call_method0("join")?;
+    }
+    Ok(())
+}
+
+/// One more app thread, known to Python's `threading` like a thread of the app.
+fn start_thread<'py>(
+    py: Python<'py>,
+    id: u32,
+    core: usize,
+    worker: &Arc<WorkerContext>,
+    apps: &Arc<Vec<Mounted>>,
+) -> PyResult<Bound<'py, PyAny>> {
+    let (worker, apps) = (Arc::clone(worker), Arc::clone(apps));
+    let target = PyCFunction::new_closure(py, None, None, move |arguments, _| {
+        let py = arguments.py();
+        let app = WsgiApp::new(py, Arc::clone(&worker), Arc::clone(&apps), core)?;
+        serve(&worker, core, &app);
+        PyResult::Ok(())
+    })?;
+    let options = PyDict::new(py);
+    options.set_item("target", target)?;
+    options.set_item("name", format!("uWSGIWorker{id}Core{core}"))?;
+    let thread = py
+        .import("threading")?
+        .call_method("Thread", (), Some(&options))?;
+    thread.call_method0("start")?;
+    Ok(thread)
+}
+
+/// The master asks with a signal for the stacks of all threads before it kills a worker that
+/// hangs; faulthandler needs no lock for that.
+fn dump_stacks_on_demand(py: Python<'_>) -> PyResult<()> {
+    let options = PyDict::new(py);
+    options.set_item("file", 2)?;
+    options.set_item("all_threads", true)?;
+    py.import("faulthandler")?.call_method(
+        "register",
+        (imperator_process::signals::stack_dump(),),
+        Some(&options),
+    )?;
+    Ok(())
 }

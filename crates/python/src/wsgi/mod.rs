@@ -1,0 +1,293 @@
+//! WSGI (PEP 3333): one call of the app per request.
+//!
+//! Each app thread has a [`WsgiApp`] of its own, so nothing here is shared but the loaded apps.
+
+mod environ;
+mod file;
+mod input;
+mod response;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use imperator_worker::app::{App, Interpreter};
+use imperator_worker::{Exchange, WorkerContext, WriteError};
+use pyo3::exceptions::{
+    PyAssertionError, PyKeyboardInterrupt, PyOSError, PyRuntimeError, PySystemExit, PyTypeError,
+};
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyList, PyTuple};
+
+use self::environ::Environ;
+use self::file::FileWrapper;
+use self::input::Input;
+use self::response::StartResponse;
+use crate::load::Mounted;
+use crate::{errors, log};
+
+/// Set in every process that the app forks from this one: see [`end_if_stray`].
+static IS_STRAY: AtomicBool = AtomicBool::new(false);
+
+/// The interpreter's lock, as the request path sees it.
+pub(crate) struct Gil;
+
+impl Interpreter for Gil {
+    fn unlocked(&self, wait: &mut (dyn FnMut() + Send)) {
+        Python::attach(|py| py.detach(wait));
+    }
+}
+
+/// The WSGI side of one app thread.
+pub(crate) struct WsgiApp {
+    worker: Arc<WorkerContext>,
+    apps: Arc<Vec<Mounted>>,
+    /// The only app, when it is mounted at "": no routing then.
+    plain: bool,
+    environ: Environ,
+}
+
+impl WsgiApp {
+    /// # Errors
+    /// A Python error; memory, in practice.
+    pub(crate) fn new(
+        py: Python<'_>,
+        worker: Arc<WorkerContext>,
+        apps: Arc<Vec<Mounted>>,
+        core: usize,
+    ) -> PyResult<Self> {
+        let environ = Environ::new(py, worker.settings(), core)?;
+        let plain =
+            apps.len() == 1 && apps[0].prefix.is_empty() && !worker.settings().manage_script_name;
+        Ok(Self {
+            worker,
+            apps,
+            plain,
+            environ,
+        })
+    }
+
+    fn answer(&self, py: Python<'_>, exchange: &Arc<Exchange>) -> PyResult<()> {
+        let mut mount = 0;
+        let environ = self.environ.build(py, exchange)?;
+        if !self.plain {
+            let manage = self.worker.settings().manage_script_name;
+            match self
+                .environ
+                .route(py, &environ, exchange, &self.apps, manage)?
+            {
+                Some(index) => mount = index,
+                None => return self.no_app(exchange),
+            }
+        }
+        let start_response = StartResponse::new(exchange, self.worker.settings().write_exception);
+        let start_response = Bound::new(py, start_response)?;
+        let result = self.apps[mount]
+            .app
+            .bind(py)
+            .call1((environ, start_response))?;
+        end_if_stray(py);
+        let sent = send(py, exchange, &result);
+        // The answer's error is told before `close` can hide it.
+        let done = match sent {
+            Ok(()) => Ok(()),
+            Err(error) => {
+                self.fail(py, exchange, &error);
+                Ok(())
+            }
+        };
+        close(&result).and(done)
+    }
+
+    fn no_app(&self, exchange: &Arc<Exchange>) -> PyResult<()> {
+        if self.apps.is_empty() {
+            return Err(PyRuntimeError::new_err("no app is loaded"));
+        }
+        let headers: [(&[u8], &[u8]); 1] = [(b"Content-Type", b"text/plain")];
+        let started = exchange.start(b"404 Not Found", &headers, false);
+        if started.is_ok() {
+            // A client that is gone needs no answer.
+            let _ = exchange.write_last(&Gil, b"No app is mounted here\n");
+        }
+        Ok(())
+    }
+
+    fn fail(&self, py: Python<'_>, exchange: &Arc<Exchange>, error: &PyErr) {
+        errors::report(py, error, &context(exchange));
+        exchange.fail(&Gil);
+    }
+}
+
+impl Interpreter for WsgiApp {
+    fn unlocked(&self, wait: &mut (dyn FnMut() + Send)) {
+        Gil.unlocked(wait);
+    }
+
+    fn signals(&self) {
+        Python::attach(|py| {
+            let Err(error) = py.check_signals() else {
+                return;
+            };
+            // The app's handler wants the process to end, as `signal.default_int_handler` does.
+            let wants_end = error.is_instance_of::<PySystemExit>(py)
+                || error.is_instance_of::<PyKeyboardInterrupt>(py);
+            if wants_end {
+                self.worker
+                    .ask_to_drain("a signal handler of the app asked to exit");
+            } else {
+                errors::report(py, &error, "exception in a signal handler of the app");
+            }
+        });
+    }
+}
+
+impl App for WsgiApp {
+    fn call(&self, exchange: &Arc<Exchange>) {
+        Python::attach(|py| {
+            if let Err(error) = self.answer(py, exchange) {
+                end_if_stray(py);
+                self.fail(py, exchange, &error);
+            }
+        });
+    }
+}
+
+/// Sends what the app returned.
+fn send(py: Python<'_>, exchange: &Arc<Exchange>, result: &Bound<'_, PyAny>) -> PyResult<()> {
+    if let Ok(list) = result.cast_exact::<PyList>() {
+        return send_all(exchange, list.len(), list.iter());
+    }
+    if let Ok(body) = result.cast_exact::<PyBytes>() {
+        return written(exchange.write_last(&Gil, body.as_bytes()));
+    }
+    if let Ok(tuple) = result.cast_exact::<PyTuple>() {
+        return send_all(exchange, tuple.len(), tuple.iter());
+    }
+    if let Ok(file) = result.cast_exact::<FileWrapper>()
+        && file.get().send(py, exchange)?
+    {
+        return Ok(());
+    }
+    for chunk in result.try_iter()? {
+        let chunk = chunk?;
+        end_if_stray(py);
+        match exchange.write(&Gil, bytes_of(&chunk)?.as_bytes()) {
+            Ok(()) => (),
+            // Nobody is there to read the rest: `close` tells the app.
+            Err(WriteError::Gone | WriteError::TimedOut) => return Ok(()),
+            Err(error) => return written(Err(error)),
+        }
+    }
+    end_if_stray(py);
+    require_start(exchange)
+}
+
+/// A list or tuple is all there: it goes out in as few writes as its size allows.
+fn send_all<'py>(
+    exchange: &Arc<Exchange>,
+    length: usize,
+    chunks: impl Iterator<Item = Bound<'py, PyAny>>,
+) -> PyResult<()> {
+    /// Larger chunks are written from where they are.
+    const JOINED: usize = 32 * 1024;
+    let mut joined = Vec::new();
+    for (index, chunk) in chunks.enumerate() {
+        let chunk = bytes_of(&chunk)?;
+        let chunk = chunk.as_bytes();
+        let is_last = index + 1 >= length;
+        if joined.is_empty() && is_last {
+            return written(exchange.write_last(&Gil, chunk));
+        }
+        if joined.len() + chunk.len() > JOINED {
+            written(exchange.write(&Gil, &joined))?;
+            joined.clear();
+            if chunk.len() > JOINED {
+                written(exchange.write(&Gil, chunk))?;
+                continue;
+            }
+        }
+        joined.extend_from_slice(chunk);
+    }
+    written(exchange.write_last(&Gil, &joined))?;
+    require_start(exchange)
+}
+
+fn bytes_of<'a, 'py>(chunk: &'a Bound<'py, PyAny>) -> PyResult<&'a Bound<'py, PyBytes>> {
+    chunk.cast::<PyBytes>().map_err(|_| {
+        let kind = chunk.get_type().to_string();
+        PyTypeError::new_err(format!("the app's iterable must yield bytes, not {kind}"))
+    })
+}
+
+fn written(result: Result<(), WriteError>) -> PyResult<()> {
+    match result {
+        // The client is gone or stuck: counted by the worker, no error of the app.
+        Ok(()) | Err(WriteError::Gone | WriteError::TimedOut) => Ok(()),
+        Err(WriteError::NotStarted) => Err(not_started()),
+        Err(error @ (WriteError::Busy | WriteError::Ended)) => {
+            Err(PyRuntimeError::new_err(error.to_string()))
+        }
+        Err(error @ WriteError::File(_)) => Err(PyOSError::new_err(error.to_string())),
+    }
+}
+
+fn require_start(exchange: &Arc<Exchange>) -> PyResult<()> {
+    if exchange.started() {
+        Ok(())
+    } else {
+        Err(not_started())
+    }
+}
+
+fn not_started() -> PyErr {
+    PyAssertionError::new_err("the app answered without calling start_response")
+}
+
+/// PEP 3333: `close` is called once however the request ended.
+fn close(result: &Bound<'_, PyAny>) -> PyResult<()> {
+    let py = result.py();
+    if let Some(close) = result.getattr_opt(intern!(py, "close"))? {
+        close.call0()?;
+    }
+    Ok(())
+}
+
+/// `GET /blog raised`
+fn context(exchange: &Exchange) -> String {
+    let var = |name: &[u8]| {
+        exchange
+            .var(name)
+            .unwrap_or_default()
+            .escape_ascii()
+            .to_string()
+    };
+    let mut uri = var(b"REQUEST_URI");
+    if uri.is_empty() {
+        uri = var(b"PATH_INFO");
+    }
+    format!("{} {uri} raised", var(b"REQUEST_METHOD"))
+}
+
+/// A process that the app forked in a request and that came back from there must not answer the
+/// request a second time, nor accept further ones.
+fn end_if_stray(py: Python<'_>) {
+    if IS_STRAY.load(Ordering::Relaxed) {
+        log::line("a process that the app forked in a request came back from there; it ends");
+        log::end(py, 1);
+    }
+}
+
+/// From now on a fork of the app is recognised.
+///
+/// # Errors
+/// Any Python error of `os.register_at_fork`.
+pub(crate) fn watch_forks(py: Python<'_>) -> PyResult<()> {
+    let mark = pyo3::types::PyCFunction::new_closure(py, None, None, |_, _| {
+        IS_STRAY.store(true, Ordering::Relaxed);
+    })?;
+    let options = pyo3::types::PyDict::new(py);
+    options.set_item("after_in_child", mark)?;
+    py.import("os")?
+        .call_method("register_at_fork", (), Some(&options))?;
+    Ok(())
+}
