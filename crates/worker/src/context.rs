@@ -2,13 +2,33 @@
 
 use std::io;
 use std::os::fd::OwnedFd;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU16, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
-use imperator_core::message::{FromWorker, Setup};
-use imperator_core::settings::Settings;
+use imperator_core::address::Address;
+use imperator_core::counters::{self, Counters};
+use imperator_core::message::{FromWorker, Held, Setup};
+use imperator_core::packet::HEADER_BYTES;
+use imperator_core::settings::{Protocol, Settings};
 use imperator_process::channel::Channel;
+use imperator_process::shared::SharedWords;
+use rustix::event::epoll::{self, EventData, EventFlags};
+use rustix::event::{EventfdFlags, PollFlags};
 
+use crate::clock::Moment;
+use crate::connection::Connection;
+use crate::handover::{Handover, ring};
+use crate::lifecycle::{Event, Phase};
+use crate::refusal::Refusal;
+use crate::request::Limits;
 use crate::signals::Signals;
+use crate::{io_thread, socket};
+
+/// What one receive may bring beside the head: most bodies come with it.
+const BODY_ROOM: usize = 16 * 1024;
+/// How long a message to a master that does not read may wait.
+const TELL_WAIT: Duration = Duration::from_secs(1);
 
 /// What a worker is built from, after the last fork.
 pub struct Parts {
@@ -28,6 +48,63 @@ pub struct Parts {
 /// One worker, shared by its threads.
 pub struct WorkerContext {
     setup: Setup,
+    pub(crate) pid: u32,
+    pub(crate) limits: Limits,
+    pub(crate) listeners: Vec<Listener>,
+    pub(crate) hostname: String,
+    counters: SharedWords,
+    pub(crate) channel: Channel,
+    pub(crate) request_log: Option<OwnedFd>,
+    phase: AtomicU8,
+    pub(crate) handover: Handover,
+    /// Edge-triggered in every app thread's epoll set: one write wakes them all.
+    order: OwnedFd,
+    /// The app threads' epoll sets. The lock also orders phases and their effects on the sets.
+    threads: Mutex<Vec<Arc<OwnedFd>>>,
+    events: Mutex<Vec<Event>>,
+    /// App threads inside [`crate::serve`].
+    pub(crate) serving: AtomicUsize,
+    /// Loader variables that were reported already: bits.
+    reported: AtomicU16,
+    /// Statuses of ours that were reported already: bits.
+    refused: AtomicU64,
+    announced: AtomicBool,
+    worn: AtomicBool,
+    pub(crate) dismissed: AtomicBool,
+    started: Moment,
+}
+
+/// A listening socket.
+#[derive(Debug)]
+pub(crate) struct Listener {
+    pub(crate) socket: OwnedFd,
+    pub(crate) protocol: Protocol,
+    /// SERVER_PORT of HTTP requests.
+    pub(crate) port: String,
+}
+
+impl Listener {
+    fn new(held: &Held, socket: OwnedFd) -> Self {
+        let port = match &held.address {
+            Address::Tcp(address) => {
+                // Accepted sockets inherit it: a streamed answer does not wait for an ACK.
+                let _ = rustix::net::sockopt::set_tcp_nodelay(&socket, true);
+                address.port()
+            }
+            Address::Unix(_) | Address::Abstract(_) => 80,
+        };
+        Self {
+            socket,
+            protocol: held.protocol,
+            port: port.to_string(),
+        }
+    }
+}
+
+/// What an app thread's epoll set tells apart.
+pub(crate) mod token {
+    pub(crate) const ORDER: u64 = u64::MAX;
+    pub(crate) const JOB: u64 = u64::MAX - 1;
 }
 
 impl WorkerContext {
@@ -37,7 +114,45 @@ impl WorkerContext {
     /// # Errors
     /// What mapping the counters or starting the thread says.
     pub fn start(parts: Parts) -> io::Result<Arc<Self>> {
-        Ok(Arc::new(Self { setup: parts.setup }))
+        let Parts { setup, .. } = parts;
+        let counters = SharedWords::map(&parts.counters)?;
+        let cores = setup.settings.threads.max(1) as usize;
+        if counters.words().len() < counters::words(cores) {
+            return Err(io::ErrorKind::InvalidInput.into());
+        }
+        Counters::init(counters.words(), cores);
+        parts.channel.set_nonblocking(true)?;
+        let listeners: Vec<Listener> = setup
+            .listeners
+            .iter()
+            .zip(parts.listeners)
+            .map(|(held, socket)| Listener::new(held, socket))
+            .collect();
+        let hostname = rustix::system::uname();
+        let worker = Arc::new(Self {
+            limits: Limits::of(&setup.settings),
+            setup,
+            pid: std::process::id(),
+            listeners,
+            hostname: hostname.nodename().to_string_lossy().into_owned(),
+            counters,
+            channel: parts.channel,
+            request_log: parts.request_log,
+            phase: AtomicU8::new(Phase::Accepting as u8),
+            handover: Handover::new()?,
+            order: rustix::event::eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?,
+            threads: Mutex::default(),
+            events: Mutex::default(),
+            serving: AtomicUsize::new(0),
+            reported: AtomicU16::new(0),
+            refused: AtomicU64::new(0),
+            announced: AtomicBool::new(false),
+            worn: AtomicBool::new(false),
+            dismissed: AtomicBool::new(false),
+            started: Moment::now(),
+        });
+        io_thread::start(Arc::clone(&worker), parts.signals)?;
+        Ok(worker)
     }
 
     pub fn settings(&self) -> &Settings {
@@ -49,15 +164,219 @@ impl WorkerContext {
         self.setup.worker.unwrap_or(0)
     }
 
-    /// Says something to the master; a master that is gone hears nothing.
-    pub fn tell(&self, _message: &FromWorker) {}
+    pub(crate) fn mercy(&self) -> Duration {
+        self.setup.mercy
+    }
 
-    /// Asks the master for a replacement; the worker goes on until told. Only the first call is
-    /// heard.
-    pub fn ask_to_drain(&self, _why: &str) {}
+    pub fn counters(&self) -> Counters<'_> {
+        // `start` wrote this layout, and the memory is sealed against shrinking.
+        Counters::open(self.counters.words()).expect("we wrote this layout ourselves")
+    }
+
+    /// Says something to the master; a master that is gone hears nothing.
+    pub fn tell(&self, message: &FromWorker) {
+        let Err(error) = self.channel.send(message, &[]) else {
+            return;
+        };
+        if error.kind() == io::ErrorKind::WouldBlock
+            && socket::wait(&self.channel, PollFlags::OUT, TELL_WAIT)
+        {
+            let _ = self.channel.send(message, &[]);
+        }
+    }
+
+    /// Asks the master for a replacement; the worker goes on until told, or drains alone when the
+    /// master says nothing for a second. Only the first call is heard.
+    pub fn ask_to_drain(&self, why: &str) {
+        self.post(Event::Signalled(why.to_owned()));
+    }
 
     /// Whether the worker no longer accepts: an app may ask.
     pub fn is_draining(&self) -> bool {
-        todo!()
+        self.phase() == Phase::Draining
+    }
+
+    pub(crate) fn phase(&self) -> Phase {
+        Phase::from_number(self.phase.load(Ordering::Acquire))
+    }
+
+    /// Tells the I/O thread something.
+    pub(crate) fn post(&self, event: Event) {
+        self.events
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(event);
+        ring(&self.handover.wake);
+    }
+
+    pub(crate) fn take_events(&self) -> Vec<Event> {
+        std::mem::take(&mut *self.events.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Wakes all app threads.
+    pub(crate) fn wake_threads(&self) {
+        ring(&self.order);
+    }
+
+    /// Makes the epoll set of a new app thread.
+    pub(crate) fn join(&self) -> io::Result<Arc<OwnedFd>> {
+        let set = Arc::new(epoll::create(epoll::CreateFlags::CLOEXEC)?);
+        let order = EventData::new_u64(token::ORDER);
+        epoll::add(&set, &self.order, order, EventFlags::IN | EventFlags::ET)?;
+        let job = EventData::new_u64(token::JOB);
+        epoll::add(&set, &self.handover.jobs_event, job, EventFlags::IN)?;
+        let mut threads = self.threads.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.phase().accepts() {
+            self.listen(&set)?;
+        }
+        threads.push(Arc::clone(&set));
+        self.serving.fetch_add(1, Ordering::AcqRel);
+        Ok(set)
+    }
+
+    /// An app thread has ended.
+    pub(crate) fn leave(&self, set: &Arc<OwnedFd>) {
+        let mut threads = self.threads.lock().unwrap_or_else(PoisonError::into_inner);
+        threads.retain(|thread| !Arc::ptr_eq(thread, set));
+        self.serving.fetch_sub(1, Ordering::AcqRel);
+    }
+
+    fn listen(&self, set: &OwnedFd) -> io::Result<()> {
+        for (index, listener) in self.listeners.iter().enumerate() {
+            let data = EventData::new_u64(index as u64);
+            let flags = EventFlags::IN | EventFlags::EXCLUSIVE;
+            match epoll::add(set, &listener.socket, data, flags) {
+                Ok(()) | Err(rustix::io::Errno::EXIST) => (),
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(())
+    }
+
+    /// The phase, for all app threads at once, busy ones too: their epoll sets are changed from
+    /// here. Only the I/O thread calls this.
+    pub(crate) fn enter(&self, phase: Phase) -> io::Result<()> {
+        let threads = self.threads.lock().unwrap_or_else(PoisonError::into_inner);
+        self.phase.store(phase as u8, Ordering::Release);
+        for set in threads.iter() {
+            if phase.accepts() {
+                self.listen(set)?;
+            } else {
+                for listener in &self.listeners {
+                    let _ = epoll::delete(set.as_ref(), &listener.socket);
+                }
+            }
+        }
+        self.wake_threads();
+        let accepting = u64::from(phase.accepts());
+        self.counters()
+            .worker(counters::Worker::Accepting)
+            .store(accepting, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Says once per name that a loader variable was ignored.
+    pub(crate) fn report_ignored(&self, ignored: u16, names: impl Iterator<Item = &'static str>) {
+        let fresh = ignored & !self.reported.fetch_or(ignored, Ordering::AcqRel);
+        if fresh == 0 {
+            return;
+        }
+        for name in names {
+            let bit = crate::request::LOADER_VARS
+                .iter()
+                .position(|var| *var == name);
+            if bit.is_some_and(|bit| fresh & (1 << bit) != 0) {
+                self.tell(&FromWorker::IgnoredVar {
+                    name: name.to_owned(),
+                });
+            }
+        }
+    }
+
+    /// A connection of one listener, without waiting.
+    pub(crate) fn accept(&self, index: usize) -> rustix::io::Result<Connection> {
+        let Listener {
+            socket, protocol, ..
+        } = &self.listeners[index];
+        let (socket, peer) = match protocol {
+            Protocol::Uwsgi => (socket::accept(socket)?, None),
+            Protocol::Http => socket::accept_from(socket)?,
+        };
+        Ok(Connection {
+            socket,
+            listener: index,
+            protocol: *protocol,
+            peer,
+            requests: 0,
+        })
+    }
+
+    /// Tells the master, once, that this worker accepts.
+    pub(crate) fn announce(&self) {
+        if self.phase().accepts() && !self.announced.swap(true, Ordering::AcqRel) {
+            self.counters()
+                .worker(counters::Worker::Accepting)
+                .store(1, Ordering::Relaxed);
+            self.tell(&FromWorker::Accepting);
+        }
+    }
+
+    /// A connection left the waiting ones.
+    pub(crate) fn let_go(&self) {
+        let last = self.handover.release();
+        self.counters()
+            .worker(counters::Worker::Parked)
+            .store(self.handover.held() as u64, Ordering::Relaxed);
+        // Threads that only waited for it can end now.
+        if last && self.phase() == Phase::Draining {
+            self.wake_threads();
+        }
+    }
+
+    /// Counts a 4xx or 5xx of ours, and tells the operator once per reason kind.
+    pub(crate) fn count_refusal(&self, refusal: &Refusal) {
+        self.counters()
+            .worker(counters::Worker::Refused)
+            .fetch_add(1, Ordering::Relaxed);
+        let bit = 1u64 << (refusal.status % 64);
+        if self.refused.fetch_or(bit, Ordering::AcqRel) & bit == 0 {
+            self.tell(&FromWorker::Note {
+                text: format!(
+                    "first request answered {}: {}",
+                    refusal.status, refusal.reason
+                ),
+            });
+        }
+    }
+
+    /// After each request: whether the worker has served enough.
+    pub(crate) fn check_wear(&self, requests: u64) {
+        let settings = self.settings();
+        let Some(limit) = settings.max_requests else {
+            return;
+        };
+        // As the original: the delta spreads the workers.
+        let limit = limit + settings.max_requests_delta * u64::from(self.id());
+        if requests >= limit && self.may_wear() {
+            self.post(Event::Worn(format!("max-requests: {requests} served")));
+        }
+    }
+
+    /// Whether min-worker-lifetime is over and nothing was said yet; true once.
+    pub(crate) fn may_wear(&self) -> bool {
+        Moment::now() >= self.started.after(self.settings().min_worker_lifetime)
+            && !self.worn.swap(true, Ordering::AcqRel)
+    }
+
+    /// Ends the I/O thread, and leaves the process alone: for a process that has other work after
+    /// its worker (tests).
+    pub fn dismiss(&self) {
+        self.dismissed.store(true, Ordering::Release);
+        ring(&self.handover.wake);
+    }
+
+    /// How much one receive of an app thread may bring.
+    pub(crate) fn receive_room(&self) -> usize {
+        HEADER_BYTES + self.limits.head + BODY_ROOM
     }
 }

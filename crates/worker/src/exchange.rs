@@ -1,103 +1,141 @@
 //! One request and its answer, as the app's language sees them. Every method takes `&self`; two
 //! threads that use one exchange at once get `Busy`, nobody blocks with the interpreter held.
 
-use std::fmt;
-use std::os::fd::BorrowedFd;
+use std::fs::File;
+use std::io::{self, IoSlice};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use imperator_core::settings::Protocol;
 
 use crate::app::Interpreter;
+use crate::body::Body;
+use crate::clock::Moment;
+use crate::connection::Connection;
+use crate::context::WorkerContext;
+pub use crate::errors::{BodyError, StartError, WriteError};
+use crate::refusal::Refusal;
+use crate::request::{Framing, Known, Request};
+use crate::response::{Asked, Response};
+use crate::{sendfile, socket};
 
 /// One request and its answer.
-pub struct Exchange {}
-
-/// Why no body bytes came.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum BodyError {
-    /// Another thread uses the exchange.
-    Busy,
-    /// The answer is over: the connection is no longer this exchange's.
-    Ended,
-    /// Nothing came within socket-timeout.
-    TimedOut { missing: u64 },
-    /// The client closed the connection before the whole body came.
-    Gone { missing: u64 },
-    /// A chunked body breaks the rules of RFC 9112 §7.1.
-    Malformed,
-    /// A chunked body is longer than limit-post.
-    TooBig { limit: u64 },
+pub struct Exchange {
+    pub(crate) request: Request,
+    core: usize,
+    worker: Arc<WorkerContext>,
+    pub(crate) started_at: Moment,
+    /// The app failed while another thread held the answer.
+    cut: AtomicBool,
+    answer: Mutex<Answer>,
 }
 
-/// Why a status or a header was refused.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum StartError {
-    Busy,
-    Ended,
-    /// Called twice without `replace`.
-    Twice,
-    /// `replace` after the head was sent.
-    HeadSent,
-    /// Not three digits and a phrase, or a phrase with control characters.
-    Status,
-    /// Not an RFC 9110 token.
-    HeaderName(Vec<u8>),
-    /// CR, LF or NUL in the value of this header.
-    HeaderValue(Vec<u8>),
-    /// Content-Length is no number, or stands twice.
-    ContentLength,
-    /// The head is longer than 64 KiB.
-    TooBig,
-}
-
-/// Why a chunk was not written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum WriteError {
-    Busy,
-    Ended,
-    /// Nothing was started: there is no status to send.
-    NotStarted,
-    /// The client closed the connection.
-    Gone,
-    /// The client took nothing for socket-timeout.
-    TimedOut,
-    /// `send_file` could not read the file: errno.
-    File(i32),
+/// The half that changes while the app runs.
+pub(crate) struct Answer {
+    /// `None`: the exchange is over.
+    pub(crate) connection: Option<Connection>,
+    pub(crate) body: Body,
+    pub(crate) response: Response,
+    broken: Option<WriteError>,
+    pub(crate) read_failed: bool,
+    /// The app raised, or gave no answer.
+    pub(crate) failed: bool,
+    pub(crate) by_sendfile: bool,
+    /// Chunks that the app wrote: the original counts them as switches.
+    pub(crate) chunks: u32,
 }
 
 impl Exchange {
+    pub(crate) fn new(worker: Arc<WorkerContext>, core: usize) -> Self {
+        Self {
+            request: Request::new(worker.receive_room()),
+            core,
+            worker,
+            started_at: Moment::default(),
+            cut: AtomicBool::new(false),
+            answer: Mutex::new(Answer {
+                connection: None,
+                body: Body::none(),
+                response: Response::new(),
+                broken: None,
+                read_failed: false,
+                failed: false,
+                by_sendfile: false,
+                chunks: 0,
+            }),
+        }
+    }
+
+    /// Begins with the request that is in `self.request`.
+    pub(crate) fn begin(&mut self, connection: Connection, spooled: Option<File>, now: Moment) {
+        self.started_at = now;
+        *self.cut.get_mut() = false;
+        let limit = self.worker.settings().limit_post;
+        let answer = self
+            .answer
+            .get_mut()
+            .unwrap_or_else(PoisonError::into_inner);
+        answer.body = Body::of(&self.request, spooled, limit);
+        answer.response.clear();
+        answer.connection = Some(connection);
+        answer.broken = None;
+        answer.read_failed = false;
+        answer.failed = false;
+        answer.by_sendfile = false;
+        answer.chunks = 0;
+    }
+
     /// The request's variables in wire order; the original's loader variables, HTTP_CONTENT_LENGTH,
     /// HTTP_CONTENT_TYPE and all but the last of duplicates are gone. HTTP requests look the same.
     pub fn vars(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
-        std::iter::empty()
+        self.request.vars()
     }
 
     pub fn var(&self, name: &[u8]) -> Option<&[u8]> {
-        self.vars()
-            .find(|(key, _)| *key == name)
-            .map(|(_, value)| value)
+        self.request.var(name)
     }
 
-    /// CONTENT_LENGTH, 0 when there is none. Of a chunked body what is known: see
-    /// [`Exchange::is_chunked`].
+    /// CONTENT_LENGTH, 0 when there is none; of a chunked body 0: see [`Exchange::is_chunked`].
     pub fn content_length(&self) -> u64 {
-        todo!()
+        match self.request.framing {
+            Framing::Length(length) => length,
+            Framing::Chunked => 0,
+        }
     }
 
     /// Whether the body ends where its chunks end: CONTENT_LENGTH is absent, `read` until 0
-    /// (`wsgi.input_terminated`).
+    /// (`wsgi.input_terminated`). Short chunked bodies arrive decoded, with CONTENT_LENGTH.
     pub fn is_chunked(&self) -> bool {
-        todo!()
+        self.request.framing == Framing::Chunked
     }
 
     /// Appends raw body bytes, at least one unless the body ended (0), at most `at_most`.
     ///
     /// # Errors
-    /// See [`BodyError`]. After `TimedOut` and `Gone` the connection is not kept.
+    /// See [`BodyError`]; the same error again at each later call.
     pub fn read(
         &self,
-        _interpreter: &dyn Interpreter,
-        _buffer: &mut Vec<u8>,
-        _at_most: usize,
+        interpreter: &dyn Interpreter,
+        buffer: &mut Vec<u8>,
+        at_most: usize,
     ) -> Result<usize, BodyError> {
-        todo!()
+        let mut answer = self.answer.try_lock().map_err(|_| BodyError::Busy)?;
+        let answer = &mut *answer;
+        let connection = answer.connection.as_ref().ok_or(BodyError::Ended)?;
+        let patience = self.patience();
+        answer
+            .body
+            .read(
+                interpreter,
+                &self.request,
+                connection,
+                patience,
+                buffer,
+                at_most,
+            )
+            .inspect_err(|_| answer.read_failed = true)
     }
 
     /// Keeps status and headers until the first write. `replace`: the app passed `exc_info`.
@@ -106,11 +144,22 @@ impl Exchange {
     /// See [`StartError`].
     pub fn start(
         &self,
-        _status: &[u8],
-        _headers: &[(&[u8], &[u8])],
-        _replace: bool,
+        status: &[u8],
+        headers: &[(&[u8], &[u8])],
+        replace: bool,
     ) -> Result<(), StartError> {
-        todo!()
+        let mut answer = self.answer.try_lock().map_err(|_| StartError::Busy)?;
+        if answer.connection.is_none() {
+            return Err(StartError::Ended);
+        }
+        let asked = Asked {
+            protocol: self.request.protocol,
+            version: self.request.known(Known::Protocol),
+            head_only: self.request.head_only,
+            http11: self.request.http11,
+            keep_alive: self.request.keep_alive && !self.worker.is_draining(),
+        };
+        answer.response.start(asked, status, headers, replace)
     }
 
     /// Sends a chunk, with the head before it the first time, in one gathered send. An empty chunk
@@ -119,8 +168,11 @@ impl Exchange {
     ///
     /// # Errors
     /// See [`WriteError`]. `Gone` and `TimedOut` stay: every later write says the same.
-    pub fn write(&self, _interpreter: &dyn Interpreter, _chunk: &[u8]) -> Result<(), WriteError> {
-        todo!()
+    pub fn write(&self, interpreter: &dyn Interpreter, chunk: &[u8]) -> Result<(), WriteError> {
+        if chunk.is_empty() {
+            return self.writable().map(|_| ());
+        }
+        self.write_chunk(interpreter, chunk, false)
     }
 
     /// Like [`Exchange::write`] for the last chunk: a head that was not sent yet can name the
@@ -133,118 +185,237 @@ impl Exchange {
         interpreter: &dyn Interpreter,
         chunk: &[u8],
     ) -> Result<(), WriteError> {
-        self.write(interpreter, chunk)
+        self.write_chunk(interpreter, chunk, true)
     }
 
     /// Sends `length` bytes of a file from `offset` (`None`: up to its end) by sendfile(2); the
-    /// file's own position is not moved. Returns how many were sent.
+    /// file's own position is not moved. Returns how many bytes of it were used.
     ///
     /// # Errors
     /// As [`Exchange::write`]; `File` before anything was sent means: read it and write it.
     pub fn send_file(
         &self,
-        _interpreter: &dyn Interpreter,
-        _file: BorrowedFd<'_>,
-        _offset: u64,
-        _length: Option<u64>,
+        interpreter: &dyn Interpreter,
+        file: BorrowedFd<'_>,
+        offset: u64,
+        length: Option<u64>,
     ) -> Result<u64, WriteError> {
-        todo!()
+        let mut answer = self.writable()?;
+        let size = sendfile::size(file).map_err(WriteError::File)?;
+        let there = size.saturating_sub(offset);
+        let total = length.map_or(there, |length| length.min(there));
+        let answer = &mut *answer;
+        let Some(connection) = &answer.connection else {
+            return Err(WriteError::Ended);
+        };
+        let with_head = !answer.response.is_committed();
+        if with_head {
+            answer.response.commit(usize::try_from(total).ok());
+        }
+        answer.chunks += 1;
+        answer.by_sendfile = true;
+        let admitted = answer.response.admit(total);
+        let (head, line, after) = answer.response.parts(with_head, admitted);
+        let before = [head, line];
+        let patience = self.patience();
+        let mut sent = Ok(());
+        interpreter.unlocked(&mut || {
+            sent = sendfile::send(connection, before, file, offset, admitted, after, patience);
+        });
+        match sent {
+            Ok(()) => Ok(total),
+            Err(error) => {
+                // The chunk or Content-Length that was begun cannot be ended any more.
+                answer.response.abandon();
+                answer.broken = Some(error);
+                Err(error)
+            }
+        }
     }
 
-    /// Whether [`Exchange::start`] was called.
+    /// Whether [`Exchange::start`] was called. True while another thread writes.
     pub fn started(&self) -> bool {
-        todo!()
+        self.answer
+            .try_lock()
+            .map_or(true, |answer| answer.response.is_started())
     }
 
+    /// Whether status and headers can no longer be changed. True while another thread writes.
     pub fn head_sent(&self) -> bool {
-        todo!()
+        self.answer
+            .try_lock()
+            .map_or(true, |answer| answer.response.is_committed())
     }
 
+    /// Whether a write found the client gone.
     pub fn client_gone(&self) -> bool {
-        todo!()
+        self.answer
+            .try_lock()
+            .is_ok_and(|answer| answer.broken == Some(WriteError::Gone))
     }
 
     /// The app thread's number, from 0.
     pub fn core(&self) -> usize {
-        todo!()
+        self.core
+    }
+
+    /// Whether the request came to an HTTP socket of ours.
+    pub fn is_http(&self) -> bool {
+        self.request.protocol == Protocol::Http
     }
 
     /// Ends the exchange for an exception of the app, and counts it: a 500 when nothing was sent,
     /// else the connection is cut so that the client sees an incomplete answer.
-    pub fn fail(&self, _interpreter: &dyn Interpreter) {
-        todo!()
+    pub fn fail(&self, interpreter: &dyn Interpreter) {
+        let Ok(mut answer) = self.answer.try_lock() else {
+            self.cut.store(true, Ordering::Release);
+            return;
+        };
+        let patience = self.patience();
+        let answer = &mut *answer;
+        let request = &self.request;
+        interpreter.unlocked(&mut || answer.fail(request, patience));
     }
-}
 
-impl fmt::Display for BodyError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Busy => write!(f, "another thread uses this request"),
-            Self::Ended => write!(f, "this request is over"),
-            Self::TimedOut { missing } => {
-                write!(
-                    f,
-                    "timeout during read on wsgi.input: {missing} bytes missing"
-                )
-            }
-            Self::Gone { missing } => {
-                write!(
-                    f,
-                    "the client closed the connection with {missing} bytes of the body missing"
-                )
-            }
-            Self::Malformed => write!(f, "the chunked request body is malformed"),
-            Self::TooBig { limit } => {
-                write!(
-                    f,
-                    "the chunked request body is longer than limit-post = {limit}"
-                )
+    fn writable(&self) -> Result<MutexGuard<'_, Answer>, WriteError> {
+        let answer = self.answer.try_lock().map_err(|_| WriteError::Busy)?;
+        if let Some(broken) = answer.broken {
+            return Err(broken);
+        }
+        if answer.connection.is_none() || answer.response.is_ended() {
+            return Err(WriteError::Ended);
+        }
+        if !answer.response.is_started() {
+            return Err(WriteError::NotStarted);
+        }
+        Ok(answer)
+    }
+
+    fn write_chunk(
+        &self,
+        interpreter: &dyn Interpreter,
+        chunk: &[u8],
+        last: bool,
+    ) -> Result<(), WriteError> {
+        let mut answer = self.writable()?;
+        let answer = &mut *answer;
+        let Some(connection) = &answer.connection else {
+            return Err(WriteError::Ended);
+        };
+        let response = &mut answer.response;
+        let with_head = !response.is_committed();
+        if with_head {
+            response.commit(last.then_some(chunk.len()));
+        }
+        if !chunk.is_empty() {
+            answer.chunks += 1;
+        }
+        let admitted = response.admit(chunk.len() as u64);
+        // Never more than the chunk's own length.
+        let chunk = &chunk[..admitted as usize];
+        let tail = if last { response.end() } else { b"" };
+        let (head, line, after) = response.parts(with_head, admitted);
+        let mut slices = [IoSlice::new(b""); 5];
+        let mut used = 0;
+        for part in [head, line, chunk, after, tail] {
+            if !part.is_empty() {
+                slices[used] = IoSlice::new(part);
+                used += 1;
             }
         }
+        let mut parts = &mut slices[..used];
+        let socket = &connection.socket;
+        let mut sent = socket::send(socket, &mut parts);
+        if sent
+            .as_ref()
+            .is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
+        {
+            let patience = self.patience();
+            interpreter.unlocked(&mut || {
+                sent = socket::send_patiently(socket, &mut parts, patience);
+            });
+        }
+        sent.map_err(|error| {
+            let error = write_error(&error);
+            answer.response.abandon();
+            answer.broken = Some(error);
+            error
+        })
+    }
+
+    fn patience(&self) -> Duration {
+        self.worker.settings().socket_timeout
+    }
+
+    /// Sends what is still missing of the answer, without the interpreter. The exchange stays
+    /// whole until [`Exchange::release`], for the log.
+    pub(crate) fn end(&self) -> MutexGuard<'_, Answer> {
+        // Another thread of the app may be in a write, which ends within socket-timeout.
+        let mut answer = self.answer.lock().unwrap_or_else(PoisonError::into_inner);
+        let patience = self.patience();
+        if self.cut.load(Ordering::Acquire) {
+            answer.fail(&self.request, patience);
+        }
+        answer.end(&self.request, patience);
+        answer
     }
 }
 
-impl std::error::Error for BodyError {}
-
-impl fmt::Display for StartError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Busy => write!(f, "another thread uses this request"),
-            Self::Ended => write!(f, "this request is over"),
-            Self::Twice => write!(f, "start_response was called twice without exc_info"),
-            Self::HeadSent => write!(f, "headers already sent"),
-            Self::Status => write!(f, "the status is not three digits and a phrase"),
-            Self::HeaderName(name) => {
-                write!(f, "header name \"{}\" is not a token", name.escape_ascii())
-            }
-            Self::HeaderValue(name) => write!(
-                f,
-                "the value of header \"{}\" holds CR, LF or NUL",
-                name.escape_ascii()
-            ),
-            Self::ContentLength => write!(f, "Content-Length is not one decimal number"),
-            Self::TooBig => write!(f, "status and headers are longer than 64 KiB"),
+impl Answer {
+    fn fail(&mut self, request: &Request, patience: Duration) {
+        self.failed = true;
+        let Some(connection) = &self.connection else {
+            return;
+        };
+        if self.broken.is_some() || self.response.is_committed() {
+            self.response.abandon();
+            return;
+        }
+        let answer = Refusal::new(500, "").bytes(request.head_only);
+        let mut parts = [IoSlice::new(&answer)];
+        let sent = socket::send_patiently(&connection.socket, &mut &mut parts[..], patience);
+        self.response.answered_by_us(500, &answer);
+        if let Err(error) = sent {
+            self.broken = Some(write_error(&error));
         }
     }
-}
 
-impl std::error::Error for StartError {}
-
-impl fmt::Display for WriteError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Busy => write!(f, "another thread uses this request"),
-            Self::Ended => write!(f, "this request is over"),
-            Self::NotStarted => write!(f, "write before start_response"),
-            Self::Gone => write!(f, "write error: the client closed the connection"),
-            Self::TimedOut => write!(f, "write error: the client took nothing for socket-timeout"),
-            Self::File(errno) => write!(
-                f,
-                "cannot read the file: {}",
-                std::io::Error::from_raw_os_error(*errno)
-            ),
+    fn end(&mut self, request: &Request, patience: Duration) {
+        if self.connection.is_none() || self.broken.is_some() {
+            return;
         }
+        if !self.response.is_started() {
+            return self.fail(request, patience);
+        }
+        let with_head = !self.response.is_committed();
+        if with_head {
+            self.response.commit(Some(0));
+        }
+        let tail = self.response.end();
+        let head: &[u8] = if with_head { &self.response.head } else { b"" };
+        if head.is_empty() && tail.is_empty() {
+            return;
+        }
+        let mut parts = [IoSlice::new(head), IoSlice::new(tail)];
+        let Some(connection) = &self.connection else {
+            return;
+        };
+        let socket = connection.socket.as_fd();
+        if let Err(error) = socket::send_patiently(socket, &mut &mut parts[..], patience) {
+            self.response.abandon();
+            self.broken = Some(write_error(&error));
+        }
+    }
+
+    /// Whether the client could not be told everything.
+    pub(crate) fn write_failed(&self) -> bool {
+        self.broken.is_some()
     }
 }
 
-impl std::error::Error for WriteError {}
+pub(crate) fn write_error(error: &io::Error) -> WriteError {
+    match error.kind() {
+        io::ErrorKind::TimedOut => WriteError::TimedOut,
+        _ => WriteError::Gone,
+    }
+}

@@ -1,16 +1,39 @@
 //! The request path, for any language: accept, read uwsgi or HTTP, call an [`app::App`], write.
+//!
+//! App threads ([`serve`]) accept and answer; one I/O thread per worker keeps everything that has
+//! to wait, and hears the master.
 
 pub mod app;
 pub mod context;
+pub mod errors;
 pub mod exchange;
 pub mod mount;
+mod serve;
 pub mod signals;
 
-pub use context::{Parts, WorkerContext};
-pub use exchange::{BodyError, Exchange, StartError, WriteError};
+mod arrival;
+mod body;
+mod clock;
+mod close;
+mod connection;
+mod handover;
+mod http;
+mod io_thread;
+mod lifecycle;
+mod log;
+mod memory;
+mod refusal;
+mod request;
+mod response;
+mod sendfile;
+mod socket;
+mod static_files;
+mod sys;
+mod uwsgi;
+mod waiting;
 
-/// The loop of one app thread. Call it with the interpreter held, on the main thread with core 0
-/// and on one more thread per core; returns when the worker has drained.
-pub fn serve(_worker: &WorkerContext, _core: usize, _app: &impl app::App) {
-    todo!()
-}
+pub use app::{App, Interpreter};
+pub use context::{Parts, WorkerContext};
+pub use errors::{BodyError, StartError, WriteError};
+pub use exchange::Exchange;
+pub use serve::serve;

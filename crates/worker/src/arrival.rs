@@ -1,0 +1,100 @@
+//! What has arrived on a connection, and what to wait for. Called after each receive, by app
+//! threads for the first and by the I/O thread for the others.
+
+use crate::connection::Connection;
+use crate::context::WorkerContext;
+use crate::handover::Wait;
+use crate::http;
+use crate::refusal::Refusal;
+use crate::request::{Framing, Request};
+use crate::uwsgi::{self, Progress};
+use imperator_core::settings::Protocol;
+
+/// A body up to this size is waited for before the app is called, also without post-buffering: a
+/// slow client costs no app thread. A longer one is streamed.
+pub(crate) const WHOLE_BODY: u64 = 64 * 1024;
+/// With post-buffering, a body up to its value stands in memory, but never more than this.
+const MAX_IN_MEMORY: u64 = 1024 * 1024;
+
+#[derive(Debug)]
+pub(crate) enum Arrival {
+    /// The app can be called.
+    Whole,
+    Incomplete(Wait),
+}
+
+/// Looks at what a connection that waits for a head has received.
+pub(crate) fn look(
+    request: &mut Request,
+    worker: &WorkerContext,
+    connection: &Connection,
+) -> Result<Arrival, Refusal> {
+    let progress = match connection.protocol {
+        Protocol::Uwsgi => uwsgi::parse(request, &worker.limits)?,
+        Protocol::Http => {
+            let local = http::head::Local {
+                hostname: &worker.hostname,
+                port: &worker.listeners[connection.listener].port,
+                peer: connection.peer,
+                keep_alive: worker.settings().http_keepalive.is_some(),
+            };
+            http::head::parse(request, &worker.limits, &local)?
+        }
+    };
+    match progress {
+        Progress::Incomplete { total } => {
+            let more = total.saturating_sub(request.buffer.len());
+            request.buffer.reserve(more);
+            let wait = match connection.requests {
+                1.. if request.buffer.is_empty() => Wait::Idle,
+                _ => Wait::Head,
+            };
+            Ok(Arrival::Incomplete(wait))
+        }
+        Progress::Whole => body(request, worker),
+    }
+}
+
+/// The head is read: decides what the app must not wait for.
+fn body(request: &mut Request, worker: &WorkerContext) -> Result<Arrival, Refusal> {
+    let post_buffering = worker.settings().post_buffering;
+    let here = request.body_here().len() as u64;
+    match request.framing {
+        Framing::Length(length) if length <= here => Ok(Arrival::Whole),
+        Framing::Length(length) if length <= WHOLE_BODY.max(post_buffering.min(MAX_IN_MEMORY)) => {
+            // At most MAX_IN_MEMORY.
+            request.buffer.reserve((length - here) as usize);
+            Ok(Arrival::Incomplete(Wait::Body))
+        }
+        Framing::Length(length) if post_buffering > 0 => {
+            let file = spool(request.body_here()).map_err(|error| {
+                Refusal::new(500, format!("post-buffering cannot keep the body: {error}"))
+            })?;
+            let left = length - here;
+            request.buffer.truncate(request.body_start);
+            Ok(Arrival::Incomplete(Wait::Spool { file, left }))
+        }
+        Framing::Length(_) => Ok(Arrival::Whole),
+        Framing::Chunked => match http::whole_chunks(request, &worker.limits)? {
+            http::Chunks::Whole | http::Chunks::TooLong => Ok(Arrival::Whole),
+            http::Chunks::More => {
+                request.buffer.reserve(4096);
+                Ok(Arrival::Incomplete(Wait::Chunks))
+            }
+        },
+    }
+}
+
+/// A file without a name that begins with these bytes.
+fn spool(bytes: &[u8]) -> std::io::Result<std::fs::File> {
+    use std::io::Write;
+    use std::os::unix::fs::OpenOptionsExt;
+    let mut file = std::fs::OpenOptions::new()
+        .read(true)
+        .write(true)
+        .custom_flags(libc::O_TMPFILE | libc::O_CLOEXEC)
+        .mode(0o600)
+        .open(std::env::temp_dir())?;
+    file.write_all(bytes)?;
+    Ok(file)
+}

@@ -1,0 +1,344 @@
+//! The worker's one thread of its own. It owns the channel to the master, hears signals, and keeps
+//! every connection that waits, so that a slow peer costs no app thread. It never takes the
+//! interpreter and never blocks on a connection.
+
+use std::collections::{BTreeSet, HashMap};
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use imperator_core::counters;
+use imperator_core::message::{FromWorker, ToWorker};
+use imperator_process::channel::Received;
+use nix::sys::signal::SigSet;
+use rustix::event::Timespec;
+use rustix::event::epoll::{self, EventData, EventFlags};
+use rustix::fs::{Mode, OFlags};
+
+use crate::clock::Moment;
+use crate::context::WorkerContext;
+use crate::handover::hush;
+use crate::lifecycle::{Action, Event, Lifecycle, Phase};
+use crate::memory::Memory;
+use crate::signals::Signals;
+use crate::sys;
+use crate::waiting::{Fate, Parked};
+
+/// The heartbeat, and how often resident memory is looked at.
+const TICK: Duration = Duration::from_secs(1);
+
+const CHANNEL: u64 = 0;
+const WAKE: u64 = 1;
+const SIGNAL: u64 = 2;
+/// Connections count from here.
+const FIRST_ID: u64 = 16;
+
+/// Starts the thread, with every signal blocked in it.
+pub(crate) fn start(worker: Arc<WorkerContext>, signals: Signals) -> io::Result<()> {
+    let io_thread = IoThread::new(worker, signals)?;
+    let before = SigSet::thread_get_mask()?;
+    SigSet::all().thread_block()?;
+    // A thread inherits the mask: no signal finds it unprepared.
+    let started = std::thread::Builder::new()
+        .name("imperator-io".to_owned())
+        .stack_size(512 * 1024)
+        .spawn(move || io_thread.run());
+    before.thread_set_mask()?;
+    started.map(|_| ())
+}
+
+struct IoThread {
+    worker: Arc<WorkerContext>,
+    signals: Signals,
+    set: OwnedFd,
+    lifecycle: Lifecycle,
+    channel_open: bool,
+    parked: HashMap<u64, Parked>,
+    deadlines: BTreeSet<(Moment, u64)>,
+    next_id: u64,
+    memory: Memory,
+    next_tick: Moment,
+}
+
+impl IoThread {
+    fn new(worker: Arc<WorkerContext>, signals: Signals) -> io::Result<Self> {
+        let set = epoll::create(epoll::CreateFlags::CLOEXEC)?;
+        let add = |fd: std::os::fd::BorrowedFd<'_>, token| {
+            epoll::add(&set, fd, EventData::new_u64(token), EventFlags::IN)
+        };
+        add(worker.channel.as_fd(), CHANNEL)?;
+        add(worker.handover.wake.as_fd(), WAKE)?;
+        for fd in signals.fds() {
+            add(fd, SIGNAL)?;
+        }
+        let lifecycle = Lifecycle::new(worker.mercy());
+        Ok(Self {
+            worker,
+            signals,
+            set,
+            lifecycle,
+            channel_open: true,
+            parked: HashMap::new(),
+            deadlines: BTreeSet::new(),
+            next_id: FIRST_ID,
+            memory: Memory::open(),
+            next_tick: Moment::now(),
+        })
+    }
+
+    fn run(mut self) {
+        let empty = epoll::Event {
+            flags: EventFlags::empty(),
+            data: EventData::new_u64(WAKE),
+        };
+        let mut events = [empty; 64];
+        loop {
+            let now = Moment::now();
+            let deadline = self
+                .deadlines
+                .first()
+                .map(|&(deadline, _)| deadline)
+                .into_iter()
+                .chain(self.lifecycle.deadline())
+                .fold(self.next_tick, Moment::min);
+            let left = deadline.left(now);
+            let timeout = Timespec {
+                tv_sec: i64::try_from(left.as_secs()).unwrap_or(i64::MAX),
+                tv_nsec: left.subsec_nanos().into(),
+            };
+            let ready = epoll::wait(&self.set, &mut events[..], Some(&timeout)).unwrap_or(0);
+            let now = Moment::now();
+            for event in &events[..ready] {
+                match event.data.u64() {
+                    CHANNEL => self.orders(now),
+                    WAKE => hush(&self.worker.handover.wake),
+                    SIGNAL => self.signalled(now),
+                    id => self.look(id, now),
+                }
+            }
+            self.take_posted(now);
+            self.expire(now);
+            self.tick(now);
+            if self.worker.dismissed.load(Ordering::Acquire) {
+                return;
+            }
+        }
+    }
+
+    fn orders(&mut self, now: Moment) {
+        loop {
+            match self.worker.channel.receive::<ToWorker>() {
+                Ok(Received::Message(message, fds)) => {
+                    // Descriptors come only with orders that are not for us.
+                    drop(fds);
+                    if let Some(event) = Event::of(&message) {
+                        self.step(event, now);
+                    }
+                }
+                Ok(Received::Empty) => return,
+                Ok(Received::Closed) => {
+                    self.channel_open = false;
+                    let _ = epoll::delete(&self.set, &self.worker.channel);
+                    return self.step(Event::MasterGone, now);
+                }
+                // A message of another version: the next one may be known.
+                Err(error) if error.kind() == io::ErrorKind::InvalidData => (),
+                Err(_) => return,
+            }
+        }
+    }
+
+    fn signalled(&mut self, now: Moment) {
+        for name in self.signals.take() {
+            self.step(Event::Signalled(name.to_owned()), now);
+        }
+    }
+
+    fn take_posted(&mut self, now: Moment) {
+        for event in self.worker.take_events() {
+            self.step(event, now);
+        }
+        for waiting in self.worker.handover.take_parked() {
+            let parked = Parked::new(waiting, self.worker.settings(), now);
+            self.keep(parked, now);
+        }
+    }
+
+    fn step(&mut self, event: Event, now: Moment) {
+        for action in self.lifecycle.step(event, now) {
+            match action {
+                Action::Enter(phase) => self.enter(phase, now),
+                Action::Ask(why) => {
+                    if self.channel_open {
+                        self.worker.tell(&FromWorker::WantsToDrain { why });
+                    }
+                }
+                // The interpreter may hang in an app's thread or in its own teardown.
+                Action::Exit => sys::exit_now(1),
+            }
+        }
+    }
+
+    fn enter(&mut self, phase: Phase, now: Moment) {
+        if let Err(error) = self.worker.enter(phase) {
+            self.worker.tell(&FromWorker::Note {
+                text: format!("cannot go to {phase:?}: {error}"),
+            });
+        }
+        match phase {
+            Phase::Accepting | Phase::Finishing => (),
+            Phase::Paused => self.take_woken(now),
+            Phase::Draining => {
+                self.take_woken(now);
+                self.close_listeners();
+                let idle: Vec<u64> = self
+                    .parked
+                    .iter_mut()
+                    .filter(|(_, parked)| parked.is_idle())
+                    .map(|(&id, _)| id)
+                    .collect();
+                idle.into_iter().for_each(|id| self.drop_parked(id));
+                self.hurry(now);
+                self.worker.wake_threads();
+            }
+        }
+    }
+
+    /// A connection that arrived just now woke one of our threads, and that thread no longer
+    /// accepts: nobody else would be woken for it. So we take as many as we have threads.
+    fn take_woken(&mut self, now: Moment) {
+        let threads = self.worker.serving.load(Ordering::Acquire);
+        for index in 0..self.worker.listeners.len() {
+            for _ in 0..threads {
+                if !self.worker.handover.hold() {
+                    return;
+                }
+                let Ok(connection) = self.worker.accept(index) else {
+                    self.worker.let_go();
+                    break;
+                };
+                let parked = Parked::accepted(connection, self.worker.settings(), now);
+                self.keep(parked, now);
+            }
+        }
+    }
+
+    /// The numbers stay taken, because an app thread may be about to accept.
+    fn close_listeners(&self) {
+        let Ok(nothing) = rustix::fs::open("/dev/null", OFlags::CLOEXEC, Mode::empty()) else {
+            return;
+        };
+        for listener in &self.worker.listeners {
+            let _ = sys::replace(&listener.socket, &nothing);
+        }
+    }
+
+    /// Draining does not wait long for clients that have not said anything yet.
+    fn hurry(&mut self, now: Moment) {
+        for (&id, parked) in &mut self.parked {
+            let old = parked.deadline;
+            parked.hurry(now);
+            if parked.deadline != old {
+                self.deadlines.remove(&(old, id));
+                self.deadlines.insert((parked.deadline, id));
+            }
+        }
+    }
+
+    /// Takes a connection in, or passes it on when all of it is there already.
+    fn keep(&mut self, mut parked: Parked, now: Moment) {
+        if self.worker.is_draining() {
+            parked.hurry(now);
+        }
+        let fate = parked.advance(&self.worker, now);
+        self.settle(parked, fate, None);
+    }
+
+    fn look(&mut self, id: u64, now: Moment) {
+        let Some(mut parked) = self.parked.remove(&id) else {
+            return;
+        };
+        self.deadlines.remove(&(parked.deadline, id));
+        let fate = parked.advance(&self.worker, now);
+        self.settle(parked, fate, Some(id));
+    }
+
+    /// `id`: it is in the epoll set already.
+    fn settle(&mut self, parked: Parked, fate: Fate, id: Option<u64>) {
+        match fate {
+            Fate::Wait => {
+                let id = id.unwrap_or_else(|| {
+                    self.next_id += 1;
+                    let data = EventData::new_u64(self.next_id);
+                    // It can only fail for want of memory; then the deadline ends the wait.
+                    let _ = epoll::add(&self.set, parked.socket(), data, EventFlags::IN);
+                    self.next_id
+                });
+                self.deadlines.insert((parked.deadline, id));
+                self.parked.insert(id, parked);
+            }
+            Fate::Whole => {
+                if id.is_some() {
+                    // The app thread may close it while another process still holds it.
+                    let _ = epoll::delete(&self.set, parked.socket());
+                }
+                self.worker.handover.push(parked.into_job());
+            }
+            Fate::Close => {
+                drop(parked);
+                self.worker.let_go();
+            }
+            Fate::Refuse(refusal) => {
+                self.worker.count_refusal(&refusal);
+                let lingering = parked.refuse(&refusal);
+                self.settle(lingering, Fate::Wait, id);
+            }
+        }
+    }
+
+    fn expire(&mut self, now: Moment) {
+        while let Some(&(deadline, id)) = self.deadlines.first() {
+            if deadline > now {
+                return;
+            }
+            self.deadlines.remove(&(deadline, id));
+            if let Some(parked) = self.parked.remove(&id) {
+                let fate = parked.overdue();
+                let mut parked = parked;
+                parked.deadline = Moment(u64::MAX);
+                self.settle(parked, fate, Some(id));
+            }
+        }
+    }
+
+    fn drop_parked(&mut self, id: u64) {
+        if let Some(parked) = self.parked.remove(&id) {
+            self.deadlines.remove(&(parked.deadline, id));
+            drop(parked);
+            self.worker.let_go();
+        }
+    }
+
+    fn tick(&mut self, now: Moment) {
+        self.worker
+            .counters()
+            .worker(counters::Worker::HeartbeatMillis)
+            .store(now.millis(), Ordering::Relaxed);
+        self.step(Event::Tick, now);
+        if now < self.next_tick {
+            return;
+        }
+        self.next_tick = now.after(TICK);
+        if let Some(limit) = self.worker.settings().reload_on_rss {
+            let rss = self.memory.read().rss;
+            if rss >= limit && self.worker.may_wear() {
+                self.step(
+                    Event::Worn(format!("reload-on-rss: {rss} of {limit} bytes")),
+                    now,
+                );
+            }
+        }
+    }
+}

@@ -1,0 +1,387 @@
+//! One request as it came: its variables, and how its body is framed. Pure: bytes in, facts out.
+//! `uwsgi.rs` and `http/head.rs` fill it, the exchange and the log read it.
+
+use imperator_core::settings::{Protocol, Settings};
+
+use crate::refusal::Refusal;
+
+/// What bounds a request.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Limits {
+    /// buffer-size: bytes of the variable block or of the HTTP head.
+    pub(crate) head: usize,
+    /// limit-post.
+    pub(crate) body: Option<u64>,
+    /// Loader variables are answered 403.
+    pub(crate) strict_vars: bool,
+}
+
+impl Limits {
+    pub(crate) fn of(settings: &Settings) -> Self {
+        Self {
+            head: settings.buffer_size as usize,
+            body: settings.limit_post,
+            strict_vars: settings.strict_vars,
+        }
+    }
+}
+
+/// The original's variables that load code, set the environment or open files (invariant 7).
+pub(crate) const LOADER_VARS: [&str; 11] = [
+    "UWSGI_APPID",
+    "UWSGI_CALLABLE",
+    "UWSGI_CHDIR",
+    "UWSGI_FILE",
+    "UWSGI_HOME",
+    "UWSGI_MODULE",
+    "UWSGI_POSTFILE",
+    "UWSGI_PYHOME",
+    "UWSGI_SCRIPT",
+    "UWSGI_SETENV",
+    "UWSGI_TOUCH_RELOAD",
+];
+
+/// A place in the bytes that hold the variables.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Span {
+    pub(crate) start: u32,
+    pub(crate) len: u32,
+}
+
+impl Span {
+    pub(crate) fn of(self, bytes: &[u8]) -> &[u8] {
+        &bytes[self.start as usize..][..self.len as usize]
+    }
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Var {
+    key: Span,
+    value: Span,
+    /// A cheap fingerprint of the key: equal keys have equal ones.
+    mark: u64,
+}
+
+/// Variables that we look at ourselves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(usize)]
+pub(crate) enum Known {
+    Method,
+    Uri,
+    PathInfo,
+    ScriptName,
+    Protocol,
+    RemoteAddr,
+    RemoteUser,
+    ContentLength,
+    Host,
+    Referer,
+    UserAgent,
+    IfModifiedSince,
+}
+
+const KNOWN: [&str; 12] = [
+    "REQUEST_METHOD",
+    "REQUEST_URI",
+    "PATH_INFO",
+    "SCRIPT_NAME",
+    "SERVER_PROTOCOL",
+    "REMOTE_ADDR",
+    "REMOTE_USER",
+    "CONTENT_LENGTH",
+    "HTTP_HOST",
+    "HTTP_REFERER",
+    "HTTP_USER_AGENT",
+    "HTTP_IF_MODIFIED_SINCE",
+];
+
+/// Where a body ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Framing {
+    Length(u64),
+    /// HTTP chunks, which nobody has decoded yet.
+    Chunked,
+}
+
+/// One request. Its buffers are used again for the next one.
+#[derive(Debug)]
+pub(crate) struct Request {
+    /// Everything received and not yet used up: the head, then what came of the body, then perhaps
+    /// the next request of an HTTP connection.
+    pub(crate) buffer: Vec<u8>,
+    /// The variables' bytes when they are not in `buffer` as they are (HTTP).
+    text: Vec<u8>,
+    in_text: bool,
+    vars: Vec<Var>,
+    known: [Option<u16>; KNOWN.len()],
+    pub(crate) modifier1: u8,
+    /// As the original's log counts: keys and values, bytes of the block.
+    pub(crate) received_vars: usize,
+    pub(crate) received_bytes: usize,
+    /// Loader variables that were dropped: bits by index into [`LOADER_VARS`].
+    pub(crate) ignored: u16,
+    pub(crate) protocol: Protocol,
+    /// Where the body starts in `buffer`.
+    pub(crate) body_start: usize,
+    pub(crate) framing: Framing,
+    pub(crate) head_only: bool,
+    /// HTTP/1.1: the client understands chunks.
+    pub(crate) http11: bool,
+    /// The client would use the connection again.
+    pub(crate) keep_alive: bool,
+    /// The client waits for "100 Continue" before it sends the body.
+    pub(crate) expects_continue: bool,
+}
+
+impl Request {
+    /// `room`: bytes that one receive may bring.
+    pub(crate) fn new(room: usize) -> Self {
+        Self {
+            buffer: Vec::with_capacity(room),
+            text: Vec::new(),
+            in_text: false,
+            vars: Vec::new(),
+            known: [None; KNOWN.len()],
+            modifier1: 0,
+            received_vars: 0,
+            received_bytes: 0,
+            ignored: 0,
+            protocol: Protocol::Uwsgi,
+            body_start: 0,
+            framing: Framing::Length(0),
+            head_only: false,
+            http11: false,
+            keep_alive: false,
+            expects_continue: false,
+        }
+    }
+
+    /// Forgets the last request and what was received.
+    pub(crate) fn clear(&mut self, protocol: Protocol) {
+        self.buffer.clear();
+        self.clear_head(protocol);
+    }
+
+    /// Forgets the last request, not what was received after it.
+    pub(crate) fn clear_head(&mut self, protocol: Protocol) {
+        self.text.clear();
+        self.in_text = false;
+        self.vars.clear();
+        self.known = [None; KNOWN.len()];
+        self.modifier1 = 0;
+        self.received_vars = 0;
+        self.received_bytes = 0;
+        self.ignored = 0;
+        self.protocol = protocol;
+        self.body_start = 0;
+        self.framing = Framing::Length(0);
+        self.head_only = false;
+        self.http11 = protocol == Protocol::Uwsgi;
+        self.keep_alive = false;
+        self.expects_continue = false;
+    }
+
+    /// Lends the text of its own to a decoder, empty; [`Request::set_text`] takes it back.
+    pub(crate) fn lend_text(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.text)
+    }
+
+    /// The variables are in `text`, not in the buffer.
+    pub(crate) fn set_text(&mut self, text: Vec<u8>) {
+        self.text = text;
+        self.in_text = true;
+    }
+
+    fn bytes(&self) -> &[u8] {
+        if self.in_text {
+            &self.text
+        } else {
+            &self.buffer
+        }
+    }
+
+    /// In the order of arrival.
+    pub(crate) fn vars(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
+        let bytes = self.bytes();
+        self.vars
+            .iter()
+            .map(move |var| (var.key.of(bytes), var.value.of(bytes)))
+    }
+
+    pub(crate) fn var(&self, name: &[u8]) -> Option<&[u8]> {
+        let bytes = self.bytes();
+        let mark = mark(name);
+        self.vars
+            .iter()
+            .find(|var| var.mark == mark && var.key.of(bytes) == name)
+            .map(|var| var.value.of(bytes))
+    }
+
+    /// Empty when it was not sent.
+    pub(crate) fn known(&self, which: Known) -> &[u8] {
+        self.known[which as usize].map_or(b"", |index| {
+            self.vars[usize::from(index)].value.of(self.bytes())
+        })
+    }
+
+    /// Takes in one variable of `bytes`, which becomes the request's text or buffer; a later one of
+    /// the same name replaces it, as the original's environ has it. What may not reach an app is
+    /// dropped.
+    pub(crate) fn add(&mut self, bytes: &[u8], key: Span, value: Span) {
+        let name = key.of(bytes);
+        match name.first() {
+            Some(b'U') if name.starts_with(b"UWSGI_") => {
+                if let Some(index) = LOADER_VARS.iter().position(|var| var.as_bytes() == name) {
+                    self.ignored |= 1 << index;
+                    return;
+                }
+            }
+            // PEP 3333 forbids both beside CONTENT_TYPE and CONTENT_LENGTH; stock uwsgi_params
+            // of nginx send them.
+            Some(b'H') if name == b"HTTP_CONTENT_LENGTH" || name == b"HTTP_CONTENT_TYPE" => return,
+            _ => (),
+        }
+        let mark = mark(name);
+        let known = KNOWN.iter().position(|known| known.as_bytes() == name);
+        let twin = self
+            .vars
+            .iter_mut()
+            .find(|var| var.mark == mark && var.key.of(bytes) == name);
+        if let Some(twin) = twin {
+            twin.value = value;
+            return;
+        }
+        if let Some(known) = known {
+            // Decoders refuse more than packet::MAX_VARS variables.
+            self.known[known] = u16::try_from(self.vars.len()).ok();
+        }
+        self.vars.push(Var { key, value, mark });
+    }
+
+    /// Replaces a variable's value by a part of itself.
+    pub(crate) fn cut_known(&mut self, which: Known, from: usize) {
+        if let Some(index) = self.known[which as usize] {
+            let value = &mut self.vars[usize::from(index)].value;
+            let from = (from as u32).min(value.len);
+            value.start += from;
+            value.len -= from;
+        }
+    }
+
+    /// Reads CONTENT_LENGTH into `framing`, and checks it and the loader variables.
+    pub(crate) fn check(&mut self, limits: &Limits) -> Result<(), Refusal> {
+        if limits.strict_vars && self.ignored != 0 {
+            let names: Vec<&str> = self.ignored_names().collect();
+            return Err(Refusal::new(
+                403,
+                format!("strict-vars refuses the variable {}", names.join(", ")),
+            ));
+        }
+        if self.framing == Framing::Chunked {
+            return Ok(());
+        }
+        let length = self.known(Known::ContentLength);
+        let length = content_length(length).ok_or_else(|| {
+            Refusal::new(
+                400,
+                format!("CONTENT_LENGTH \"{}\" is no length", length.escape_ascii()),
+            )
+        })?;
+        if let Some(limit) = limits.body.filter(|&limit| length > limit) {
+            return Err(Refusal::too_big_body(length, limit));
+        }
+        self.framing = Framing::Length(length);
+        self.head_only = self.known(Known::Method) == b"HEAD";
+        Ok(())
+    }
+
+    pub(crate) fn ignored_names(&self) -> impl Iterator<Item = &'static str> {
+        let ignored = self.ignored;
+        LOADER_VARS
+            .iter()
+            .enumerate()
+            .filter(move |(index, _)| ignored & (1 << index) != 0)
+            .map(|(_, name)| *name)
+    }
+
+    /// Body bytes that are in `buffer` already.
+    pub(crate) fn body_here(&self) -> &[u8] {
+        &self.buffer[self.body_start.min(self.buffer.len())..]
+    }
+
+    /// The body is now these bytes, decoded, at the end of `buffer`: CONTENT_LENGTH tells their
+    /// length, so that apps which know no chunks read them.
+    pub(crate) fn set_decoded_body(&mut self, start: usize, length: u64) {
+        debug_assert!(self.in_text, "only HTTP has chunks");
+        let mut text = std::mem::take(&mut self.text);
+        let key = append(&mut text, b"CONTENT_LENGTH");
+        let value = append(&mut text, itoa::Buffer::new().format(length).as_bytes());
+        self.add(&text, key, value);
+        self.text = text;
+        self.body_start = start;
+        self.framing = Framing::Length(length);
+    }
+}
+
+/// Appends to a request's text. A head has at most 64 KiB, so 32 bits are enough.
+pub(crate) fn append(text: &mut Vec<u8>, bytes: &[u8]) -> Span {
+    let start = text.len() as u32;
+    text.extend_from_slice(bytes);
+    Span {
+        start,
+        len: bytes.len() as u32,
+    }
+}
+
+/// Digits only: "12abc" is 12 for the original, and "-1" is 0. Empty or absent means no body.
+pub(crate) fn content_length(text: &[u8]) -> Option<u64> {
+    if text.is_empty() {
+        return Some(0);
+    }
+    if !text.iter().all(u8::is_ascii_digit) {
+        return None;
+    }
+    std::str::from_utf8(text).ok()?.parse().ok()
+}
+
+/// Length, and up to four bytes from each of the places where names differ.
+fn mark(name: &[u8]) -> u64 {
+    let len = name.len();
+    let four = |at: usize| {
+        name.get(at..at + 4).map_or(0, |four| {
+            u32::from_le_bytes([four[0], four[1], four[2], four[3]])
+        })
+    };
+    let ends = u64::from(four(len.saturating_sub(4))) << 32 | u64::from(four(len / 2));
+    ends.rotate_left(7) ^ (len as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_content_length_is_digits_or_nothing() {
+        for (text, length) in [
+            ("", Some(0)),
+            ("0", Some(0)),
+            ("12", Some(12)),
+            ("007", Some(7)),
+            ("18446744073709551615", Some(u64::MAX)),
+            ("18446744073709551616", None),
+            ("12abc", None),
+            ("-1", None),
+            ("+1", None),
+            (" 1", None),
+            ("1,1", None),
+        ] {
+            assert_eq!(content_length(text.as_bytes()), length, "{text}");
+        }
+    }
+
+    #[test]
+    fn the_loader_table_is_sorted_and_fits_its_bits() {
+        assert!(LOADER_VARS.is_sorted());
+        assert!(LOADER_VARS.len() <= 16);
+    }
+}

@@ -1,0 +1,399 @@
+//! The loop of one app thread: accept, receive, call the app, close. In the steady state a request
+//! behind a front end costs four system calls; everything that waits goes to the I/O thread.
+
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use imperator_core::counters;
+use imperator_core::message::FromWorker;
+use nix::sys::signal::{SigSet, Signal};
+use rustix::event::Timespec;
+use rustix::event::epoll::{self, EventData, EventFlags};
+use rustix::io::Errno;
+
+use crate::app::App;
+use crate::arrival::{self, Arrival};
+use crate::clock::{self, Moment};
+use crate::connection::Connection;
+use crate::context::{WorkerContext, token};
+use crate::exchange::Exchange;
+use crate::handover::{Job, Wait};
+use crate::lifecycle::{Event, Phase};
+use crate::log::{Outcome, RequestLog};
+use crate::request::Request;
+use crate::{close, socket, static_files};
+
+/// The main thread looks after the app's own signal handlers at least so often: one that came just
+/// before the wait began does not interrupt it.
+const SIGNALS_WAIT: Duration = Duration::from_secs(1);
+/// A thread without an event looks around at least so often.
+const IDLE_WAIT: Duration = Duration::from_secs(30);
+/// Descriptors or memory ran out: accepting waits, what is being served may give some back.
+const SHORTAGE_WAIT: Duration = Duration::from_millis(50);
+
+/// The loop of one app thread. Call it with the interpreter held, on the main thread with core 0
+/// and on one more thread per core; returns when the worker has drained.
+pub fn serve(worker: &Arc<WorkerContext>, core: usize, app: &impl App) {
+    if core > 0 {
+        block_signals();
+    }
+    let Some(mut thread) = AppThread::join(worker, core) else {
+        return;
+    };
+    loop {
+        let mut next = Next::Drained;
+        app.unlocked(&mut || next = thread.next());
+        match next {
+            Next::Request => app.call(&thread.exchange),
+            Next::Interrupted => {
+                if core == 0 {
+                    app.signals();
+                }
+            }
+            Next::Drained => return,
+        }
+        thread.called = next == Next::Request;
+    }
+}
+
+/// Signals go to the main thread, where the interpreter runs the app's handlers. What a fault of
+/// the thread itself raises stays its own.
+fn block_signals() {
+    let mut all = SigSet::all();
+    for own in [
+        Signal::SIGSEGV,
+        Signal::SIGBUS,
+        Signal::SIGFPE,
+        Signal::SIGILL,
+        Signal::SIGABRT,
+        Signal::SIGTRAP,
+        Signal::SIGSYS,
+    ] {
+        all.remove(own);
+    }
+    // It can only fail for a mask that is none.
+    let _ = all.thread_block();
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Next {
+    /// `exchange` holds one.
+    Request,
+    Interrupted,
+    Drained,
+}
+
+struct AppThread<'a> {
+    worker: &'a Arc<WorkerContext>,
+    core: usize,
+    set: Arc<OwnedFd>,
+    exchange: Arc<Exchange>,
+    /// The exchange was given to the app and is not ended yet.
+    called: bool,
+    /// The listener to try first, so that none starves.
+    first: usize,
+    /// Whose turn it is when connections and whole requests both wait.
+    jobs_first: bool,
+    log: RequestLog,
+}
+
+impl<'a> AppThread<'a> {
+    fn join(worker: &'a Arc<WorkerContext>, core: usize) -> Option<Self> {
+        let set = match worker.join() {
+            Ok(set) => set,
+            Err(error) => {
+                worker.tell(&FromWorker::Note {
+                    text: format!("core {core} cannot wait for requests: {error}"),
+                });
+                return None;
+            }
+        };
+        let tid = rustix::thread::gettid().as_raw_nonzero().get();
+        worker
+            .counters()
+            .core(core, counters::Core::Tid)
+            .store(u64::from(tid.unsigned_abs()), Ordering::Relaxed);
+        worker.announce();
+        Some(Self {
+            exchange: Arc::new(Exchange::new(Arc::clone(worker), core)),
+            log: RequestLog::new(worker),
+            worker,
+            core,
+            set,
+            called: false,
+            first: 0,
+            jobs_first: false,
+        })
+    }
+
+    /// Ends the last request, then waits for the next one. Without the interpreter.
+    fn next(&mut self) -> Next {
+        if std::mem::take(&mut self.called) {
+            self.end_request();
+        }
+        // The app may have kept the last exchange.
+        if Arc::get_mut(&mut self.exchange).is_none() {
+            self.exchange = Arc::new(Exchange::new(Arc::clone(self.worker), self.core));
+        }
+        loop {
+            let phase = self.worker.phase();
+            let found = match phase {
+                Phase::Accepting => self.job_or_connection(),
+                Phase::Finishing => {
+                    let found = self.job_or_connection();
+                    if found == Found::Nothing {
+                        self.worker.post(Event::BacklogEmpty);
+                    }
+                    found
+                }
+                Phase::Paused => self.job(),
+                Phase::Draining => {
+                    let found = self.job();
+                    if found == Found::Nothing && self.worker.handover.held() == 0 {
+                        return Next::Drained;
+                    }
+                    found
+                }
+            };
+            match found {
+                Found::Request => return Next::Request,
+                Found::Other => (),
+                Found::Nothing => {
+                    if let Some(next) = self.wait() {
+                        return next;
+                    }
+                }
+            }
+        }
+    }
+
+    fn job_or_connection(&mut self) -> Found {
+        self.jobs_first = !self.jobs_first;
+        if self.jobs_first {
+            match self.job() {
+                Found::Nothing => self.connection(),
+                found => found,
+            }
+        } else {
+            match self.connection() {
+                Found::Nothing => self.job(),
+                found => found,
+            }
+        }
+    }
+
+    /// Takes a whole request from the I/O thread.
+    fn job(&mut self) -> Found {
+        let Some(job) = self.worker.handover.pop() else {
+            return Found::Nothing;
+        };
+        self.worker.let_go();
+        let Job {
+            connection,
+            request,
+            spooled,
+        } = job;
+        exclusive(&mut self.exchange).request = request;
+        self.begin(connection, spooled)
+    }
+
+    /// Accepts one connection and receives once.
+    fn connection(&mut self) -> Found {
+        let worker = self.worker;
+        let count = worker.listeners.len();
+        for turn in 0..count {
+            let index = (self.first + turn) % count;
+            let accepted = match worker.accept(index) {
+                Ok(connection) => connection,
+                Err(Errno::AGAIN) => continue,
+                Err(Errno::CONNABORTED | Errno::INTR | Errno::PROTO) => return Found::Other,
+                Err(Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM) => {
+                    // The order event wakes it early; else it tries again after the pause.
+                    let _ = self.wait_for(SHORTAGE_WAIT, true);
+                    return Found::Other;
+                }
+                // Closed by the I/O thread: the phase says why.
+                Err(_) => continue,
+            };
+            self.first = index + 1;
+            return self.receive(accepted);
+        }
+        Found::Nothing
+    }
+
+    fn receive(&mut self, connection: Connection) -> Found {
+        let worker = self.worker;
+        let room = worker.receive_room();
+        let request = &mut exclusive(&mut self.exchange).request;
+        request.clear(connection.protocol);
+        if request.buffer.capacity() < room {
+            request.buffer.reserve(room);
+        }
+        let wait = match socket::receive(&connection.socket, &mut request.buffer) {
+            socket::Read::Bytes(_) => match arrival::look(request, worker, &connection) {
+                Ok(Arrival::Whole) => return self.begin(connection, None),
+                Ok(Arrival::Incomplete(wait)) => wait,
+                Err(refusal) => {
+                    worker.count_refusal(&refusal);
+                    close::refuse(worker, connection, &refusal, request.head_only);
+                    return Found::Other;
+                }
+            },
+            socket::Read::Nothing => Wait::Head,
+            // A health check that only connects; nothing was asked, nothing is answered.
+            socket::Read::End => return Found::Other,
+        };
+        let request = std::mem::replace(request, Request::new(0));
+        close::park(worker, connection, request, wait);
+        Found::Other
+    }
+
+    fn begin(&mut self, connection: Connection, spooled: Option<std::fs::File>) -> Found {
+        let now = Moment::now();
+        let worker = self.worker;
+        let exchange = exclusive(&mut self.exchange);
+        exchange.begin(connection, spooled, now);
+        let request = &exchange.request;
+        if request.ignored != 0 {
+            worker
+                .counters()
+                .worker(counters::Worker::LoaderVars)
+                .fetch_add(u64::from(request.ignored.count_ones()), Ordering::Relaxed);
+            worker.report_ignored(request.ignored, request.ignored_names());
+        }
+        let counters = worker.counters();
+        counters.set_line(self.core, self.log.harakiri_line(request));
+        counters
+            .core(self.core, counters::Core::StartEpoch)
+            .store(clock::epoch_seconds(), Ordering::Relaxed);
+        counters
+            .core(self.core, counters::Core::StartMillis)
+            .store(now.millis().max(1), Ordering::Release);
+        if !worker.settings().static_maps.is_empty() && static_files::answer(worker, &self.exchange)
+        {
+            counters
+                .core(self.core, counters::Core::StaticRequests)
+                .fetch_add(1, Ordering::Relaxed);
+            self.end_request();
+            return Found::Other;
+        }
+        Found::Request
+    }
+
+    /// Closes the connection or hands it on, then counts and logs.
+    fn end_request(&mut self) {
+        let exchange = &self.exchange;
+        let request = &exchange.request;
+        let mut answer = exchange.end();
+        let outcome = Outcome::of(&answer, Moment::now().since(exchange.started_at));
+        if let Some(connection) = answer.connection.take() {
+            close::after_answer(self.worker, connection, request, &answer);
+        }
+        drop(answer);
+        let total = self.count(&outcome);
+        self.log.write(request, &outcome, self.core, total);
+        self.worker.check_wear(total);
+    }
+
+    /// The worker's requests so far, this one included.
+    fn count(&self, outcome: &Outcome) -> u64 {
+        let counters = self.worker.counters();
+        let add = |word, by: u64| {
+            if by != 0 {
+                counters.worker(word).fetch_add(by, Ordering::Relaxed);
+            }
+        };
+        let add_core = |word, by: bool| {
+            if by {
+                counters
+                    .core(self.core, word)
+                    .fetch_add(1, Ordering::Relaxed);
+            }
+        };
+        counters
+            .core(self.core, counters::Core::StartMillis)
+            .store(0, Ordering::Release);
+        add(counters::Worker::Exceptions, outcome.failed.into());
+        add(
+            counters::Worker::TxBytes,
+            outcome.head_bytes + outcome.body_bytes,
+        );
+        add(counters::Worker::RunningMicros, outcome.micros);
+        let average = counters.worker(counters::Worker::AvgMicros);
+        let last = average.load(Ordering::Relaxed);
+        average.store((last + outcome.micros) / 2, Ordering::Relaxed);
+        counters
+            .worker(counters::Worker::LastRequestMillis)
+            .store(Moment::now().millis(), Ordering::Relaxed);
+        add_core(counters::Core::Requests, true);
+        add_core(counters::Core::Exceptions, outcome.failed);
+        add_core(counters::Core::WriteErrors, outcome.write_failed);
+        add_core(counters::Core::ReadErrors, outcome.read_failed);
+        counters
+            .worker(counters::Worker::Requests)
+            .fetch_add(1, Ordering::Relaxed)
+            + 1
+    }
+
+    fn wait(&self) -> Option<Next> {
+        let patience = match self.core {
+            0 => SIGNALS_WAIT,
+            _ => IDLE_WAIT,
+        };
+        match self.wait_for(patience, false) {
+            // The main thread gives the app's signal handlers their turn.
+            Waited::Interrupted | Waited::Nothing if self.core == 0 => Some(Next::Interrupted),
+            Waited::Interrupted | Waited::Nothing | Waited::Event => None,
+        }
+    }
+
+    /// `blind`: connections that wait do not end the wait.
+    fn wait_for(&self, patience: Duration, blind: bool) -> Waited {
+        let timeout = Timespec {
+            tv_sec: i64::try_from(patience.as_secs()).unwrap_or(i64::MAX),
+            tv_nsec: patience.subsec_nanos().into(),
+        };
+        if blind {
+            let _ = rustix::event::poll(&mut [], Some(&timeout));
+            return Waited::Nothing;
+        }
+        let empty = epoll::Event {
+            flags: EventFlags::empty(),
+            data: EventData::new_u64(token::ORDER),
+        };
+        let mut events = [empty; 4];
+        match epoll::wait(self.set.as_ref(), &mut events[..], Some(&timeout)) {
+            Ok(0) => Waited::Nothing,
+            Ok(_) => Waited::Event,
+            Err(_) => Waited::Interrupted,
+        }
+    }
+}
+
+impl Drop for AppThread<'_> {
+    fn drop(&mut self) {
+        self.worker.leave(&self.set);
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Found {
+    Request,
+    /// Something was done that needs no app.
+    Other,
+    Nothing,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Waited {
+    Event,
+    Interrupted,
+    Nothing,
+}
+
+/// `next` has made sure that nobody else holds the exchange.
+fn exclusive(exchange: &mut Arc<Exchange>) -> &mut Exchange {
+    Arc::get_mut(exchange).expect("checked at the start of the turn")
+}

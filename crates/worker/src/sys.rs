@@ -1,0 +1,61 @@
+//! The only file of this crate with unsafe code: the calls for which the safe crates have no name.
+
+use std::io;
+use std::os::fd::{AsFd, AsRawFd};
+
+/// Ends the process at once: no destructor, no atexit handler, no interpreter teardown.
+pub(crate) fn exit_now(code: i32) -> ! {
+    // SAFETY: _exit(2) never returns and touches no memory of ours.
+    unsafe { libc::_exit(code) }
+}
+
+/// Makes the number of `socket` mean what `instead` means (dup3(2)): the socket is closed, and the
+/// number cannot be given to another file while a thread still uses it.
+pub(crate) fn replace(socket: impl AsFd, instead: impl AsFd) -> io::Result<()> {
+    let (old, new) = (instead.as_fd().as_raw_fd(), socket.as_fd().as_raw_fd());
+    // SAFETY: both numbers are open and borrowed here; the owner of `socket` keeps a valid number,
+    // and closes it once, as before.
+    match unsafe { libc::dup3(old, new, libc::O_CLOEXEC) } {
+        -1 => Err(io::Error::last_os_error()),
+        _ => Ok(()),
+    }
+}
+
+/// Gives `signal` its default disposition, so that no older handler is called beside ours.
+pub(crate) fn default_disposition(signal: i32) {
+    // SAFETY: SIG_DFL is always valid; an unknown number is an error without effect.
+    unsafe { libc::signal(signal, libc::SIG_DFL) };
+}
+
+/// Broken-down local time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct LocalTime {
+    pub(crate) year: i32,
+    /// 0 to 11.
+    pub(crate) month: usize,
+    pub(crate) day: i32,
+    pub(crate) hour: i32,
+    pub(crate) minute: i32,
+    pub(crate) second: i32,
+    /// 0 is Sunday.
+    pub(crate) weekday: usize,
+    /// Seconds east of Greenwich.
+    pub(crate) offset: i64,
+}
+
+pub(crate) fn local_time(epoch: i64) -> LocalTime {
+    // SAFETY: all zeroes is a valid `tm`: numbers, and a null pointer that nobody follows.
+    let mut parts: libc::tm = unsafe { std::mem::zeroed() };
+    // SAFETY: both pointers are to locals; localtime_r(3) writes only through the second.
+    unsafe { libc::localtime_r(&raw const epoch, &raw mut parts) };
+    LocalTime {
+        year: parts.tm_year + 1900,
+        month: usize::try_from(parts.tm_mon).unwrap_or(0).min(11),
+        day: parts.tm_mday,
+        hour: parts.tm_hour,
+        minute: parts.tm_min,
+        second: parts.tm_sec,
+        weekday: usize::try_from(parts.tm_wday).unwrap_or(0).min(6),
+        offset: parts.tm_gmtoff,
+    }
+}
