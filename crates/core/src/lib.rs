@@ -9,6 +9,7 @@ pub mod counters;
 pub mod finding;
 pub mod ini;
 pub mod message;
+pub mod options;
 pub mod packet;
 pub mod settings;
 pub mod signals;

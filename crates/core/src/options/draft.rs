@@ -1,0 +1,297 @@
+//! Settings while options are applied to them, and what only the whole config can decide: the
+//! protocol of plain `socket`s, the callable's place among the mounts.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::values;
+use crate::address::Address;
+use crate::finding::{Finding, Place};
+use crate::settings::{Listen, LogTarget, Mount, Protocol, Settings, Target};
+
+/// One option as the config gives it.
+#[derive(Debug, Clone, Copy)]
+pub struct Given<'a> {
+    /// As it is written, alias or not.
+    pub name: &'a str,
+    pub text: &'a str,
+    pub place: &'a Place,
+}
+
+/// Why a value cannot be used. The caller adds name and place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Invalid {
+    pub text: String,
+    pub hint: Option<String>,
+}
+
+impl Invalid {
+    pub(super) fn new(text: impl Into<String>) -> Self {
+        Self {
+            text: text.into(),
+            hint: None,
+        }
+    }
+
+    pub(super) fn with_hint(text: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self {
+            text: text.into(),
+            hint: Some(hint.into()),
+        }
+    }
+}
+
+/// Settings in the making.
+#[derive(Debug)]
+pub struct Draft {
+    pub settings: Settings,
+    /// `None`: the protocol that `protocol` names, whenever it comes.
+    listens: Vec<(Option<Protocol>, Address, Place)>,
+    protocol: Protocol,
+    module: Option<(String, Place)>,
+    wsgi_file: Option<(PathBuf, Place)>,
+    mounts: Vec<Mount>,
+    http_keepalive: u64,
+    /// Text and hint of what is odd about the option that is being applied.
+    odd: Vec<(String, Option<String>)>,
+}
+
+impl Default for Draft {
+    fn default() -> Self {
+        Self {
+            settings: Settings::default(),
+            listens: Vec::new(),
+            protocol: Protocol::Uwsgi,
+            module: None,
+            wsgi_file: None,
+            mounts: Vec::new(),
+            http_keepalive: 0,
+            odd: Vec::new(),
+        }
+    }
+}
+
+impl Draft {
+    /// Notes something odd that does not stop the app.
+    pub(super) fn warn(&mut self, text: impl Into<String>, hint: Option<String>) {
+        self.odd.push((text.into(), hint));
+    }
+
+    /// What was odd since the last call.
+    pub fn take_odd(&mut self) -> Vec<(String, Option<String>)> {
+        std::mem::take(&mut self.odd)
+    }
+
+    /// A number as C's `atoi` reads it; never negative.
+    pub(super) fn number(&mut self, given: &Given<'_>) -> Result<u64, Invalid> {
+        let (number, left) = values::leading_number(given.text)?;
+        if left || given.text.trim().is_empty() {
+            let text = format!(
+                "reads only the leading number of \"{}\": {number}",
+                given.text
+            );
+            self.warn(text, Some(format!("write {number}")));
+        }
+        Ok(number)
+    }
+
+    pub(super) fn number32(&mut self, given: &Given<'_>) -> Result<u32, Invalid> {
+        Ok(u32::try_from(self.number(given)?).unwrap_or(u32::MAX))
+    }
+
+    /// At least one of what the app cannot have none of.
+    pub(super) fn count(&mut self, given: &Given<'_>) -> Result<u32, Invalid> {
+        let number = self.number32(given)?;
+        if number == 0 {
+            self.warn("is 0, and 1 is used", None);
+        }
+        Ok(number.max(1))
+    }
+
+    pub(super) fn seconds(&mut self, given: &Given<'_>) -> Result<Duration, Invalid> {
+        Ok(Duration::from_secs(self.number32(given)?.into()))
+    }
+
+    /// 0 is the original's "off".
+    pub(super) fn some(&mut self, given: &Given<'_>) -> Result<Option<u64>, Invalid> {
+        Ok(Some(self.number(given)?).filter(|&number| number > 0))
+    }
+
+    pub(super) fn mebibytes(&mut self, given: &Given<'_>) -> Result<Option<u64>, Invalid> {
+        Ok(self
+            .some(given)?
+            .map(|number| number.saturating_mul(1 << 20)))
+    }
+
+    pub(super) fn flag(&mut self, given: &Given<'_>) -> bool {
+        let (truth, plain) = values::flag(given.text);
+        if !plain {
+            let hint = "write true or false; a comment needs a line of its own";
+            self.warn(
+                format!("takes \"{}\" for true", given.text),
+                Some(hint.to_owned()),
+            );
+        }
+        truth
+    }
+
+    pub(super) fn path(given: &Given<'_>) -> Result<PathBuf, Invalid> {
+        match given.text {
+            "" => Err(Invalid::new("needs a path")),
+            text => Ok(PathBuf::from(text)),
+        }
+    }
+
+    pub(super) fn some_text(given: &Given<'_>) -> Result<String, Invalid> {
+        match given.text {
+            "" => Err(Invalid::new("needs a value")),
+            text => Ok(text.to_owned()),
+        }
+    }
+
+    pub(super) fn listen(
+        &mut self,
+        protocol: Option<Protocol>,
+        given: &Given<'_>,
+    ) -> Result<(), Invalid> {
+        let address = values::address(given.text)?;
+        self.listens.push((protocol, address, given.place.clone()));
+        Ok(())
+    }
+
+    pub(super) fn protocol(&mut self, given: &Given<'_>) -> Result<(), Invalid> {
+        self.protocol = match given.text {
+            "uwsgi" => Protocol::Uwsgi,
+            "http" | "http11" => Protocol::Http,
+            other => {
+                return Err(Invalid::with_hint(
+                    format!("\"{other}\" is not spoken here"),
+                    "write uwsgi or http",
+                ));
+            }
+        };
+        Ok(())
+    }
+
+    pub(super) fn module(&mut self, given: &Given<'_>) -> Result<(), Invalid> {
+        self.module = Some((Self::some_text(given)?, given.place.clone()));
+        Ok(())
+    }
+
+    pub(super) fn wsgi_file(&mut self, given: &Given<'_>) -> Result<(), Invalid> {
+        self.wsgi_file = Some((values::file(given.text)?, given.place.clone()));
+        Ok(())
+    }
+
+    pub(super) fn mount(&mut self, given: &Given<'_>) -> Result<(), Invalid> {
+        let Some((prefix, target)) = given.text.split_once('=') else {
+            return Err(Invalid::with_hint(
+                format!("\"{}\" is no mount", given.text),
+                "write /prefix=module:callable or /prefix=file.py",
+            ));
+        };
+        let is_file = [".py", ".wsgi"].iter().any(|end| target.ends_with(end));
+        self.mounts.push(Mount {
+            prefix: prefix.trim().to_owned(),
+            target: match target.trim() {
+                "" => return Err(Invalid::new(format!("\"{}\" names no app", given.text))),
+                file if is_file => Target::File(PathBuf::from(file)),
+                module => Target::Module(module.to_owned()),
+            },
+            place: given.place.clone(),
+        });
+        Ok(())
+    }
+
+    pub(super) fn http_keepalive(&mut self, given: &Given<'_>) -> Result<(), Invalid> {
+        self.http_keepalive = if matches!(given.text, "true" | "") {
+            1
+        } else {
+            self.number(given)?
+        };
+        Ok(())
+    }
+
+    pub(super) fn logger(given: &Given<'_>) -> Result<LogTarget, Invalid> {
+        values::logger(given.text)
+    }
+
+    /// The settings, after the last option; `app` is the config's own file.
+    pub fn finish(mut self, app: &Path, findings: &mut Vec<Finding>) -> Settings {
+        let default = self.protocol;
+        self.settings.listens = self
+            .listens
+            .into_iter()
+            .map(|(protocol, address, place)| Listen {
+                protocol: protocol.unwrap_or(default),
+                address,
+                place,
+            })
+            .collect();
+        // uWSGI's order: module before file, and the second app at one mount point is skipped.
+        let module = self
+            .module
+            .map(|(module, place)| (Target::Module(module), place));
+        let file = self
+            .wsgi_file
+            .map(|(file, place)| (Target::File(file), place));
+        if let (Some(_), Some((_, place))) = (&module, &file) {
+            findings.push(
+                Finding::warning(
+                    known(place),
+                    "\"wsgi-file\" has no effect beside \"module\"",
+                )
+                .with_hint("keep the one that is meant"),
+            );
+        }
+        self.settings.mounts = module
+            .or(file)
+            .map(|(target, place)| Mount {
+                prefix: String::new(),
+                target,
+                place,
+            })
+            .into_iter()
+            .chain(self.mounts)
+            .collect();
+        self.settings.http_keepalive = match self.http_keepalive {
+            0 => None,
+            1 => Some(self.settings.http_timeout),
+            seconds => Some(Duration::from_secs(seconds)),
+        };
+        let settings = self.settings;
+        if settings.emperor.is_empty() {
+            findings.extend(missing(&settings, app));
+        }
+        settings
+    }
+}
+
+/// What no app can do without.
+fn missing(settings: &Settings, app: &Path) -> Vec<Finding> {
+    let place = || {
+        (!app.as_os_str().is_empty()).then(|| Place {
+            file: app.to_owned(),
+            line: 1,
+        })
+    };
+    let mut findings = Vec::new();
+    if settings.listens.is_empty() {
+        findings.push(
+            Finding::error(place(), "the config names no socket to listen on")
+                .with_hint("add socket = /run/app.sock, or http-socket = 127.0.0.1:8000"),
+        );
+    }
+    if settings.mounts.is_empty() && settings.need_app && settings.static_maps.is_empty() {
+        findings.push(
+            Finding::error(place(), "the config names no app to run")
+                .with_hint("add module = package.module:callable, or wsgi-file = app.py"),
+        );
+    }
+    findings
+}
+
+/// The place, unless it is the command line or the environment.
+pub fn known(place: &Place) -> Option<Place> {
+    (place.line > 0).then(|| place.clone())
+}

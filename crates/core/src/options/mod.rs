@@ -1,0 +1,232 @@
+//! The one table of options: reading a config, the command line, help, suggestions and docs all come
+//! from these rows. Names are uWSGI's; `later.rs` holds those of its names that have no row yet.
+
+mod draft;
+mod language;
+mod later;
+mod logging;
+mod process;
+mod python;
+mod request;
+mod socket;
+mod values;
+
+pub use draft::{Draft, Given, Invalid, known};
+
+/// One option.
+#[derive(Debug)]
+pub struct Opt {
+    pub name: &'static str,
+    pub aliases: &'static [&'static str],
+    pub short: Option<char>,
+    pub value: Value,
+    /// Executed as soon as it is read, so its value gets no `$( )`, `@( )` or `%( )`.
+    pub immediate: bool,
+    pub support: Support,
+    /// One line, lower case, no full stop.
+    pub help: &'static str,
+    pub apply: fn(&mut Draft, &Given<'_>) -> Result<(), Invalid>,
+}
+
+/// What an option's value is, in uWSGI's unit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Value {
+    /// False for `false`, `off`, `no` and `0`; anything else is true. No value on the command line.
+    Flag,
+    Number,
+    Seconds,
+    Bytes,
+    Mebibytes,
+    /// Three octal digits.
+    Mode,
+    Text,
+    Path,
+    Address,
+    /// `K=V`
+    Pair,
+    /// Takes no value.
+    Nothing,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Support {
+    Full,
+    /// Works, with this difference.
+    Differs(&'static str),
+    /// Accepted without effect, because …
+    Ignored(&'static str),
+    /// Has no effect yet, and an app could miss it.
+    Later,
+    /// Would be unsafe to ignore; what to use instead.
+    Refused(&'static str),
+}
+
+/// What a name is.
+#[derive(Debug, Clone, Copy)]
+pub enum Known {
+    Row(&'static Opt),
+    /// One of the original's names without a row.
+    Later(&'static str),
+}
+
+/// All rows, sorted by name within each table.
+pub static TABLES: &[&[Opt]] = &[
+    socket::OPTIONS,
+    process::OPTIONS,
+    python::OPTIONS,
+    request::OPTIONS,
+    logging::OPTIONS,
+    language::OPTIONS,
+];
+
+/// All rows.
+pub fn rows() -> impl Iterator<Item = &'static Opt> {
+    TABLES.iter().copied().flatten()
+}
+
+/// The row of this name or alias, or the fact that the original knows it.
+pub fn find(name: &str) -> Option<Known> {
+    if let Some(row) = rows().find(|row| row.name == name || row.aliases.contains(&name)) {
+        return Some(Known::Row(row));
+    }
+    let index = later::NAMES.binary_search(&name).ok()?;
+    later::NAMES.get(index).copied().map(Known::Later)
+}
+
+/// The row of a short option.
+pub fn find_short(letter: char) -> Option<&'static Opt> {
+    rows().find(|row| row.short == Some(letter))
+}
+
+/// uWSGI's bool: anything is true but four words.
+pub fn is_true(text: &str) -> bool {
+    values::flag(text).0
+}
+
+/// Every name that the original or we know.
+pub fn names() -> impl Iterator<Item = &'static str> {
+    let rows = rows().flat_map(|row| std::iter::once(row.name).chain(row.aliases.iter().copied()));
+    rows.chain(later::NAMES.iter().copied())
+}
+
+/// The known name that is most like this one, when it is like enough to be what was meant.
+pub fn nearest(name: &str) -> Option<&'static str> {
+    let folded = name.to_ascii_lowercase().replace('_', "-");
+    let allowed = match folded.len() {
+        0..=3 => 1,
+        4..=7 => 2,
+        _ => 3,
+    };
+    names()
+        .map(|known| {
+            // Rows first among equals: what works is more likely meant.
+            let later = later::NAMES.binary_search(&known).is_ok();
+            (strsim::damerau_levenshtein(&folded, known), later, known)
+        })
+        .filter(|(distance, _, _)| *distance <= allowed)
+        .min()
+        .map(|(_, _, known)| known)
+}
+
+const fn opt(
+    name: &'static str,
+    value: Value,
+    support: Support,
+    help: &'static str,
+    apply: fn(&mut Draft, &Given<'_>) -> Result<(), Invalid>,
+) -> Opt {
+    Opt {
+        name,
+        aliases: &[],
+        short: None,
+        value,
+        immediate: false,
+        support,
+        help,
+        apply,
+    }
+}
+
+/// A row whose value has no effect.
+const fn ignored(
+    name: &'static str,
+    value: Value,
+    help: &'static str,
+    because: &'static str,
+) -> Opt {
+    opt(name, value, Support::Ignored(because), help, nothing)
+}
+
+/// The value is not even read: nothing depends on it.
+#[expect(clippy::unnecessary_wraps, reason = "it stands in a row as an `apply`")]
+fn nothing(_draft: &mut Draft, _given: &Given<'_>) -> Result<(), Invalid> {
+    Ok(())
+}
+
+impl Opt {
+    const fn aka(self, aliases: &'static [&'static str]) -> Self {
+        Self { aliases, ..self }
+    }
+
+    const fn short(self, letter: char) -> Self {
+        Self {
+            short: Some(letter),
+            ..self
+        }
+    }
+
+    const fn immediate(self) -> Self {
+        Self {
+            immediate: true,
+            ..self
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn rows_are_sorted_and_every_name_stands_once() {
+        for table in TABLES {
+            assert!(table.is_sorted_by_key(|row| row.name));
+        }
+        assert!(later::NAMES.is_sorted());
+        let mut seen = BTreeSet::new();
+        for name in names() {
+            assert!(seen.insert(name), "\"{name}\" stands twice");
+        }
+        let mut shorts = BTreeSet::new();
+        for short in rows().filter_map(|row| row.short) {
+            assert!(shorts.insert(short), "-{short} stands twice");
+        }
+    }
+
+    #[test]
+    fn help_is_one_short_line() {
+        for row in rows() {
+            assert!(row.help.len() <= 72, "{}: {}", row.name, row.help);
+            assert!(
+                !row.help.ends_with('.') && !row.help.contains('\n'),
+                "{}",
+                row.name
+            );
+            assert!(!row.help.is_empty(), "{}", row.name);
+        }
+    }
+
+    #[test]
+    fn typos_find_the_name_that_was_meant() {
+        for (typo, meant) in [
+            ("proceses", Some("processes")),
+            ("vaccum", Some("vacuum")),
+            ("enable_threads", Some("enable-threads")),
+            ("project_root", None),
+            ("zzzzzz", None),
+        ] {
+            assert_eq!(nearest(typo), meant, "{typo}");
+        }
+    }
+}

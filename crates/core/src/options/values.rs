@@ -1,0 +1,171 @@
+//! Values as uWSGI reads them (core/uwsgi.c, uwsgi_opt_*): C's `atoi`, a liberal bool, no units.
+
+use std::path::PathBuf;
+
+use super::Invalid;
+use crate::address::Address;
+use crate::settings::LogTarget;
+
+/// The truth, and whether it was written in a usual way.
+pub(super) fn flag(text: &str) -> (bool, bool) {
+    match text.to_ascii_lowercase().as_str() {
+        "false" | "off" | "no" | "0" => (false, true),
+        "" | "true" | "on" | "yes" | "1" => (true, true),
+        _ => (true, false),
+    }
+}
+
+/// The number at the start, 0 without one, and whether something else follows it.
+pub(super) fn leading_number(text: &str) -> Result<(u64, bool), Invalid> {
+    let text = text.trim_start();
+    let digits = text.strip_prefix('+').unwrap_or(text);
+    if let Some(rest) = text.strip_prefix('-')
+        && rest.starts_with(|c: char| c.is_ascii_digit())
+    {
+        return Err(Invalid::new(format!("\"{text}\" is negative")));
+    }
+    let end = digits
+        .find(|c: char| !c.is_ascii_digit())
+        .unwrap_or(digits.len());
+    let number = match &digits[..end] {
+        "" => 0,
+        digits => digits.parse().unwrap_or(u64::MAX),
+    };
+    Ok((number, !digits[end..].is_empty()))
+}
+
+/// Exactly three octal digits, or `1`, which is 666.
+pub(super) fn mode(text: &str) -> Result<u32, Invalid> {
+    let octal = |text: &str| {
+        let all = text.bytes().all(|byte| matches!(byte, b'0'..=b'7'));
+        all.then(|| u32::from_str_radix(text, 8).ok()).flatten()
+    };
+    match (text, octal(text)) {
+        ("1" | "", _) => Ok(0o666),
+        (text, Some(mode)) if text.len() == 3 => Ok(mode),
+        (text, Some(mode)) if text.len() == 4 && mode <= 0o777 => Err(Invalid::with_hint(
+            format!("\"{text}\" is no mode of three octal digits"),
+            format!("write {}", &text[1..]),
+        )),
+        (text, _) => Err(Invalid::with_hint(
+            format!("\"{text}\" is no mode of three octal digits"),
+            "write 660, for example",
+        )),
+    }
+}
+
+pub(super) fn address(text: &str) -> Result<Address, Invalid> {
+    if text.starts_with('=') {
+        return Err(Invalid::with_hint(
+            "shared sockets are not supported yet",
+            "name the address itself",
+        ));
+    }
+    text.parse::<Address>()
+        .map_err(|error| Invalid::new(error.to_string()))
+}
+
+/// A file by name; the original also takes schemes here.
+pub(super) fn file(text: &str) -> Result<PathBuf, Invalid> {
+    match text {
+        "" => Err(Invalid::new("needs a path")),
+        text if text.contains("://") => Err(Invalid::with_hint(
+            format!("\"{text}\" is no file"),
+            "code is loaded from files only",
+        )),
+        text => Ok(PathBuf::from(text)),
+    }
+}
+
+/// `host:port` is UDP, anything else a file.
+pub(super) fn log_file(text: &str) -> Result<LogTarget, Invalid> {
+    match text {
+        "" => Err(Invalid::new("needs a path")),
+        text if text.contains(':') => Ok(LogTarget::Udp(text.to_owned())),
+        text => Ok(LogTarget::File(PathBuf::from(text))),
+    }
+}
+
+/// `[id ]plugin:args`
+pub(super) fn logger(text: &str) -> Result<LogTarget, Invalid> {
+    let spec = match text.split_once(' ') {
+        Some((id, rest)) if !id.contains(':') => rest.trim_start(),
+        _ => text,
+    };
+    let (plugin, rest) = spec.split_once(':').unwrap_or((spec, ""));
+    match plugin {
+        "file" => match rest
+            .split(',')
+            .find_map(|part| part.strip_prefix("logfile="))
+        {
+            Some(path) => log_file_path(path),
+            None => log_file_path(rest),
+        },
+        "stdio" | "systemd" => Ok(LogTarget::Stderr),
+        "syslog" => Ok(LogTarget::Syslog(rest.to_owned())),
+        "socket" => Ok(LogTarget::Udp(rest.to_owned())),
+        _ => Err(Invalid::with_hint(
+            format!("has no log plugin \"{plugin}\""),
+            "file:, socket:, syslog: and stdio: are known",
+        )),
+    }
+}
+
+fn log_file_path(path: &str) -> Result<LogTarget, Invalid> {
+    match path {
+        "" => Err(Invalid::new("needs a path behind \"file:\"")),
+        path => Ok(LogTarget::File(PathBuf::from(path))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_read_as_c_reads_them() {
+        assert_eq!(leading_number("30"), Ok((30, false)));
+        assert_eq!(leading_number(" 30s"), Ok((30, true)));
+        assert_eq!(leading_number("true"), Ok((0, true)));
+        assert_eq!(leading_number(""), Ok((0, false)));
+        assert_eq!(
+            leading_number("99999999999999999999"),
+            Ok((u64::MAX, false))
+        );
+        assert!(leading_number("-1").is_err());
+    }
+
+    #[test]
+    fn anything_but_four_words_is_true() {
+        for (text, truth) in [
+            ("FALSE", false),
+            ("off", false),
+            ("0", false),
+            ("no", false),
+        ] {
+            assert_eq!(flag(text), (truth, true));
+        }
+        assert_eq!(flag(""), (true, true));
+        assert_eq!(flag("true ; note"), (true, false));
+        assert_eq!(flag("disabled"), (true, false));
+    }
+
+    #[test]
+    fn a_mode_of_four_digits_is_refused_with_the_three_that_are_meant() {
+        assert_eq!(mode("660"), Ok(0o660));
+        assert_eq!(mode("1"), Ok(0o666));
+        assert_eq!(mode("0660").unwrap_err().hint.as_deref(), Some("write 660"));
+        assert!(mode("rw").is_err());
+        assert!(mode("888").is_err());
+    }
+
+    #[test]
+    fn loggers_are_plugin_and_arguments_perhaps_behind_an_id() {
+        let file = || Ok(LogTarget::File(PathBuf::from("/x")));
+        assert_eq!(logger("file:/x"), file());
+        assert_eq!(logger("main file:/x"), file());
+        assert_eq!(logger("file:logfile=/x,maxsize=10"), file());
+        assert_eq!(logger("systemd"), Ok(LogTarget::Stderr));
+        assert!(logger("redislog").is_err());
+    }
+}
