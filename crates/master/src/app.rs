@@ -347,3 +347,6 @@ impl App {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

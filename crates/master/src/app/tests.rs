@@ -1,0 +1,720 @@
+//! Scenarios and random event sequences for the app's decisions: thousands a second, no process.
+
+use std::time::{Duration, Instant};
+
+use imperator_core::message::Failure;
+use imperator_process::reap::End;
+use proptest::prelude::*;
+
+use super::App;
+use crate::clock;
+use crate::event::{Action, Event, Order, ProcessId, Shape};
+use crate::generation::{Role, State};
+
+const MERCY: Duration = Duration::from_secs(5);
+const READY: Duration = Duration::from_secs(20);
+
+/// Each line: time, event, and the actions that must follow. `#n` is a process, a bare number a pid.
+#[track_caller]
+fn check(scenario: &str) {
+    let start = clock::now();
+    let mut app = App::new(0);
+    for line in scenario.lines().map(str::trim).filter(|it| !it.is_empty()) {
+        let (head, expected) = line.split_once("->").expect("a line has an arrow");
+        let mut words = head.split_ascii_whitespace();
+        let millis: u64 = words.next().unwrap().parse().unwrap();
+        assert_eq!(words.next(), Some("ms"));
+        let now = start + Duration::from_millis(millis);
+        let words: Vec<_> = words.collect();
+        let actions = app.step(event(&words), now);
+        let shown: Vec<_> = actions.iter().map(ToString::to_string).collect();
+        assert_eq!(
+            shown.join(", "),
+            expected.trim(),
+            "after: {}\n{app:#?}",
+            head.trim()
+        );
+    }
+}
+
+fn event(words: &[&str]) -> Event {
+    let number = |word: &str| word.trim_start_matches(['#', 'x']).parse::<u32>().unwrap();
+    let process = |word: &str| ProcessId(u64::from(number(word)));
+    let failure = |text: &str| {
+        Box::new(Failure {
+            summary: text.to_owned(),
+            hint: None,
+            detail: None,
+            at: 0,
+        })
+    };
+    match *words {
+        ["begin"] => Event::Begin,
+        ["reload"] => Event::Reload,
+        ["changed"] => Event::Changed,
+        ["retry"] => Event::Retry,
+        ["pause"] => Event::Pause,
+        ["stop"] => Event::Stop,
+        ["stop-now"] => Event::StopNow,
+        ["tick"] => Event::Tick,
+        ["prepared", generation, workers, how] => Event::Prepared {
+            generation: number(generation),
+            shape: Shape {
+                workers: number(workers),
+                direct: how == "direct",
+                mercy: MERCY,
+                ready_timeout: READY,
+            },
+        },
+        ["unchanged", generation] => Event::Unchanged {
+            generation: number(generation),
+        },
+        ["unprepared", generation] => Event::PrepareFailed {
+            generation: number(generation),
+            failure: failure("config"),
+        },
+        ["spawned", id, pid] => Event::Spawned {
+            process: process(id),
+            pid: pid.parse().unwrap(),
+        },
+        ["unspawned", id] => Event::SpawnFailed {
+            process: process(id),
+            failure: failure("spawn"),
+        },
+        ["loaded", id] => Event::Loaded {
+            process: process(id),
+            threads: false,
+        },
+        ["loaded", id, "threads"] => Event::Loaded {
+            process: process(id),
+            threads: true,
+        },
+        ["unloaded", id] => Event::LoadFailed {
+            process: process(id),
+            failure: failure("import"),
+        },
+        ["accepting", id] => Event::Accepting {
+            process: process(id),
+        },
+        ["wants-to-drain", id] => Event::WantsToDrain {
+            process: process(id),
+        },
+        ["overdue", id] => Event::Overdue {
+            process: process(id),
+        },
+        ["exited", pid, code] => Event::Exited {
+            pid: pid.parse().unwrap(),
+            end: End::Code(code.parse().unwrap()),
+        },
+        ["killed", pid] => Event::Exited {
+            pid: pid.parse().unwrap(),
+            end: End::Signal(9),
+        },
+        _ => panic!("no event: {words:?}"),
+    }
+}
+
+#[test]
+fn a_mold_loads_once_and_forks_the_workers() {
+    check(
+        "
+           0 ms  begin               -> prepare 1
+          10 ms  prepared 1 x2 mold  -> mold 1 #1
+          11 ms  spawned #1 100      ->
+          90 ms  loaded #1           -> fork 1.1 #2, fork 1.2 #3
+          91 ms  spawned #2 102      ->
+          91 ms  accepting #2        ->
+          92 ms  accepting #3        -> serve 1
+          93 ms  spawned #3 103      ->
+        ",
+    );
+}
+
+#[test]
+fn an_app_with_threads_gets_workers_that_load_it_themselves() {
+    check(
+        "
+           0 ms  begin               -> prepare 1
+          10 ms  prepared 1 x2 mold  -> mold 1 #1
+          11 ms  spawned #1 100      ->
+          90 ms  loaded #1 threads   -> drain #1, worker 1.1 #2, worker 1.2 #3
+          91 ms  spawned #2 102      ->
+          91 ms  spawned #3 103      ->
+          95 ms  exited 100 0        -> forget #1
+         120 ms  accepting #2        ->
+         121 ms  accepting #3        -> serve 1
+        ",
+    );
+}
+
+#[test]
+fn a_reload_brings_up_the_next_generation_and_only_then_drains_the_old() {
+    check(
+        "
+           0 ms  begin                 -> prepare 1
+           0 ms  prepared 1 x1 direct  -> worker 1.1 #1
+           0 ms  spawned #1 100        ->
+          50 ms  accepting #1          -> serve 1
+         100 ms  reload                -> prepare 2
+         110 ms  prepared 2 x1 direct  -> worker 2.1 #2
+         110 ms  spawned #2 200        ->
+         190 ms  accepting #2          -> serve 2, drain #1
+        5189 ms  tick                  ->
+        5190 ms  tick                  -> kill #1 100
+        5200 ms  killed 100            -> forget #1
+        ",
+    );
+}
+
+#[test]
+fn a_generation_that_fails_changes_nothing_and_is_not_retried_by_the_clock() {
+    check(
+        "
+            0 ms  begin                 -> prepare 1
+            0 ms  prepared 1 x1 direct  -> worker 1.1 #1
+            0 ms  spawned #1 100        ->
+           50 ms  accepting #1          -> serve 1
+          100 ms  reload                -> prepare 2
+          110 ms  prepared 2 x1 direct  -> worker 2.1 #2
+          110 ms  spawned #2 200        ->
+          150 ms  unloaded #2           -> failed 2: import, kill #2 200
+          151 ms  killed 200            -> forget #2
+        99000 ms  tick                  ->
+        99001 ms  changed               -> prepare 3 if changed
+        99002 ms  unchanged 3           ->
+        99003 ms  exited 100 1          -> forget #1, worker 1.1 #3
+        ",
+    );
+}
+
+#[test]
+fn the_first_generation_is_retried_later_each_time_and_at_once_when_something_changes() {
+    check(
+        "
+           0 ms  begin                 -> prepare 1
+           0 ms  prepared 1 x1 direct  -> worker 1.1 #1
+           0 ms  spawned #1 100        ->
+          50 ms  exited 100 3          -> forget #1, failed 1: worker exit code 3
+         549 ms  tick                  ->
+         550 ms  tick                  -> prepare 2
+         560 ms  unprepared 2          -> abandon 2, failed 2: config
+        1559 ms  tick                  ->
+        1560 ms  tick                  -> prepare 3
+        1570 ms  unprepared 3          -> abandon 3, failed 3: config
+        1600 ms  changed               -> prepare 4
+        1610 ms  unprepared 4          -> abandon 4, failed 4: config
+        1700 ms  retry                 -> prepare 5
+        ",
+    );
+}
+
+#[test]
+fn a_reload_during_a_reload_starts_it_anew() {
+    check(
+        "
+           0 ms  begin                 -> prepare 1
+           0 ms  prepared 1 x1 direct  -> worker 1.1 #1
+           0 ms  spawned #1 100        ->
+          50 ms  accepting #1          -> serve 1
+         100 ms  changed               -> prepare 2 if changed
+         101 ms  changed               -> abandon 2, prepare 3 if changed
+         102 ms  reload                -> abandon 3, prepare 4
+         103 ms  changed               -> abandon 4, prepare 5
+         104 ms  prepared 4 x1 direct  ->
+         105 ms  prepared 5 x1 direct  -> worker 5.1 #2
+         105 ms  spawned #2 200        ->
+         106 ms  reload                -> abandon 5, kill #2 200, prepare 6
+         107 ms  accepting #2          ->
+         108 ms  killed 200            -> forget #2
+        ",
+    );
+}
+
+#[test]
+fn an_import_that_hangs_fails_at_its_deadline() {
+    check(
+        "
+            0 ms  begin                 -> prepare 1
+            0 ms  prepared 1 x2 mold    -> mold 1 #1
+            0 ms  spawned #1 100        ->
+        19999 ms  tick                  ->
+        20000 ms  tick                  -> failed 1: late, kill #1 100
+        20001 ms  killed 100            -> forget #1
+        20500 ms  tick                  -> prepare 2
+        ",
+    );
+}
+
+#[test]
+fn a_worker_that_dies_is_replaced_at_once_and_later_when_it_dies_young_again() {
+    check(
+        "
+            0 ms  begin                 -> prepare 1
+            0 ms  prepared 1 x1 direct  -> worker 1.1 #1
+            0 ms  spawned #1 100        ->
+           50 ms  accepting #1          -> serve 1
+        20000 ms  killed 100            -> forget #1, worker 1.1 #2
+        20001 ms  spawned #2 101        ->
+        20050 ms  accepting #2          ->
+        20100 ms  killed 101            -> forget #2, worker 1.1 #3
+        20101 ms  spawned #3 102        ->
+        20150 ms  accepting #3          ->
+        20200 ms  killed 102            -> forget #3
+        20699 ms  tick                  ->
+        20700 ms  tick                  -> worker 1.1 #4
+        20701 ms  spawned #4 103        ->
+        20750 ms  accepting #4          ->
+        20800 ms  killed 103            -> forget #4
+        20801 ms  retry                 -> worker 1.1 #5
+        ",
+    );
+}
+
+#[test]
+fn a_worker_that_wants_to_go_is_replaced_first() {
+    check(
+        "
+           0 ms  begin                 -> prepare 1
+           0 ms  prepared 1 x1 direct  -> worker 1.1 #1
+           0 ms  spawned #1 100        ->
+          50 ms  accepting #1          -> serve 1
+         100 ms  wants-to-drain #1     -> worker 1.1 #2
+         100 ms  spawned #2 101        ->
+         150 ms  accepting #2          -> drain #1
+         160 ms  exited 100 0          -> forget #1
+        ",
+    );
+}
+
+#[test]
+fn a_request_past_harakiri_costs_its_worker_which_is_replaced_at_once() {
+    check(
+        "
+           0 ms  begin                 -> prepare 1
+           0 ms  prepared 1 x1 direct  -> worker 1.1 #1
+           0 ms  spawned #1 100        ->
+          50 ms  accepting #1          -> serve 1
+         100 ms  overdue #1            -> kill #1 100, worker 1.1 #2
+         101 ms  spawned #2 101        ->
+         102 ms  killed 100            -> forget #1
+         150 ms  accepting #2          ->
+         160 ms  overdue #2            -> kill #2 101, worker 1.1 #3
+        ",
+    );
+}
+
+#[test]
+fn a_stop_finishes_what_waits_and_kills_at_the_deadline() {
+    check(
+        "
+           0 ms  begin                 -> prepare 1
+           0 ms  prepared 1 x2 mold    -> mold 1 #1
+           0 ms  spawned #1 100        ->
+          10 ms  loaded #1             -> fork 1.1 #2, fork 1.2 #3
+          11 ms  spawned #2 102        ->
+          11 ms  spawned #3 103        ->
+          12 ms  accepting #2          ->
+          12 ms  accepting #3          -> serve 1
+         100 ms  stop                  -> unlink, drain #1, finish #2, finish #3
+         101 ms  exited 100 0          -> forget #1
+         101 ms  stop                  ->
+         102 ms  exited 102 0          -> forget #2
+        5100 ms  tick                  -> kill #3 103
+        5101 ms  killed 103            -> forget #3, end
+        ",
+    );
+}
+
+#[test]
+fn a_stop_now_kills_and_ends_even_if_the_kernel_keeps_a_process() {
+    check(
+        "
+            0 ms  begin                 -> prepare 1
+            0 ms  prepared 1 x1 direct  -> worker 1.1 #1
+            0 ms  spawned #1 100        ->
+           50 ms  accepting #1          -> serve 1
+          100 ms  stop                  -> unlink, finish #1
+          200 ms  stop-now              -> kill #1 100
+        10199 ms  tick                  ->
+        10200 ms  tick                  -> forget #1, end
+        ",
+    );
+}
+
+#[test]
+fn a_stop_while_nothing_runs_ends_at_once() {
+    check(
+        "
+           0 ms  begin  -> prepare 1
+           1 ms  stop   -> unlink, abandon 1, end
+        ",
+    );
+}
+
+#[test]
+fn a_forked_worker_that_dies_before_its_pid_is_told_is_known_dead() {
+    check(
+        "
+           0 ms  begin               -> prepare 1
+          10 ms  prepared 1 x2 mold  -> mold 1 #1
+          11 ms  spawned #1 100      ->
+          90 ms  loaded #1           -> fork 1.1 #2, fork 1.2 #3
+          91 ms  killed 102          ->
+          92 ms  spawned #2 102      -> forget #2, failed 1: worker SIGKILL, drain #1, drain #3
+        ",
+    );
+}
+
+#[test]
+fn a_mold_that_dies_takes_no_worker_with_it() {
+    check(
+        "
+           0 ms  begin               -> prepare 1
+          10 ms  prepared 1 x2 mold  -> mold 1 #1
+          11 ms  spawned #1 100      ->
+          90 ms  loaded #1           -> fork 1.1 #2, fork 1.2 #3
+          91 ms  spawned #2 102      ->
+          91 ms  spawned #3 103      ->
+          91 ms  accepting #2        ->
+          92 ms  accepting #3        -> serve 1
+         100 ms  killed 100          -> forget #1
+         200 ms  killed 103          -> forget #3, worker 1.2 #4
+        ",
+    );
+}
+
+#[test]
+fn a_pause_reaches_all_and_those_that_come_later() {
+    check(
+        "
+           0 ms  begin                 -> prepare 1
+           0 ms  prepared 1 x1 direct  -> worker 1.1 #1
+           0 ms  spawned #1 100        ->
+          50 ms  accepting #1          -> serve 1
+          60 ms  pause                 -> pause #1
+          70 ms  killed 100            -> forget #1, worker 1.1 #2
+          71 ms  spawned #2 101        ->
+          90 ms  accepting #2          -> pause #2
+          95 ms  pause                 -> resume #2
+        ",
+    );
+}
+
+/// What may happen next, told to a world that answers like real processes do.
+#[derive(Debug, Clone)]
+enum Step {
+    Reload,
+    Changed,
+    Retry,
+    Pause,
+    Stop,
+    StopNow,
+    /// The n-th outstanding request of the machine is answered.
+    Answer {
+        which: usize,
+        well: bool,
+    },
+    /// The n-th living process says something or ends.
+    Live {
+        which: usize,
+        what: u8,
+    },
+    Wait {
+        millis: u64,
+    },
+    Stray,
+}
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let step = prop_oneof![
+        2 => Just(Step::Reload),
+        2 => Just(Step::Changed),
+        1 => Just(Step::Retry),
+        1 => Just(Step::Pause),
+        1 => Just(Step::Stop),
+        1 => Just(Step::StopNow),
+        12 => (0_usize..8, prop::bool::weighted(0.85))
+            .prop_map(|(which, well)| Step::Answer { which, well }),
+        12 => (0_usize..8, 0_u8..8).prop_map(|(which, what)| Step::Live { which, what }),
+        4 => (0_u64..30_000).prop_map(|millis| Step::Wait { millis }),
+        1 => Just(Step::Stray),
+    ];
+    prop::collection::vec(step, 0..120)
+}
+
+/// The outside of the machine: answers its actions, keeps what really lives.
+struct World {
+    app: App,
+    now: Instant,
+    asked: Vec<Action>,
+    living: Vec<(ProcessId, i32)>,
+    next_pid: i32,
+    served: Vec<u32>,
+    ended: bool,
+}
+
+impl World {
+    fn new() -> Self {
+        let mut world = Self {
+            app: App::new(0),
+            now: clock::now(),
+            asked: Vec::new(),
+            living: Vec::new(),
+            next_pid: 100,
+            served: Vec::new(),
+            ended: false,
+        };
+        world.tell(Event::Begin);
+        world
+    }
+
+    fn tell(&mut self, event: Event) {
+        let accepted_before = self.accepting();
+        let failed_only = matches!(
+            event,
+            Event::LoadFailed { .. } | Event::PrepareFailed { .. }
+        );
+        let serving_before = self.app.serving();
+        for action in self.app.step(event, self.now) {
+            assert!(!self.ended, "an action after the end: {action}");
+            match &action {
+                Action::Kill { pid, .. } => {
+                    let mut living = self.living.iter();
+                    assert!(living.any(|it| it.1 == *pid), "kill of a reaped pid {pid}");
+                }
+                Action::Serve { generation } => {
+                    let ups = self.app.processes().values();
+                    let ups = ups.filter(|it| it.generation == *generation && it.is_up());
+                    assert!(
+                        ups.count() > 0,
+                        "generation {generation} serves with nobody"
+                    );
+                    self.served.push(*generation);
+                }
+                Action::Say {
+                    process,
+                    order: Order::Drain,
+                } => self.check_drain(*process),
+                Action::End => {
+                    assert!(self.app.processes().is_empty());
+                    self.ended = true;
+                }
+                Action::SpawnMold { .. }
+                | Action::SpawnWorker { .. }
+                | Action::Fork { .. }
+                | Action::Prepare { .. } => self.asked.push(action),
+                Action::Say { .. }
+                | Action::Abandon { .. }
+                | Action::Failed { .. }
+                | Action::Forget { .. }
+                | Action::UnlinkSockets => (),
+            }
+        }
+        if failed_only && serving_before.is_some() {
+            assert_eq!(
+                self.app.serving(),
+                serving_before,
+                "a failure changed who serves"
+            );
+            if self.app.starting().is_none() {
+                let left = self.accepting();
+                assert!(
+                    accepted_before.iter().all(|(id, generation)| {
+                        left.contains(&(*id, *generation)) || Some(*generation) != serving_before
+                    }),
+                    "a failure took a serving worker"
+                );
+            }
+        }
+        self.check_molds();
+        let deadline = self.app.deadline();
+        assert!(
+            deadline.is_none_or(|at| at > self.now),
+            "a deadline in the past did nothing"
+        );
+    }
+
+    fn accepting(&self) -> Vec<(ProcessId, u32)> {
+        let all = self.app.processes().iter();
+        all.filter(|(_, it)| it.is_up() && it.role != Role::Mold)
+            .map(|(&id, it)| (id, it.generation))
+            .collect()
+    }
+
+    /// A worker of the serving generation drains only for a replacement that accepts.
+    fn check_drain(&self, process: ProcessId) {
+        let Some(it) = self.app.processes().get(&process) else {
+            return;
+        };
+        let Role::Worker(worker) = it.role else {
+            return;
+        };
+        let stopping = self.app.state() == imperator_core::message::AppState::Stopping;
+        if self.app.serving() == Some(it.generation) && !stopping {
+            let mut others = self.app.processes().values();
+            assert!(
+                others.any(|other| other.is_worker(it.generation, worker) && other.is_up()),
+                "worker {worker} drains without a replacement"
+            );
+        }
+    }
+
+    fn check_molds(&self) {
+        for generation in self.app.processes().values().map(|it| it.generation) {
+            let molds = self.app.processes().values();
+            let molds = molds.filter(|it| it.generation == generation && it.role == Role::Mold);
+            assert!(molds.count() <= 1);
+        }
+    }
+
+    fn answer(&mut self, which: usize, well: bool) {
+        if self.asked.is_empty() {
+            return;
+        }
+        let action = self.asked.remove(which % self.asked.len());
+        let failure = || {
+            Box::new(Failure {
+                summary: "x".into(),
+                hint: None,
+                detail: None,
+                at: 0,
+            })
+        };
+        match action {
+            Action::Prepare {
+                generation,
+                only_if_changed,
+            } => {
+                let event = match (well, only_if_changed && generation % 3 == 0) {
+                    (false, _) => Event::PrepareFailed {
+                        generation,
+                        failure: failure(),
+                    },
+                    (true, true) => Event::Unchanged { generation },
+                    (true, false) => Event::Prepared {
+                        generation,
+                        shape: Shape {
+                            workers: generation % 3 + 1,
+                            direct: generation % 2 == 0,
+                            mercy: MERCY,
+                            ready_timeout: READY,
+                        },
+                    },
+                };
+                self.tell(event);
+            }
+            Action::SpawnMold { process, .. }
+            | Action::SpawnWorker { process, .. }
+            | Action::Fork { process, .. } => {
+                if well {
+                    let pid = self.next_pid;
+                    self.next_pid += 1;
+                    self.living.push((process, pid));
+                    self.tell(Event::Spawned { process, pid });
+                } else {
+                    let failure = failure();
+                    self.tell(Event::SpawnFailed { process, failure });
+                }
+            }
+            Action::Abandon { .. }
+            | Action::Say { .. }
+            | Action::Kill { .. }
+            | Action::Serve { .. }
+            | Action::Failed { .. }
+            | Action::Forget { .. }
+            | Action::UnlinkSockets
+            | Action::End => (),
+        }
+    }
+
+    fn live(&mut self, which: usize, what: u8) {
+        if self.living.is_empty() {
+            return;
+        }
+        let index = which % self.living.len();
+        let (process, pid) = self.living[index];
+        let event = match what {
+            0 | 1 => Event::Loaded {
+                process,
+                threads: what == 1 && pid % 4 == 0,
+            },
+            2 | 3 => Event::Accepting { process },
+            4 => Event::WantsToDrain { process },
+            5 => Event::Overdue { process },
+            6 => Event::LoadFailed {
+                process,
+                failure: Box::new(Failure {
+                    summary: "x".into(),
+                    hint: None,
+                    detail: None,
+                    at: 0,
+                }),
+            },
+            _ => {
+                self.living.remove(index);
+                let end = End::Signal(9);
+                Event::Exited { pid, end }
+            }
+        };
+        self.tell(event);
+    }
+
+    /// After a stop, a patient world only lets time pass; killed processes die.
+    fn must_end(&mut self) {
+        self.tell(Event::Stop);
+        for _ in 0..1000 {
+            if self.ended {
+                return;
+            }
+            let killed = |id: &ProcessId| {
+                let it = self.app.processes().get(id);
+                it.is_none_or(|it| matches!(it.state, State::Killed { .. }))
+            };
+            if let Some(index) = self.living.iter().position(|(id, _)| killed(id)) {
+                let (_, pid) = self.living.remove(index);
+                let end = End::Signal(9);
+                self.tell(Event::Exited { pid, end });
+                continue;
+            }
+            let deadline = self.app.deadline();
+            self.now = deadline.expect("a stop that waits has a deadline");
+            self.tell(Event::Tick);
+        }
+        panic!("the stop does not end: {:#?}", self.app);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(512))]
+
+    #[test]
+    fn no_sequence_of_events_breaks_the_rules(steps in steps()) {
+        let mut world = World::new();
+        for step in steps {
+            match step {
+                Step::Reload => world.tell(Event::Reload),
+                Step::Changed => world.tell(Event::Changed),
+                Step::Retry => world.tell(Event::Retry),
+                Step::Pause => world.tell(Event::Pause),
+                Step::Stop => world.tell(Event::Stop),
+                Step::StopNow => world.tell(Event::StopNow),
+                Step::Answer { which, well } => world.answer(which, well),
+                Step::Live { which, what } => world.live(which, what),
+                Step::Wait { millis } => {
+                    world.now += Duration::from_millis(millis);
+                    world.tell(Event::Tick);
+                }
+                Step::Stray => {
+                    world.next_pid += 1;
+                    let pid = world.next_pid - 1;
+                    let end = End::Code(0);
+                    world.tell(Event::Exited { pid, end });
+                }
+            }
+            if world.ended {
+                return Ok(());
+            }
+        }
+        world.must_end();
+    }
+}
