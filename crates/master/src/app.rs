@@ -131,11 +131,7 @@ impl App {
             return None;
         }
         let processes = self.processes.values().filter_map(|it| it.state.deadline());
-        let preparing = self
-            .next
-            .iter()
-            .filter(|next| matches!(next.phase, Phase::Preparing { .. }))
-            .map(|next| next.deadline);
+        let next = self.next.iter().map(|next| next.deadline);
         let respawns = self.serving.iter().flat_map(|serving| {
             let vacant = |worker: &u32| !self.slot_is_held(serving.id, *worker);
             let slots = serving.slots.iter();
@@ -143,7 +139,7 @@ impl App {
         });
         let respawns = respawns.filter(|_| !self.stopping);
         processes
-            .chain(preparing)
+            .chain(next)
             .chain(respawns)
             .chain(self.retry_at)
             .min()

@@ -169,6 +169,14 @@ impl App {
         let Some(it) = self.processes.get_mut(&process) else {
             return;
         };
+        if it.role == Role::Mold {
+            // One that still loads fails by ending; one that is up is not needed to serve.
+            if it.is_up() {
+                self.detach_mold(process);
+                self.say_goodbye(process, Order::Drain, now, actions);
+            }
+            return;
+        }
         match it.state {
             State::Up { .. } | State::Starting { .. } => {
                 it.excused = true;
@@ -238,13 +246,7 @@ impl App {
         now: Instant,
         actions: &mut Vec<Action>,
     ) {
-        let mut generations = self.serving.iter_mut().chain(self.next.iter_mut());
-        if let Some(it) = generations.find(|it| it.mold == Some(mold)) {
-            it.mold = None;
-            it.shape.direct = true;
-        } else {
-            return;
-        }
+        self.detach_mold(mold);
         let unborn = self.ids(|it| it.generation == generation && it.pid.is_none());
         for process in unborn {
             if let Some(it) = self.processes.remove(&process) {
@@ -257,6 +259,14 @@ impl App {
             }
         }
         self.empty_limbo();
+    }
+
+    fn detach_mold(&mut self, mold: ProcessId) {
+        let mut generations = self.serving.iter_mut().chain(self.next.iter_mut());
+        if let Some(it) = generations.find(|it| it.mold == Some(mold)) {
+            it.mold = None;
+            it.shape.direct = true;
+        }
     }
 
     pub(super) fn empty_limbo(&mut self) {
@@ -392,10 +402,7 @@ impl App {
                 State::Up { .. } => (),
             }
         }
-        let preparing_too_long = self.next.as_ref().is_some_and(|next| {
-            matches!(next.phase, Phase::Preparing { .. }) && next.deadline <= now
-        });
-        if preparing_too_long {
+        if self.next.as_ref().is_some_and(|next| next.deadline <= now) {
             self.late(now, actions);
         }
         if self.retry_at.is_some_and(|at| at <= now) {
