@@ -49,9 +49,10 @@ def boot():
     except OSError:
         pass
     # The app may look at __main__; nothing of ours is left there.
-    for name in ("boot", "unfit", "os"):
+    leave = sys.exit
+    for name in ("boot", "unfit", "os", "sys"):
         globals().pop(name, None)
-    sys.exit(module.main())
+    leave(module.main())
 
 
 boot()

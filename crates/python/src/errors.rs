@@ -8,7 +8,7 @@ pub(crate) fn traceback(py: Python<'_>, error: &PyErr) -> String {
     let lines = py.import("traceback").and_then(|module| {
         module.call_method1(
             "format_exception",
-            (error.get_type(py), error.value(py), error.traceback(py)),
+            (error.get_type(py), error.value(py), app_frames(py, error)),
         )
     });
     let text = match lines.and_then(|lines| lines.extract::<Vec<String>>()) {
@@ -29,6 +29,25 @@ pub(crate) fn report(py: Python<'_>, error: &PyErr, context: &str) {
     if written.is_err() {
         crate::log::line(&text);
     }
+}
+
+/// The traceback without the import machinery's frames above the app's first one.
+fn app_frames<'py>(py: Python<'py>, error: &PyErr) -> Option<Bound<'py, PyAny>> {
+    let mut next = error.traceback(py).map(Bound::into_any);
+    while let Some(frame) = &next {
+        let code = frame
+            .getattr("tb_frame")
+            .and_then(|at| at.getattr("f_code"));
+        let file: String = code.ok()?.getattr("co_filename").ok()?.extract().ok()?;
+        let is_import =
+            file.starts_with("<frozen importlib") || file.ends_with("/importlib/__init__.py");
+        if !is_import {
+            break;
+        }
+        let after = frame.getattr("tb_next").ok()?;
+        next = (!after.is_none()).then_some(after);
+    }
+    next
 }
 
 /// The start tells where, the end tells what.

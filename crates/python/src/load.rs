@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use imperator_core::settings::{Mount, Settings, Target};
-use pyo3::exceptions::PySystemExit;
+use pyo3::exceptions::{PySyntaxError, PySystemExit};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
@@ -203,7 +203,12 @@ fn cite(mount: &Mount) -> String {
 
 fn explain(py: Python<'_>, error: &PyErr, mount: &Mount) -> Failure {
     let value = error.value(py);
-    let text = one_line(&value.to_string());
+    // A SyntaxError's own text repeats its place.
+    let text = match value.getattr("msg") {
+        Ok(message) if error.is_instance_of::<PySyntaxError>(py) => message.to_string(),
+        Ok(_) | Err(_) => value.to_string(),
+    };
+    let text = one_line(&text);
     let kind = match error.get_type(py).qualname() {
         Ok(name) => name.to_string(),
         Err(_) => "an exception".to_owned(),
@@ -228,7 +233,7 @@ fn explain(py: Python<'_>, error: &PyErr, mount: &Mount) -> Failure {
 /// The innermost place in the app's own code: not the interpreter's, not an installed package's.
 fn app_place(py: Python<'_>, error: &PyErr) -> Option<(String, u32)> {
     let value = error.value(py);
-    if error.is_instance_of::<pyo3::exceptions::PySyntaxError>(py)
+    if error.is_instance_of::<PySyntaxError>(py)
         && let Ok(file) = value.getattr("filename").and_then(|file| file.extract())
         && let Ok(line) = value.getattr("lineno").and_then(|line| line.extract())
     {
