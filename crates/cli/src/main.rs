@@ -14,6 +14,10 @@ fn main() -> ExitCode {
         Some("master") => {
             ExitCode::from(u8::try_from(imperator_master::run_under_emperor()).unwrap_or(1))
         }
-        _ => ExitCode::FAILURE,
+        _ => {
+            let arguments = arguments.iter().map(|it| it.to_string_lossy().into_owned());
+            let code = imperator_master::run_alone(arguments.collect());
+            ExitCode::from(u8::try_from(code).unwrap_or(1))
+        }
     }
 }
