@@ -14,6 +14,7 @@ mod load;
 mod log;
 mod mold;
 mod run;
+mod stray;
 mod title;
 mod worker;
 mod wsgi;

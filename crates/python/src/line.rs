@@ -6,7 +6,7 @@ use imperator_core::message::{FromWorker, ToWorker};
 use imperator_process::channel::{Channel, Received};
 
 /// The channel of a mold or worker. A child that the app forked (without exec) has a copy of its
-/// descriptor; [`Line::is_ours`] tells it apart.
+/// descriptor; `say` tells it apart: not every fork runs Python's fork hooks.
 pub(crate) struct Line {
     channel: Channel,
     pid: u32,
@@ -21,7 +21,7 @@ impl Line {
     }
 
     /// Whether this process is the one that the master knows, and no fork of it.
-    pub(crate) fn is_ours(&self) -> bool {
+    fn is_ours(&self) -> bool {
         std::process::id() == self.pid
     }
 

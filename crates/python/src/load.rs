@@ -127,6 +127,8 @@ fn import<'py>(py: Python<'py>, name: &str) -> PyResult<Bound<'py, PyAny>> {
 /// `app.py` would fight for one cache file.
 fn run_file<'py>(py: Python<'py>, path: &Path) -> PyResult<Bound<'py, PyAny>> {
     let name = module_name(path);
+    // As a module's __file__ is: absolute.
+    let path = &std::path::absolute(path)?;
     let loader = py
         .import("importlib.machinery")?
         .call_method1("SourceFileLoader", (&name, path.as_os_str()))?;

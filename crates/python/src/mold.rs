@@ -9,6 +9,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyList;
 
 use crate::line::Line;
+use crate::stray;
 
 /// What a forked worker got.
 pub(crate) struct Birth {
@@ -30,7 +31,8 @@ pub(crate) fn serve(py: Python<'_>, line: Line) -> Option<Birth> {
                 };
                 // SAFETY: this thread holds the interpreter, and the mold has no other thread of
                 // ours; the app's Python threads forbid a mold.
-                match unsafe { fork_worker(&Hooks) } {
+                let forked = stray::our_fork(|| unsafe { fork_worker(&Hooks) });
+                match forked {
                     Ok(Forked::Child) => {
                         // The mold's own end: what is said there comes from the mold.
                         drop(line);

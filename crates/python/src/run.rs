@@ -1,5 +1,6 @@
 //! What a mold or worker does from its first to its last breath.
 
+use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Instant;
 
 use imperator_core::message::{FromWorker, Setup, ToWorker, VERSION, fd};
@@ -9,7 +10,7 @@ use pyo3::prelude::*;
 use crate::line::Line;
 use crate::load::Mounted;
 use crate::mold::Birth;
-use crate::{errors, interpreter, load, log, mold, title, worker};
+use crate::{errors, interpreter, load, log, mold, stray, title, worker};
 
 /// uWSGI: UWSGI_FAILED_APP_CODE.
 const FAILED_APP: i32 = 22;
@@ -53,6 +54,9 @@ pub(crate) fn run(py: Python<'_>) -> i32 {
         }
     };
 
+    let mut ours: Vec<BorrowedFd<'_>> = fds.iter().map(AsFd::as_fd).collect();
+    ours.push(line.as_fd());
+    stray::guard(&ours);
     let apps = load_apps(py, &setup, &line);
     let birth = match (setup.worker, counters) {
         (Some(worker), Some(counters)) => Birth {
@@ -90,7 +94,8 @@ fn load_apps(py: Python<'_>, setup: &Setup, line: &Line) -> Vec<Mounted> {
     )]
     let start = Instant::now();
     let mut notes = Vec::new();
-    let loaded = match interpreter::prepare(py, &setup.settings) {
+    let prepared = interpreter::prepare(py, &setup.settings).and_then(|()| stray::watch(py));
+    let loaded = match prepared {
         Ok(()) => load::all(py, &setup.settings, &mut |failure| {
             if !failure.traceback.is_empty() {
                 log::line(&failure.traceback);

@@ -1,6 +1,6 @@
 //! A worker: its threads, its requests, its end.
 
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 
 use imperator_core::message::{Setup, fd};
@@ -11,8 +11,8 @@ use pyo3::types::{PyCFunction, PyDict};
 
 use crate::load::Mounted;
 use crate::mold::Birth;
-use crate::wsgi::{self, WsgiApp};
-use crate::{errors, log};
+use crate::wsgi::WsgiApp;
+use crate::{errors, log, stray};
 
 /// Serves until the worker is drained; returns the exit code.
 pub(crate) fn run(
@@ -41,10 +41,13 @@ fn try_run(
     apps: Vec<Mounted>,
 ) -> PyResult<()> {
     dump_stacks_on_demand(py)?;
-    wsgi::watch_forks(py)?;
     // SAFETY: the master gives it to each interpreter, and only the worker that serves takes it:
     // one call in this process.
     let request_log = unsafe { imperator_process::fds::inherit(fd::REQUEST_LOG) }.ok();
+    let mut ours: Vec<BorrowedFd<'_>> = listeners.iter().map(AsFd::as_fd).collect();
+    ours.push(birth.line.as_fd());
+    ours.extend(request_log.as_ref().map(AsFd::as_fd));
+    stray::guard(&ours);
     let cores = usize::try_from(setup.settings.threads.max(1)).unwrap_or(1);
     let id = birth.worker;
     let worker = WorkerContext::start(Parts {

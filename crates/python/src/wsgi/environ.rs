@@ -84,22 +84,23 @@ impl Environ {
         exchange: &std::sync::Arc<Exchange>,
     ) -> PyResult<Bound<'py, PyDict>> {
         let environ = self.template.bind(py).copy()?;
+        let mut is_https = false;
         let mut scheme = None;
         {
             let mut names = self.names.borrow_mut();
             for (place, (name, value)) in exchange.vars().enumerate() {
                 names.set(py, &environ, place, name, value)?;
                 match name {
-                    b"HTTPS" if matches!(value, b"on" | b"1") => {
-                        scheme = scheme.or(Some(intern!(py, "https").clone()));
-                    }
-                    b"UWSGI_SCHEME" if !value.is_empty() => scheme = Some(latin1(py, value)?),
+                    b"HTTPS" => is_https |= matches!(value, b"on" | b"1"),
+                    b"REQUEST_SCHEME" => is_https |= value == b"https",
+                    // The front end's last word.
+                    b"UWSGI_SCHEME" => scheme = Some(value == b"https"),
                     _ => (),
                 }
             }
         }
-        if let Some(scheme) = scheme {
-            environ.set_item(intern!(py, "wsgi.url_scheme"), scheme)?;
+        if scheme.unwrap_or(is_https) {
+            environ.set_item(intern!(py, "wsgi.url_scheme"), intern!(py, "https"))?;
         }
         environ.set_item(
             intern!(py, "wsgi.input"),

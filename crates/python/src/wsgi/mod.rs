@@ -8,7 +8,6 @@ mod input;
 mod response;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use imperator_worker::app::{App, Interpreter};
 use imperator_worker::{Exchange, WorkerContext, WriteError};
@@ -23,11 +22,9 @@ use self::environ::Environ;
 use self::file::FileWrapper;
 use self::input::Input;
 use self::response::StartResponse;
+use crate::errors;
 use crate::load::Mounted;
-use crate::{errors, log};
-
-/// Set in every process that the app forks from this one: see [`end_if_stray`].
-static IS_STRAY: AtomicBool = AtomicBool::new(false);
+use crate::stray::end_if_stray;
 
 /// The interpreter's lock, as the request path sees it.
 pub(crate) struct Gil;
@@ -266,28 +263,4 @@ fn context(exchange: &Exchange) -> String {
         uri = var(b"PATH_INFO");
     }
     format!("{} {uri} raised", var(b"REQUEST_METHOD"))
-}
-
-/// A process that the app forked in a request and that came back from there must not answer the
-/// request a second time, nor accept further ones.
-fn end_if_stray(py: Python<'_>) {
-    if IS_STRAY.load(Ordering::Relaxed) {
-        log::line("a process that the app forked in a request came back from there; it ends");
-        log::end(py, 1);
-    }
-}
-
-/// From now on a fork of the app is recognised.
-///
-/// # Errors
-/// Any Python error of `os.register_at_fork`.
-pub(crate) fn watch_forks(py: Python<'_>) -> PyResult<()> {
-    let mark = pyo3::types::PyCFunction::new_closure(py, None, None, |_, _| {
-        IS_STRAY.store(true, Ordering::Relaxed);
-    })?;
-    let options = pyo3::types::PyDict::new(py);
-    options.set_item("after_in_child", mark)?;
-    py.import("os")?
-        .call_method("register_at_fork", (), Some(&options))?;
-    Ok(())
 }
