@@ -107,12 +107,7 @@ fn load_apps(py: Python<'_>, setup: &Setup, line: &Line) -> Vec<Mounted> {
             traceback: errors::traceback(py, &error),
         }),
     };
-    if !line.is_ours() {
-        log::line(
-            "a process that the app forked while it was loaded came back from there; it ends",
-        );
-        log::end(py, 1);
-    }
+    stray::end_if_stray(py);
     let threads = match &loaded {
         Ok(_) => mold::python_threads(py).unwrap_or_default(),
         Err(_) => Vec::new(),
