@@ -149,17 +149,17 @@ impl Empire {
         wait_for(what, || self.report(), || probe(self))
     }
 
-    /// Waits until the app's status has the state `serving`; tells its status.
+    /// Waits until the app's condition is `serving`; tells its line of the status.
     #[track_caller]
     pub(crate) fn wait_serving(&self, name: &str) -> Value {
         self.wait_state(name, "serving")
     }
 
     #[track_caller]
-    pub(crate) fn wait_state(&self, name: &str, state: &str) -> Value {
-        self.wait_for(&format!("{name} to be {state}"), |empire| {
+    pub(crate) fn wait_state(&self, name: &str, condition: &str) -> Value {
+        self.wait_for(&format!("{name} to be {condition}"), |empire| {
             let app = empire.app(name);
-            (state_of(&app) == state).then_some(app)
+            (app["condition"] == condition).then_some(app)
         })
     }
 
@@ -282,25 +282,11 @@ fn launch(folder: &Folder, args: &[String], env: &[(String, String)], log: &str)
     Process::start(command, &folder.join(log))
 }
 
-/// Finds an app in a status, whose `apps` is a list with names or a map by name.
-fn app(status: &Value, name: &str) -> Value {
-    let apps = &status["apps"];
-    let listed = apps.as_array().and_then(|apps| {
-        apps.iter()
-            .find(|app| app["name"].as_str() == Some(name))
-            .cloned()
-    });
-    listed
-        .or_else(|| apps.get(name).cloned())
-        .unwrap_or(Value::Null)
-}
-
-/// The app's state, whether its master's report is nested or flat.
-fn state_of(app: &Value) -> &str {
-    app["state"]
-        .as_str()
-        .or_else(|| app["status"]["state"].as_str())
-        .unwrap_or("")
+/// The line of one app; `Null` when there is none of this name.
+pub(crate) fn app(status: &Value, name: &str) -> Value {
+    let apps = status["apps"].as_array();
+    let of_name = |apps: &Vec<Value>| apps.iter().find(|app| app["name"] == name).cloned();
+    apps.and_then(of_name).unwrap_or(Value::Null)
 }
 
 fn code(status: std::process::ExitStatus) -> i32 {
