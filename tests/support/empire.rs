@@ -276,8 +276,7 @@ fn launch(folder: &Folder, args: &[String], env: &[(String, String)], log: &str)
     let mut command = command(folder);
     command
         .args(args)
-        .arg("--runtime-dir")
-        .arg(folder.join("run"))
+        .env("RUNTIME_DIRECTORY", folder.join("run"))
         .envs(env.iter().map(|(key, value)| (key, value)));
     Process::start(command, &folder.join(log))
 }
