@@ -2,22 +2,49 @@
 
 #![forbid(unsafe_code)]
 
+mod ask;
+mod drain;
+mod emperor;
+mod help;
+mod line;
+mod log;
+mod place;
 mod resolve;
+mod table;
 
 use std::ffi::OsString;
+use std::io::Write;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
     let arguments: Vec<OsString> = std::env::args_os().skip(1).collect();
-    match arguments.first().and_then(|first| first.to_str()) {
-        Some("resolve") => resolve::run(&arguments[1..]),
-        Some("master") => {
-            ExitCode::from(u8::try_from(imperator_master::run_under_emperor()).unwrap_or(1))
+    let code = match run(&arguments) {
+        Ok(code) => code,
+        Err(error) => {
+            // Nobody is left to hear of a stderr that is closed.
+            let _ = writeln!(std::io::stderr(), "imperator: {error:#}");
+            ExitCode::FAILURE
         }
-        _ => {
-            let arguments = arguments.iter().map(|it| it.to_string_lossy().into_owned());
-            let code = imperator_master::run_alone(arguments.collect());
-            ExitCode::from(u8::try_from(code).unwrap_or(1))
-        }
+    };
+    let _ = std::io::stdout().flush();
+    code
+}
+
+fn run(arguments: &[OsString]) -> anyhow::Result<ExitCode> {
+    let first = arguments.first().and_then(|first| first.to_str());
+    let rest = arguments.get(1..).unwrap_or_default();
+    match first {
+        // Started by an emperor or a master, never by hand.
+        Some("resolve") => Ok(resolve::run(rest)),
+        Some("master") => Ok(exit_code(imperator_master::run_under_emperor())),
+        Some("drain") => drain::run(rest),
+        Some(word) if ask::is_command(word) => ask::run(arguments),
+        Some("help") => help::print(),
+        Some(_) | None => emperor::run(arguments),
     }
+}
+
+/// A process that was killed has no exit code of its own.
+fn exit_code(code: i32) -> ExitCode {
+    ExitCode::from(u8::try_from(code).unwrap_or(1))
 }

@@ -10,6 +10,7 @@
 
 pub mod adopt;
 pub mod control;
+pub mod drain;
 pub mod effects;
 pub mod monitor;
 pub mod plan;

@@ -41,6 +41,8 @@ pub struct Options {
     pub runtime: PathBuf,
     /// What masters are started from.
     pub executable: PathBuf,
+    /// Written once it runs, removed when it ends.
+    pub pidfile: Option<PathBuf>,
 }
 
 /// Why an emperor cannot start, or cannot go on.
@@ -73,9 +75,20 @@ impl std::error::Error for Fatal {}
 /// emperor's. Later: only what makes waiting impossible.
 pub fn run(options: &Options) -> Result<(), Fatal> {
     let mut emperor = Emperor::new(options)?;
+    if let Some(path) = &options.pidfile {
+        let text = format!("{}\n", std::process::id());
+        std::fs::write(path, text).map_err(|error| Fatal::Io {
+            doing: "write the pidfile",
+            error,
+        })?;
+    }
     emperor.begin();
     while !emperor.supervisor.is_finished() {
         emperor.turn()?;
+    }
+    if let Some(path) = &options.pidfile {
+        // Somebody removed it already: good.
+        let _ = std::fs::remove_file(path);
     }
     info!("The Emperor is buried.");
     Ok(())

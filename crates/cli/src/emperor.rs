@@ -1,0 +1,200 @@
+//! Runs an emperor, or one app alone: what the command line and the file in it mean.
+
+use std::ffi::OsString;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, anyhow, bail};
+use imperator_core::config::resolve_args;
+use imperator_core::message::Config;
+use imperator_core::settings::{Resolved, Settings};
+use imperator_core::stanzas;
+use imperator_emperor::run::Options;
+use imperator_process::poll::{self, Interest};
+
+use crate::line::{self, Line};
+use crate::{exit_code, help, log, place};
+
+/// A config that is not read by then hangs on a pipe or a dead file system.
+const RESOLVE_LIMIT: Duration = Duration::from_secs(10);
+/// A longer file is no config.
+const MAX_FILE: u64 = 1 << 20;
+
+/// What is to run.
+enum Run {
+    Emperor(Vec<String>, Box<Settings>),
+    /// The arguments for `imperator resolve`.
+    App(Vec<String>),
+}
+
+pub(crate) fn run(arguments: &[OsString]) -> anyhow::Result<ExitCode> {
+    let words = words(arguments)?;
+    let line = line::parse(&words).map_err(|why| anyhow!(why))?;
+    if line.help {
+        return help::print();
+    }
+    if line.version {
+        return help::print_version();
+    }
+    let runtime = place::runtime_directory(line.runtime.clone());
+    match understand(line)? {
+        Run::App(resolve) => Ok(exit_code(imperator_master::run_alone(resolve))),
+        Run::Emperor(sources, settings) => {
+            log::start();
+            let pidfile = settings.pidfile.clone();
+            let options = Options {
+                sources,
+                cwd: std::env::current_dir().context("cannot tell the working directory")?,
+                runtime,
+                executable: std::env::current_exe().context("cannot find this very command")?,
+                pidfile,
+            };
+            imperator_emperor::run::run(&options)?;
+            Ok(ExitCode::SUCCESS)
+        }
+    }
+}
+
+fn words(arguments: &[OsString]) -> anyhow::Result<Vec<String>> {
+    let word = |argument: &OsString| {
+        argument
+            .to_str()
+            .map(str::to_owned)
+            .with_context(|| format!("argument {argument:?} is not UTF-8"))
+    };
+    arguments.iter().map(word).collect()
+}
+
+fn understand(line: Line) -> anyhow::Result<Run> {
+    let mut sources = line.emperors;
+    let mut files = line.configs;
+    for text in line.alone {
+        if Path::new(&text).is_dir() {
+            sources.push(text);
+        } else if is_config(&text) {
+            files.push(text);
+        } else if text.ends_with('/') || !Path::new(&text).exists() {
+            bail!("no such directory or file: {text}");
+        } else {
+            // uWSGI takes other files too (`app.py`, a socket); the resolver says what they are.
+            files.push(text);
+        }
+    }
+    if files.is_empty() && sources.is_empty() && line.options.is_empty() {
+        bail!("say what to run: imperator DIR, or imperator FILE.ini\n  hint: imperator --help");
+    }
+    let mut resolve = line.options;
+    match files.as_slice() {
+        [file] if sources.is_empty() && resolve.is_empty() && is_config(file) => of_file(file),
+        _ => {
+            for file in &files {
+                resolve.extend(["--ini".to_owned(), file.clone()]);
+            }
+            let settings = settings_of(&resolve);
+            if let Some(settings) = &settings {
+                sources.extend(settings.emperor.iter().cloned());
+            }
+            if sources.is_empty() {
+                return Ok(Run::App(resolve));
+            }
+            Ok(Run::Emperor(
+                sources,
+                Box::new(settings.unwrap_or_default()),
+            ))
+        }
+    }
+}
+
+/// `imperator FILE.ini` in its three meanings, and `FILE:section`.
+fn of_file(text: &str) -> anyhow::Result<Run> {
+    let (file, section) = line::split_section(text);
+    let path = std::env::current_dir()
+        .context("cannot tell the working directory")?
+        .join(file);
+    let args = |section: Option<String>| {
+        resolve_args(&Config {
+            file: path.clone(),
+            section,
+        })
+    };
+    if let Some(section) = section {
+        return Ok(Run::App(args(Some(section.to_owned()))));
+    }
+    let mut bytes = Vec::new();
+    std::fs::File::open(&path)
+        .and_then(|file| file.take(MAX_FILE).read_to_end(&mut bytes))
+        .with_context(|| format!("cannot read {file}"))?;
+    let apps = stanzas::apps(&bytes);
+    match apps.as_slice() {
+        [] => Ok(Run::App(args(None))),
+        [one] => {
+            let args = args(one.section.clone());
+            match settings_of(&args) {
+                Some(settings) if !settings.emperor.is_empty() => {
+                    Ok(Run::Emperor(settings.emperor.clone(), Box::new(settings)))
+                }
+                Some(_) | None => Ok(Run::App(args)),
+            }
+        }
+        _ => {
+            let settings = settings_of(&args(None)).filter(|it| !it.emperor.is_empty());
+            match settings {
+                Some(settings) => Ok(Run::Emperor(settings.emperor.clone(), Box::new(settings))),
+                None => Ok(Run::Emperor(
+                    vec![path.display().to_string()],
+                    Box::default(),
+                )),
+            }
+        }
+    }
+}
+
+/// A file that names a config: `.ini`, perhaps with a section.
+fn is_config(text: &str) -> bool {
+    let (file, _) = line::split_section(text);
+    let suffix = Path::new(file).extension();
+    suffix.is_some_and(|suffix| suffix == "ini") || (text.contains(".ini:"))
+}
+
+/// Asks the resolver what a config means; `None` when it cannot be run: the app's own start tells
+/// why.
+fn settings_of(resolve: &[String]) -> Option<Settings> {
+    let executable = std::env::current_exe().unwrap_or_else(|_| PathBuf::from("/proc/self/exe"));
+    let mut child = Command::new(executable)
+        .arg("resolve")
+        .args(resolve)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .ok()?;
+    let mut output = child.stdout.take()?;
+    let text = read_until(&mut output, now() + RESOLVE_LIMIT);
+    // After its end, or to make it end; both times it is reaped.
+    let _ = child.kill();
+    let _ = child.wait();
+    let resolved: Resolved = serde_json::from_slice(&text?).ok()?;
+    resolved.settings
+}
+
+fn read_until(output: &mut (impl Read + std::os::fd::AsFd), deadline: Instant) -> Option<Vec<u8>> {
+    let mut text = Vec::new();
+    let mut chunk = [0; 8192];
+    loop {
+        let left = deadline.saturating_duration_since(now());
+        if !poll::wait_one(&*output, Interest::Read, left).ok()? {
+            return None;
+        }
+        match output.read(&mut chunk).ok()? {
+            0 => return Some(text),
+            count => text.extend_from_slice(&chunk[..count]),
+        }
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "the edge reads the clock")]
+fn now() -> Instant {
+    Instant::now()
+}
