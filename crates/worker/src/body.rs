@@ -168,11 +168,6 @@ impl Body {
             Source::Chunked(chunks) => &chunks.raw[chunks.used..],
         }
     }
-
-    /// Whether a client still waits for "100 Continue" and so may send no body at all.
-    pub(crate) fn owes_continue(&self) -> bool {
-        self.expects_continue
-    }
 }
 
 /// Receives from the connection, waiting with the interpreter released.

@@ -217,6 +217,19 @@ impl Request {
             .map(|var| var.value.of(bytes))
     }
 
+    /// As [`Request::var`] while a decoder still has the text.
+    pub(crate) fn value_in<'a>(&self, bytes: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
+        self.vars
+            .iter()
+            .find(|var| var.key.of(bytes) == name)
+            .map(|var| var.value.of(bytes))
+    }
+
+    /// How many variables there are.
+    pub(crate) fn count(&self) -> usize {
+        self.vars.len()
+    }
+
     /// Empty when it was not sent.
     pub(crate) fn known(&self, which: Known) -> &[u8] {
         self.known[which as usize].map_or(b"", |index| {
@@ -309,16 +322,15 @@ impl Request {
         &self.buffer[self.body_start.min(self.buffer.len())..]
     }
 
-    /// The body is now these bytes, decoded, at the end of `buffer`: CONTENT_LENGTH tells their
-    /// length, so that apps which know no chunks read them.
-    pub(crate) fn set_decoded_body(&mut self, start: usize, length: u64) {
+    /// The body was decoded in place: CONTENT_LENGTH tells its length, so that apps which know no
+    /// chunks read it.
+    pub(crate) fn set_decoded_body(&mut self, length: u64) {
         debug_assert!(self.in_text, "only HTTP has chunks");
         let mut text = std::mem::take(&mut self.text);
         let key = append(&mut text, b"CONTENT_LENGTH");
         let value = append(&mut text, itoa::Buffer::new().format(length).as_bytes());
         self.add(&text, key, value);
         self.text = text;
-        self.body_start = start;
         self.framing = Framing::Length(length);
     }
 }

@@ -1,6 +1,6 @@
 //! One connection that the I/O thread keeps: what it waits for, how long, and what comes of it.
 
-use std::io::{Seek, Write};
+use std::io::{IoSlice, Seek, Write};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Duration;
 
@@ -58,6 +58,7 @@ impl Parked {
             in_body: false,
         };
         parked.set_deadline(settings, now);
+        parked.begin_body(settings, now);
         parked
     }
 
@@ -111,7 +112,7 @@ impl Parked {
                     fate => return fate,
                 }
             }
-            match self.receive(worker) {
+            match self.receive() {
                 Ok(Read::Bytes(read)) => taken += read,
                 Ok(Read::Nothing) => return Fate::Wait,
                 Ok(Read::End) => return self.ended(),
@@ -126,7 +127,7 @@ impl Parked {
         Fate::Wait
     }
 
-    fn receive(&mut self, _worker: &WorkerContext) -> std::io::Result<Read> {
+    fn receive(&mut self) -> std::io::Result<Read> {
         let Waiting {
             connection,
             request,
@@ -211,20 +212,26 @@ impl Parked {
     fn next(&mut self, next: Wait, worker: &WorkerContext, now: Moment) {
         let was_idle = matches!(self.waiting.wait, Wait::Idle);
         self.waiting.wait = next;
+        if was_idle && matches!(self.waiting.wait, Wait::Head) {
+            self.set_deadline(worker.settings(), now);
+        }
+        self.begin_body(worker.settings(), now);
+    }
+
+    /// Once: the body's own deadline, and the word that the client may wait for.
+    fn begin_body(&mut self, settings: &Settings, now: Moment) {
         let body = match self.waiting.wait {
             Wait::Body | Wait::Spool { .. } | Wait::Chunks => true,
             Wait::Head | Wait::Idle | Wait::Linger => false,
         };
-        if body && !self.in_body {
-            self.in_body = true;
-            if std::mem::take(&mut self.waiting.request.expects_continue) {
-                let mut parts = [std::io::IoSlice::new(crate::body::CONTINUE)];
-                let _ = socket::send(&self.waiting.connection.socket, &mut &mut parts[..]);
-            }
-            self.set_deadline(worker.settings(), now);
-        } else if was_idle && matches!(self.waiting.wait, Wait::Head) {
-            self.set_deadline(worker.settings(), now);
+        if !body || std::mem::replace(&mut self.in_body, true) {
+            return;
         }
+        if std::mem::take(&mut self.waiting.request.expects_continue) {
+            let mut parts = [IoSlice::new(crate::body::CONTINUE)];
+            let _ = socket::send(&self.waiting.connection.socket, &mut &mut parts[..]);
+        }
+        self.set_deadline(settings, now);
     }
 
     fn set_deadline(&mut self, settings: &Settings, now: Moment) {
