@@ -71,6 +71,7 @@ impl RealWorld {
                     .flatten()
                     .and_then(|cpus| u32::try_from(cpus).ok())
                     .unwrap_or(1),
+                binary: std::env::current_exe().unwrap_or_default(),
                 cwd: std::env::current_dir().context("find the working directory")?,
                 seconds: now.as_secs(),
                 micros: u64::try_from(now.as_micros()).unwrap_or(u64::MAX),

@@ -114,7 +114,8 @@ fn bare_value(name: &str) -> String {
         Some(Known::Row(row)) => match row.value {
             Value::Flag | Value::Nothing => "true",
             Value::Number | Value::Seconds | Value::Bytes | Value::Mebibytes => "1",
-            Value::Mode | Value::Text | Value::Path | Value::Address | Value::Pair => "",
+            Value::Mode => "1",
+            Value::Text | Value::Path | Value::Address | Value::Pair => "",
         },
         Some(Known::Later(_)) | None => "",
     }
@@ -180,7 +181,7 @@ mod tests {
             "a.ini:b app.py :3031",
             "ini=a.ini:b wsgi-file=app.py socket=:3031",
         );
-        check("--chmod-socket --vacuum", "chmod-socket= vacuum=true");
+        check("--chmod-socket --vacuum", "chmod-socket=1 vacuum=true");
         check(
             "--ini-section=uwsgi:b --ini-file=a:b.ini",
             "ini-section=uwsgi:b ini-file=a:b.ini",

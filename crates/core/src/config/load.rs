@@ -102,8 +102,10 @@ impl<'w> Loader<'w> {
             );
         } else {
             for one in &block.values {
-                let value = replace(value, b"%(_)", one);
-                self.add_plain(key, &value, place);
+                match one {
+                    Some(one) => self.add_plain(key, &replace(value, b"%(_)", one), place),
+                    None => self.add_plain(key, value, place),
+                }
             }
         }
         self.block = Some(block);

@@ -6,12 +6,14 @@ use std::path::{Path, PathBuf};
 use super::world::{Kind, World};
 use crate::ini::text;
 
+pub(super) type Turns = Vec<Option<Vec<u8>>>;
+
 /// An open block.
 #[derive(Debug)]
 pub(super) struct Block {
     pub key: String,
-    /// One value of `%(_)` for each time that an option of the block counts.
-    pub values: Vec<Vec<u8>>,
+    /// One value of `%(_)` for each time that an option of the block counts; `None` leaves it.
+    pub values: Turns,
     pub line: u32,
     pub file: PathBuf,
 }
@@ -52,17 +54,19 @@ pub(super) struct Logic<'a> {
 
 impl Logic<'_> {
     /// The values of `%(_)`, none when the condition is false; and the option that was asked for.
-    pub(super) fn values(&self, key: &str, value: &[u8]) -> (Vec<Vec<u8>>, Option<Vec<u8>>) {
+    pub(super) fn values(&self, key: &str, value: &[u8]) -> (Turns, Option<Vec<u8>>) {
         match key {
             "for" => {
                 let words = value.split(|&byte| byte == b' ');
                 let words = words.filter(|word| !word.is_empty());
-                return (words.map(<[u8]>::to_vec).collect(), None);
+                return (words.map(|word| Some(word.to_vec())).collect(), None);
             }
             "for-times" => {
                 let times = text(value).trim().parse().unwrap_or(0_u64).min(MAX_TURNS);
                 return (
-                    (1..=times).map(|n| n.to_string().into_bytes()).collect(),
+                    (1..=times)
+                        .map(|n| Some(n.to_string().into_bytes()))
+                        .collect(),
                     None,
                 );
             }
@@ -94,8 +98,9 @@ impl Logic<'_> {
             _ => None,
         };
         let values = match (holds, negated) {
-            (Some(found), false) => vec![found],
-            (None, true) => vec![value.to_vec()],
+            (Some(found), false) => vec![Some(found)],
+            // There is no value to speak of when a variable or an option must be absent.
+            (None, true) => vec![(!matches!(what, "env" | "opt")).then(|| value.to_vec())],
             (Some(_), true) | (None, false) => Vec::new(),
         };
         (values, asked)

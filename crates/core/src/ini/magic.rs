@@ -13,6 +13,8 @@ pub struct Facts {
     pub user: Option<String>,
     pub group: Option<String>,
     pub cpus: u32,
+    /// The program itself.
+    pub binary: PathBuf,
     /// The directory that relative paths start from: the vassals' directory.
     pub cwd: PathBuf,
     /// Unix time at the start.
@@ -114,6 +116,7 @@ impl Magic<'_> {
             b'%' => b"%".to_vec(),
             b'(' => b"%(".to_vec(),
             b'[' => b"\x1b".to_vec(),
+            b'b' => path_bytes(&facts.binary),
             b'v' => path_bytes(&facts.cwd),
             b'V' => env!("CARGO_PKG_VERSION").as_bytes().to_vec(),
             b'h' => facts.hostname.clone().into_bytes(),
@@ -173,7 +176,11 @@ impl Magic<'_> {
             }
             b'x' => file.section.clone().unwrap_or_default(),
             b'i' => file.inode.to_string().into_bytes(),
-            b'j' => format!("{:X}", djb33x(&absolute)).into_bytes(),
+            // The original prints the bytes as they lie in memory.
+            b'j' => {
+                let [a, b, c, d] = djb33x(&absolute).to_le_bytes();
+                format!("{a:02X}{b:02X}{c:02X}{d:02X}").into_bytes()
+            }
             _ => Vec::new(),
         }
     }
@@ -194,22 +201,7 @@ impl Substituted {
 
 /// Every byte for which the original has a value.
 fn is_magic(letter: u8) -> bool {
-    matches!(
-        letter.to_ascii_lowercase(),
-        b'o' | b'p'
-            | b's'
-            | b'd'
-            | b'n'
-            | b'e'
-            | b'c'
-            | b'x'
-            | b'i'
-            | b'j'
-            | b'v'
-            | b't'
-            | b'u'
-            | b'g'
-    ) || matches!(letter, b'h' | b'k' | b'%' | b'(' | b'[' | b'0'..=b'9')
+    b"cdeginopsjtuvxCDEGINOPSJTUVXbhk%([0123456789".contains(&letter)
 }
 
 /// Without the slash at its end.

@@ -154,7 +154,14 @@ impl Draft {
         protocol: Option<Protocol>,
         given: &Given<'_>,
     ) -> Result<(), Invalid> {
-        let address = values::address(given.text)?;
+        let address = match values::address_before_text(given.text) {
+            Some(before) => {
+                let text = format!("reads only \"{before}\" of \"{}\"", given.text);
+                self.warn(text, Some(format!("write {before}")));
+                values::address(before)?
+            }
+            None => values::address(given.text)?,
+        };
         self.listens.push((protocol, address, given.place.clone()));
         Ok(())
     }
@@ -260,7 +267,8 @@ impl Draft {
             seconds => Some(Duration::from_secs(seconds)),
         };
         let settings = self.settings;
-        if settings.emperor.is_empty() {
+        // After another error the lack is probably its consequence.
+        if settings.emperor.is_empty() && !findings.iter().any(Finding::is_error) {
             findings.extend(missing(&settings, app));
         }
         settings

@@ -41,7 +41,7 @@ pub(super) fn mode(text: &str) -> Result<u32, Invalid> {
         all.then(|| u32::from_str_radix(text, 8).ok()).flatten()
     };
     match (text, octal(text)) {
-        ("1" | "", _) => Ok(0o666),
+        ("1", _) => Ok(0o666),
         (text, Some(mode)) if text.len() == 3 => Ok(mode),
         (text, Some(mode)) if text.len() == 4 && mode <= 0o777 => Err(Invalid::with_hint(
             format!("\"{text}\" is no mode of three octal digits"),
@@ -63,6 +63,17 @@ pub(super) fn address(text: &str) -> Result<Address, Invalid> {
     }
     text.parse::<Address>()
         .map_err(|error| Invalid::new(error.to_string()))
+}
+
+/// An address up to the end of its port: the original reads the port with `atoi`, so a comment
+/// behind it does no harm there.
+pub(super) fn address_before_text(text: &str) -> Option<&str> {
+    let (host, port) = text.split_once(':')?;
+    let digits = port.bytes().take_while(u8::is_ascii_digit).count();
+    let plain_host = host
+        .bytes()
+        .all(|byte| byte.is_ascii_alphanumeric() || byte == b'.');
+    (plain_host && digits > 0 && digits < port.len()).then(|| &text[..host.len() + 1 + digits])
 }
 
 /// A file by name; the original also takes schemes here.
@@ -156,6 +167,7 @@ mod tests {
         assert_eq!(mode("1"), Ok(0o666));
         assert_eq!(mode("0660").unwrap_err().hint.as_deref(), Some("write 660"));
         assert!(mode("rw").is_err());
+        assert!(mode("").is_err());
         assert!(mode("888").is_err());
     }
 

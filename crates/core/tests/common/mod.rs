@@ -9,15 +9,16 @@ use imperator_core::config::{Kind, World};
 use imperator_core::ini::magic::Facts;
 
 #[derive(Default)]
-pub struct Memory {
-    pub facts: Facts,
-    pub files: BTreeMap<PathBuf, Vec<u8>>,
-    pub env: BTreeMap<String, String>,
+pub(crate) struct Memory {
+    pub(crate) facts: Facts,
+    pub(crate) files: BTreeMap<PathBuf, Vec<u8>>,
+    pub(crate) env: BTreeMap<String, String>,
+    pub(crate) inode: u64,
 }
 
 impl Memory {
     /// Files below `/etc/apps`, which is the working directory.
-    pub fn with(files: &[(&str, &str)]) -> Self {
+    pub(crate) fn with(files: &[(&str, &str)]) -> Self {
         let facts = Facts {
             hostname: "web1".to_owned(),
             uid: 33,
@@ -25,6 +26,7 @@ impl Memory {
             user: Some("www-data".to_owned()),
             group: Some("www-data".to_owned()),
             cpus: 8,
+            binary: PathBuf::from("/usr/bin/imperator"),
             cwd: PathBuf::from("/etc/apps"),
             seconds: 0,
             micros: 0,
@@ -37,10 +39,11 @@ impl Memory {
             files: files.collect(),
             facts,
             env: BTreeMap::new(),
+            inode: 7,
         }
     }
 
-    pub fn and_env(mut self, name: &str, value: &str) -> Self {
+    pub(crate) fn and_env(mut self, name: &str, value: &str) -> Self {
         self.env.insert(name.to_owned(), value.to_owned());
         self
     }
@@ -74,7 +77,7 @@ impl World for Memory {
     }
 
     fn inode(&self, _path: &Path) -> u64 {
-        7
+        self.inode
     }
 
     fn env(&self, name: &[u8]) -> Option<Vec<u8>> {
@@ -94,7 +97,7 @@ impl World for Memory {
 
 /// A directory of shared test data beside the checkout or one of its parents. Says loudly when it
 /// is absent: the test that asks for it then shows nothing.
-pub fn shared(name: &str) -> Option<PathBuf> {
+pub(crate) fn shared(name: &str) -> Option<PathBuf> {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
     let found = here
         .ancestors()
@@ -107,7 +110,7 @@ pub fn shared(name: &str) -> Option<PathBuf> {
 }
 
 /// The options as the original prints them, without those of the command line itself.
-pub fn shown(options: &[(String, Vec<u8>)]) -> Vec<u8> {
+pub(crate) fn shown(options: &[(String, Vec<u8>)]) -> Vec<u8> {
     let mut out = Vec::new();
     for (key, value) in options {
         if matches!(key.as_str(), "ini" | "show-config") {
