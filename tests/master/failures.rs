@@ -1,0 +1,180 @@
+//! What bad apps and bad surroundings get: one line with cause, place and way out; and the app is
+//! tried again.
+
+use crate::apps::{APP, folder, ini, serving, start, start_in, wait_log};
+use crate::support::Signal;
+
+/// A first generation with this code fails with these texts, and serves once it is mended.
+fn fails(code: &str, lines: &str, texts: &[&str]) {
+    let app = start_in(folder(code), lines);
+    for text in texts {
+        wait_log(&app, text);
+    }
+    app.folder.write("app.py", APP);
+    app.folder.write("app.ini", &ini("processes = 2"));
+    app.send(Signal::HUP);
+    serving(&app);
+}
+
+#[test]
+fn a_module_that_does_not_exist() {
+    fails(
+        APP,
+        "module = no_such_module",
+        &["No module named 'no_such_module'", "hint: "],
+    );
+}
+
+#[test]
+fn a_module_that_raises() {
+    fails(
+        "1 / 0\n",
+        "processes = 2",
+        &[
+            "app.ini:3: cannot load the app: ",
+            "ZeroDivisionError",
+            "Traceback (most recent call last)",
+        ],
+    );
+}
+
+#[test]
+fn a_module_that_calls_exit() {
+    fails(
+        "import sys\nsys.exit(7)\n",
+        "",
+        &["generation 1 failed: ", "app.ini:3:"],
+    );
+    fails(
+        "import os\nos._exit(7)\n",
+        "",
+        &["ended with exit code 7 before it was ready", "app.ini:3:"],
+    );
+}
+
+#[test]
+fn a_module_that_segfaults() {
+    let crash = "import os, signal\nprint('last words', flush=True)\nos.kill(os.getpid(), signal.SIGSEGV)\n";
+    fails(
+        crash,
+        "processes = 2",
+        &[
+            "last words",
+            "app.ini:3: the app was killed by SIGSEGV before it was ready",
+        ],
+    );
+}
+
+#[test]
+fn a_module_that_hangs() {
+    fails(
+        "import time\ntime.sleep(1000)\n",
+        "ready-timeout = 1",
+        &["app.ini:3: the app was not ready within 1 s"],
+    );
+}
+
+#[test]
+fn a_module_that_forks_at_import() {
+    let forks =
+        format!("import os, time\nif os.fork() == 0:\n    time.sleep(0.2)\n    os._exit(0)\n{APP}");
+    let app = start_in(folder(&forks), "processes = 2");
+    serving(&app);
+    crate::support::stays(std::time::Duration::from_millis(600), "it serves", || {
+        crate::apps::ask(&app, "/").is_some()
+    });
+}
+
+#[test]
+fn a_module_that_prints_a_megabyte() {
+    let prints = format!("print('x' * 1000000)\nfor i in range(20000): print('line', i)\n{APP}");
+    let app = start_in(folder(&prints), "processes = 2");
+    serving(&app);
+    wait_log(&app, "line 19999");
+}
+
+#[test]
+fn a_missing_interpreter() {
+    fails(
+        APP,
+        "python = {dir}/bin/python9",
+        &[
+            "app.ini:5: interpreter ",
+            "bin/python9 does not exist",
+            "hint: ",
+        ],
+    );
+}
+
+#[test]
+fn a_virtualenv_without_python() {
+    let folder = folder(APP);
+    std::fs::create_dir_all(folder.join("venv/bin")).unwrap();
+    let app = start_in(folder, "virtualenv = {dir}/venv");
+    wait_log(&app, "app.ini:5: virtualenv");
+    wait_log(&app, "has no bin/python3");
+    wait_log(&app, "hint: make it anew: python3 -m venv --clear");
+}
+
+#[test]
+fn an_interpreter_that_cannot_be_executed() {
+    let folder = folder(APP);
+    folder.write("venv/bin/python3", "no program");
+    let app = start_in(folder, "virtualenv = {dir}/venv");
+    wait_log(&app, "is not executable");
+}
+
+#[test]
+fn an_interpreter_that_is_no_python() {
+    let folder = folder(APP);
+    let path = folder.write("python", "#!/bin/sh\nexit 0\n");
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    std::fs::set_permissions(path, mode).unwrap();
+    let app = start_in(folder, "python = {dir}/python");
+    wait_log(&app, "ended with exit code 0 before it was ready");
+}
+
+#[test]
+fn a_user_that_does_not_exist() {
+    fails(
+        APP,
+        "uid = no-such-user",
+        &[
+            "app.ini:5: user \"no-such-user\" does not exist",
+            "hint: make the user",
+        ],
+    );
+    fails(
+        APP,
+        "gid = no-such-group",
+        &["app.ini:5: group \"no-such-group\" does not exist"],
+    );
+}
+
+#[test]
+fn a_directory_to_change_to_that_does_not_exist() {
+    fails(
+        APP,
+        "chdir = {dir}/nowhere",
+        &[
+            "cannot change into directory",
+            "nowhere: No such file or directory",
+        ],
+    );
+}
+
+#[test]
+fn a_failing_start_is_tried_again_by_itself() {
+    let app = start_in(folder("import later\n"), "");
+    wait_log(&app, "generation 1 failed");
+    wait_log(&app, "generation 2 failed");
+    app.folder.write("app.py", APP);
+    serving(&app);
+}
+
+#[test]
+fn a_config_that_cannot_be_read() {
+    let app = start("socket = nonsense:port");
+    wait_log(&app, "generation 1 failed: ");
+    wait_log(&app, "app.ini:5: ");
+}

@@ -1,0 +1,56 @@
+//! Workers that are replaced: harakiri, max-requests, memory.
+
+use std::time::{Duration, Instant};
+
+use crate::apps::{ask, pid_of, serving, start, wait_log};
+use crate::support::{Load, is_alive, uwsgi_get};
+
+#[test]
+fn a_request_past_harakiri_costs_its_worker() {
+    let app = start("harakiri = 1");
+    let worker = pid_of(&serving(&app));
+    let start = Instant::now();
+    let reply = uwsgi_get(app.path("app.sock"), "/spin?secret");
+    assert!(reply.map_or(true, |reply| reply.status != 200));
+    assert!(start.elapsed() < Duration::from_secs(10));
+    wait_log(
+        &app,
+        &format!("*** HARAKIRI ON WORKER 1 (pid: {worker}, try: 1, graceful: no) ***"),
+    );
+    wait_log(&app, "GET /spin");
+    wait_log(&app, "in spin");
+    let facts = app.wait_for("the next worker", |app| ask(app, "/"));
+    assert_ne!(pid_of(&facts), worker);
+}
+
+#[test]
+fn harakiri_leaves_quick_requests_alone() {
+    let app = start("harakiri = 1\nthreads = 2");
+    let worker = pid_of(&serving(&app));
+    for _ in 0..4 {
+        assert_eq!(ask(&app, "/slow?0.6").unwrap(), "slept");
+    }
+    assert_eq!(pid_of(&serving(&app)), worker);
+}
+
+#[test]
+fn max_requests_replaces_workers_without_a_lost_request() {
+    let app = start("processes = 2\nmax-requests = 50\nmin-worker-lifetime = 0");
+    let first = pid_of(&serving(&app));
+    let load = Load::uwsgi(app.path("app.sock"), 4, "/");
+    app.wait_for("the first worker to go", |_| {
+        (!is_alive(first)).then_some(())
+    });
+    load.wait_for_more(300);
+    load.stop().must_be_clean(300, || app.report());
+}
+
+#[test]
+fn a_fat_worker_is_replaced() {
+    let app = start("reload-on-rss = 100\nmin-worker-lifetime = 0");
+    let first = pid_of(&serving(&app));
+    ask(&app, "/grow").unwrap();
+    app.wait_for("a slim worker", |app| {
+        ask(app, "/").filter(|facts| pid_of(facts) != first)
+    });
+}
