@@ -99,7 +99,7 @@ fn a_missing_interpreter() {
         APP,
         "python = {dir}/bin/python9",
         &[
-            "app.ini:5: interpreter ",
+            "app.ini:6: interpreter ",
             "bin/python9 does not exist",
             "hint: ",
         ],
@@ -111,7 +111,7 @@ fn a_virtualenv_without_python() {
     let folder = folder(APP);
     std::fs::create_dir_all(folder.join("venv/bin")).unwrap();
     let app = start_in(folder, "virtualenv = {dir}/venv");
-    wait_log(&app, "app.ini:5: virtualenv");
+    wait_log(&app, "app.ini:6: virtualenv");
     wait_log(&app, "has no bin/python3");
     wait_log(&app, "hint: make it anew: python3 -m venv --clear");
 }
@@ -140,14 +140,14 @@ fn a_user_that_does_not_exist() {
         APP,
         "uid = no-such-user",
         &[
-            "app.ini:5: user \"no-such-user\" does not exist",
+            "app.ini:6: user \"no-such-user\" does not exist",
             "hint: make the user",
         ],
     );
     fails(
         APP,
         "gid = no-such-group",
-        &["app.ini:5: group \"no-such-group\" does not exist"],
+        &["app.ini:6: group \"no-such-group\" does not exist"],
     );
 }
 
@@ -176,5 +176,5 @@ fn a_failing_start_is_tried_again_by_itself() {
 fn a_config_that_cannot_be_read() {
     let app = start("socket = nonsense:port");
     wait_log(&app, "generation 1 failed: ");
-    wait_log(&app, "app.ini:5: ");
+    wait_log(&app, "app.ini:6: ");
 }

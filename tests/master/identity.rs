@@ -4,7 +4,7 @@ use crate::apps::{serving, start, wait_log};
 
 #[test]
 fn the_app_runs_as_user_and_group_with_its_supplementary_groups() {
-    let app = start("uid = www-data\nprocesses = 2");
+    let app = start("uid = www-data\nprocesses = 2\npython = /usr/bin/python3");
     let facts = serving(&app);
     assert_eq!(
         (&facts["uid"], &facts["gid"]),
@@ -21,7 +21,7 @@ fn the_app_runs_as_user_and_group_with_its_supplementary_groups() {
 
 #[test]
 fn a_number_without_an_entry_is_a_user_too() {
-    let app = start("uid = 54321\ngid = 54322");
+    let app = start("uid = 54321\ngid = 54322\npython = /usr/bin/python3");
     let facts = serving(&app);
     assert_eq!(
         (&facts["uid"], &facts["gid"]),
@@ -39,7 +39,7 @@ fn a_group_alone_leaves_the_user() {
 
 #[test]
 fn the_app_of_another_user_can_still_reload() {
-    let app = start("uid = nobody");
+    let app = start("uid = nobody\npython = /usr/bin/python3");
     serving(&app);
     app.send(crate::support::Signal::HUP);
     wait_log(&app, "generation 2 serves");

@@ -152,8 +152,9 @@ fn signals_to_all_workers_at_once_lose_no_request() {
         let workers: Vec<_> = app
             .family()
             .into_iter()
-            .filter(|&pid| pid != app.pid())
+            .filter(|&pid| is_worker(pid))
             .collect();
+        assert_eq!(workers.len(), 2, "{}", app.report());
         workers.iter().for_each(|&pid| send(pid, signal));
         app.wait_for("all of them to be replaced", |app| {
             let left = app.family();
@@ -163,6 +164,11 @@ fn signals_to_all_workers_at_once_lose_no_request() {
         let tally = load.stop();
         tally.must_be_clean(100, || format!("{signal:?}\n{}", app.report()));
     }
+}
+
+fn is_worker(pid: i32) -> bool {
+    let title = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+    String::from_utf8_lossy(&title).contains("app worker")
 }
 
 #[test]

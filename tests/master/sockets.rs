@@ -60,7 +60,7 @@ fn mode_and_owner_are_as_the_ini_says() {
 
 #[test]
 fn without_chown_the_socket_belongs_to_the_app() {
-    let app = start("uid = 65534\ngid = 12");
+    let app = start("uid = 65534\ngid = 12\npython = /usr/bin/python3");
     let facts = serving(&app);
     assert_eq!((&facts["uid"], &facts["gid"]), (&65534.into(), &12.into()));
     let socket = std::fs::metadata(app.path("app.sock")).unwrap();
