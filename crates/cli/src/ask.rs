@@ -13,6 +13,7 @@ use crate::{place, table};
 /// Exit codes as init scripts have them (LSB): 3 is "not running".
 const FAILING: u8 = 1;
 const NOT_RUNNING: u8 = 3;
+const NO_PERMISSION: u8 = 4;
 
 const COMMANDS: &[&str] = &["status", "why", "reload", "retry", "stop"];
 
@@ -107,23 +108,21 @@ pub(crate) fn run(arguments: &[OsString]) -> anyhow::Result<ExitCode> {
 
 fn unreachable(runtime: &Path, error: &io::Error) -> ExitCode {
     let place = runtime.display();
-    let (text, code) = match error.kind() {
-        io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => (
-            format!(
-                "no emperor runs with the runtime directory {place}\n  hint: name another one \
-                 with --runtime-dir"
-            ),
-            NOT_RUNNING,
-        ),
-        io::ErrorKind::PermissionDenied => (
-            format!("the emperor in {place} answers only its own user and root"),
-            4,
-        ),
-        _ => (
-            format!("the emperor in {place} does not answer: {error}"),
-            FAILING,
-        ),
-    };
+    let kind = error.kind();
+    let (text, code) =
+        if kind == io::ErrorKind::NotFound || kind == io::ErrorKind::ConnectionRefused {
+            let text = format!(
+                "no emperor runs with the runtime directory {place}\n  hint: name another one with \
+             --runtime-dir"
+            );
+            (text, NOT_RUNNING)
+        } else if kind == io::ErrorKind::PermissionDenied {
+            let text = format!("the emperor in {place} answers only its own user and root");
+            (text, NO_PERMISSION)
+        } else {
+            let text = format!("the emperor in {place} does not answer: {error}");
+            (text, FAILING)
+        };
     complain(&text);
     ExitCode::from(code)
 }

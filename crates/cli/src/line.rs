@@ -3,6 +3,8 @@
 
 use std::path::{Path, PathBuf};
 
+use imperator_core::options::{self, Known, Value};
+
 /// What was typed, sorted.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Line {
@@ -46,7 +48,10 @@ pub(crate) fn parse(arguments: &[String]) -> Result<Line, String> {
             _ => {
                 line.options.push(argument.clone());
                 if joined.is_none() && takes_value(name) {
-                    line.options.extend(rest.next().cloned());
+                    let next = rest.as_slice().first();
+                    if next.is_some_and(|next| !next.starts_with('-')) {
+                        line.options.extend(rest.next().cloned());
+                    }
                 }
             }
         }
@@ -54,8 +59,39 @@ pub(crate) fn parse(arguments: &[String]) -> Result<Line, String> {
     Ok(line)
 }
 
-fn takes_value(_name: &str) -> bool {
-    false
+/// Whether uWSGI's option takes the next argument. `-p4` has its value; `-Mp 4` takes one if its last
+/// letter does.
+fn takes_value(name: &str) -> bool {
+    let row = match name.strip_prefix("--") {
+        Some(long) => match options::find(long) {
+            Some(Known::Row(row)) => Some(row),
+            // Nobody knows, so it is as the resolver takes it: a value, if one follows.
+            Some(Known::Later(_)) | None => return true,
+        },
+        None => {
+            let mut letters = name.chars().skip(1);
+            let first = letters.find_map(|letter| {
+                options::find_short(letter).filter(|row| !takes_none(row.value))
+            });
+            return first.is_some() && letters.next().is_none();
+        }
+    };
+    row.is_some_and(|row| !takes_none(row.value))
+}
+
+fn takes_none(value: Value) -> bool {
+    match value {
+        Value::Flag | Value::Nothing => true,
+        Value::Number
+        | Value::Seconds
+        | Value::Bytes
+        | Value::Mebibytes
+        | Value::Mode
+        | Value::Text
+        | Value::Path
+        | Value::Address
+        | Value::Pair => false,
+    }
 }
 
 /// `FILE:section`: the file and the section. A file whose name holds the colon is just that file.
@@ -97,6 +133,15 @@ mod tests {
         assert_eq!(line.options, ["--master"]);
         assert_eq!(line.runtime.as_deref(), Some(Path::new("/run/x")));
         assert!(parse(&strings(&["--emperor"])).is_err());
+        let line = parse(&strings(&[
+            "--module", "app", "-Mp", "2", "vassals", "-p3", "--vacuum",
+        ]));
+        let line = line.unwrap();
+        assert_eq!(line.alone, ["vassals"]);
+        assert_eq!(
+            line.options,
+            ["--module", "app", "-Mp", "2", "-p3", "--vacuum"]
+        );
     }
 
     #[test]

@@ -47,19 +47,22 @@ pub fn find(runtime: &Runtime) -> (Vec<Orphan>, Vec<Name>) {
                     directory.display()
                 ),
             },
-            Err(error) => match error.kind() {
-                io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => match record {
-                    Some(record) if record.halted => halted.push(record.name),
-                    Some(_) | None => clean(directory),
-                },
-                _ => warn!(
-                    "[emperor] {}: cannot reach the master there: {error}",
-                    directory.display()
-                ),
+            Err(error) if is_nobody(&error) => match record {
+                Some(record) if record.halted => halted.push(record.name),
+                Some(_) | None => clean(directory),
             },
+            Err(error) => warn!(
+                "[emperor] {}: cannot reach the master there: {error}",
+                directory.display()
+            ),
         }
     }
     (orphans, halted)
+}
+
+fn is_nobody(error: &io::Error) -> bool {
+    let kind = error.kind();
+    kind == io::ErrorKind::NotFound || kind == io::ErrorKind::ConnectionRefused
 }
 
 fn clean(directory: PathBuf) {

@@ -271,6 +271,11 @@ impl Effects {
         }
     }
 
+    pub fn is_adopted(&self, name: &str) -> bool {
+        let master = self.masters.get(name);
+        master.is_some_and(|master| master.pidfd.is_some())
+    }
+
     /// Sends what a master did not take at once.
     pub fn flush(&mut self, name: &str) {
         if let Some(master) = self.masters.get_mut(name) {

@@ -296,7 +296,19 @@ mod tests {
             Event::Gone(name) => format!("gone {name}"),
             Event::Changed(name) => format!("changed {name}"),
             Event::Touched(name) => format!("touched {name}"),
-            other => panic!("a plan does not say {other:?}"),
+            Event::Adopted(..)
+            | Event::Spawned(..)
+            | Event::SpawnFailed(_)
+            | Event::Reported { .. }
+            | Event::HungUp(_)
+            | Event::Ended(_)
+            | Event::Retry(_)
+            | Event::Halt(_)
+            | Event::ReloadAll
+            | Event::PauseAll
+            | Event::Stop
+            | Event::StopNow
+            | Event::Tick => panic!("a plan does not say {event:?}"),
         }
     }
 

@@ -1,6 +1,9 @@
 //! The emperor's loop: waits for signals, files, masters and clients, and lets the pure parts
 //! decide. The only place here that reads the clock.
 
+mod news;
+mod requests;
+
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
 use std::io;
@@ -8,7 +11,7 @@ use std::os::fd::AsFd;
 use std::path::PathBuf;
 use std::time::{Duration, Instant, SystemTime};
 
-use imperator_core::message::{AppState, AppStatus, Failure, FromMaster, VERSION};
+use imperator_core::message::{AppStatus, Failure, FromMaster, VERSION};
 use imperator_core::signals::{self, Act, Who};
 use imperator_process::poll::{Interest, PollSet};
 use imperator_process::signals::SignalSet;
@@ -16,13 +19,12 @@ use imperator_process::{limits, reap};
 use tracing::{debug, error, info, warn};
 
 use crate::adopt;
-use crate::control::{Control, Reply, Request};
+use crate::control::Control;
 use crate::effects::Effects;
 use crate::monitor::source::{Source, SourceError};
 use crate::monitor::{Monitor, SCAN_EVERY};
 use crate::plan::Plan;
-use crate::runtime::{AppRecord, Runtime, RuntimeError};
-use crate::status;
+use crate::runtime::{Runtime, RuntimeError};
 use crate::supervisor::{Action, Event, Name, Supervisor};
 use crate::systemd::Systemd;
 
@@ -98,7 +100,8 @@ pub fn run(options: &Options) -> Result<(), Fatal> {
 #[derive(Default)]
 struct Told {
     generation: Option<u32>,
-    failure: Option<(String, u64)>,
+    failing: bool,
+    problem: Option<String>,
 }
 
 struct Emperor {
@@ -395,40 +398,6 @@ impl Emperor {
         }
     }
 
-    /// Logs what is new about an app.
-    fn tell(&mut self, name: &str, status: &AppStatus) {
-        let told = self.told.entry(name.to_owned()).or_default();
-        if status.state == AppState::Serving && told.generation != status.generation {
-            told.generation = status.generation;
-            info!(
-                "[emperor] vassal {name} is ready to accept requests: {}",
-                status::summary(status)
-            );
-        }
-        let failure = status
-            .failure
-            .as_ref()
-            .map(|failure| (failure.summary.clone(), failure.at));
-        if failure.is_some() && told.failure != failure {
-            if let Some(failure) = &status.failure {
-                let serves = match status.state {
-                    AppState::Serving | AppState::Paused => " (it serves on as before)",
-                    AppState::Starting | AppState::Failing | AppState::Stopping => "",
-                };
-                let hint = failure
-                    .hint
-                    .as_ref()
-                    .map(|hint| format!("\n  hint: {hint}"));
-                error!(
-                    "[emperor] vassal {name} fails{serves}: {}{}",
-                    failure.summary,
-                    hint.unwrap_or_default()
-                );
-            }
-        }
-        told.failure = failure;
-    }
-
     /// Takes a master that ended from the list.
     fn ended(&mut self, name: &str, how: &str) {
         while let Some(message) = self.effects.receive(name) {
@@ -548,168 +517,6 @@ impl Emperor {
         }
         self.tell_problems();
     }
-
-    /// Logs files that cannot be used, each once.
-    fn tell_problems(&mut self) {
-        let problems: Vec<(Name, String)> = self
-            .plan
-            .problems()
-            .map(|(name, _, why)| (name.to_owned(), why.to_owned()))
-            .collect();
-        for (name, why) in problems {
-            let told = self.told.entry(name.clone()).or_default();
-            let failure = Some((why.clone(), 0));
-            if told.failure != failure {
-                told.failure = failure;
-                let serves = if self.supervisor.contains(&name) {
-                    " (it serves on as before)"
-                } else {
-                    ""
-                };
-                error!("[emperor] vassal {name} fails{serves}: {why}");
-            }
-        }
-    }
-
-    fn tell_silence(&mut self, now: Instant) {
-        if self.silence_told || now < self.adopted_at + SILENCE {
-            return;
-        }
-        self.silence_told = true;
-        for (name, master) in &self.effects.masters {
-            if master.pidfd.is_some() && !master.spoke {
-                warn!(
-                    "[emperor] the master of {name} (pid {}) does not answer; its workers are \
-                     left alone\n  hint: look at it, or kill -9 it: then it is replaced on the \
-                     same address",
-                    master.pid
-                );
-                self.first.remove(name);
-            }
-        }
-    }
-
-    fn update_systemd(&mut self) {
-        self.first.retain(|name| !self.supervisor.has_settled(name));
-        if self.first.is_empty() && !self.supervisor.is_stopping() {
-            self.systemd.ready();
-        }
-        if self.systemd.is_reloading() && !self.supervisor.is_busy() {
-            self.systemd.reloaded();
-        }
-        let now = now();
-        let failing = self
-            .lines(now)
-            .iter()
-            .filter(|line| line.condition.is_failure())
-            .count();
-        self.systemd.status(self.plan.apps().len(), failing);
-        self.systemd.turn(now);
-    }
-
-    fn lines(&self, now: Instant) -> Vec<crate::control::AppLine> {
-        status::lines(&self.plan, &self.supervisor, &self.effects, now)
-    }
-
-    fn log_status(&self) {
-        let lines = self.lines(now());
-        info!("[emperor] {} vassals:", lines.len());
-        for line in &lines {
-            info!("[emperor]   {}", status::one_line(line));
-        }
-    }
-
-    fn serve_clients(&mut self) {
-        let now = now();
-        let lines = self.lines(now);
-        let emperor = status::emperor(
-            &lines,
-            self.effects.runtime.path(),
-            self.monitor.sources(),
-            self.supervisor.is_stopping(),
-        );
-        let mut asked = Vec::new();
-        let plan = &self.plan;
-        self.control.turn(now, |request| match request {
-            Request::Status => std::iter::once(Reply::Emperor(emperor.clone()))
-                .chain(lines.iter().cloned().map(|line| Reply::App(Box::new(line))))
-                .collect(),
-            Request::Reload { apps } => obey(plan, apps, &mut asked, Verb::Reload),
-            Request::Retry { apps } => obey(plan, apps, &mut asked, Verb::Retry),
-            Request::Stop { apps } => obey(plan, apps, &mut asked, Verb::Stop),
-        });
-        for (verb, name) in asked {
-            self.obey(verb, name);
-        }
-    }
-
-    fn obey(&mut self, verb: Verb, name: Option<Name>) {
-        match (verb, name) {
-            (Verb::Reload, None) => self.handle(Event::ReloadAll),
-            (Verb::Reload, Some(name)) => self.handle(Event::Touched(name)),
-            (Verb::Retry, name) => self.handle(Event::Retry(name)),
-            // Nobody stops all apps by forgetting a name.
-            (Verb::Stop, None) => (),
-            (Verb::Stop, Some(name)) => {
-                if let Some(app) = self.plan.app(&name) {
-                    let record = AppRecord {
-                        name: name.clone(),
-                        config: app.config.clone(),
-                        halted: true,
-                    };
-                    if let Err(error) = self.effects.runtime.remember(&record) {
-                        warn!("[emperor] cannot note that {name} is stopped: {error}");
-                    }
-                }
-                self.handle(Event::Halt(name));
-            }
-        }
-    }
-}
-
-#[derive(Debug, Clone, Copy)]
-enum Verb {
-    Reload,
-    Retry,
-    Stop,
-}
-
-/// Checks the names of a request and queues what it asks for.
-fn obey(
-    plan: &Plan,
-    apps: Vec<String>,
-    asked: &mut Vec<(Verb, Option<Name>)>,
-    verb: Verb,
-) -> Vec<Reply> {
-    let word = match verb {
-        Verb::Reload => "reload",
-        Verb::Retry => "retry",
-        Verb::Stop => "stop",
-    };
-    if apps.is_empty() {
-        asked.push((verb, None));
-        return vec![Reply::Done {
-            text: format!("{word}: all apps"),
-        }];
-    }
-    let mut replies = Vec::new();
-    for text in apps {
-        match plan.resolve_name(&text) {
-            Ok(name) => {
-                replies.push(Reply::Done {
-                    text: format!("{word}: {name}"),
-                });
-                asked.push((verb, Some(name)));
-            }
-            Err(fits) if fits.is_empty() => replies.push(Reply::Refused {
-                why: format!("no app is named \"{text}\"; imperator status names all"),
-            }),
-            Err(fits) => replies.push(Reply::Refused {
-                why: format!("\"{text}\" may be {}", fits.join(" or ")),
-            }),
-        }
-    }
-    replies
 }
 
 /// What one wait found.

@@ -266,7 +266,7 @@ mod tests {
             halted: true,
         };
         let directory = first.remember(&record).unwrap();
-        assert_eq!(first.app_directories(), [directory.clone()]);
+        assert_eq!(first.app_directories(), std::slice::from_ref(&directory));
         assert_eq!(record_in(&directory), Some(record));
         first.forget("a/b");
         assert!(first.app_directories().is_empty());

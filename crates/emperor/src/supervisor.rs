@@ -5,148 +5,18 @@
 //! generation. What is decided here is which masters exist, when each may start or reload (few at
 //! once), how long one that dies waits for its successor, and that every stop ends.
 
+mod state;
+
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use imperator_core::backoff::Backoff;
 use imperator_core::message::AppState;
 
-pub type Name = String;
-pub type Pid = i32;
-
-/// A start or reload holds its place no longer: an import that hangs must not delay other apps.
-pub const PLACE: Duration = Duration::from_secs(10);
-/// A master that lived this long did not die of its start.
-pub const YOUNG: Duration = Duration::from_secs(10);
-/// The mercy of an app that never reported its own; uWSGI's default of `worker-reload-mercy`.
-pub const DEFAULT_MERCY: Duration = Duration::from_secs(60);
-/// What a master gets beyond its workers' mercy before it is told to end now.
-pub const STOP_MARGIN: Duration = Duration::from_secs(15);
-/// From "end now" to SIGKILL, and from one SIGKILL to the next.
-pub const KILL_AFTER: Duration = Duration::from_secs(5);
-/// A process that outlives so many SIGKILLs sits in the kernel; the final stop ends without it.
-pub const MAX_KILLS: u32 = 3;
-/// How long an app waits for the one whose file was renamed to its own.
-pub const SUCCESSION: Duration = Duration::from_secs(5);
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Event {
-    /// An app is wanted. `after`: its file was that app's until now, and with it the sockets.
-    Found {
-        name: Name,
-        after: Option<Name>,
-    },
-    /// An app is wanted no longer.
-    Gone(Name),
-    /// The text of its config changed.
-    Changed(Name),
-    /// Its file is newer with the same text, or somebody said `reload`.
-    Touched(Name),
-    /// A master that an earlier emperor started answered.
-    Adopted(Name, Pid),
-    /// Answers [`Action::Spawn`].
-    Spawned(Name, Pid),
-    /// Answers [`Action::Spawn`].
-    SpawnFailed(Name),
-    /// Its master told how it is. `changing`: a generation is on its way.
-    Reported {
-        name: Name,
-        state: AppState,
-        changing: bool,
-        mercy: Option<Duration>,
-    },
-    /// The master's channel is closed while the process is still there.
-    HungUp(Pid),
-    /// The process was reaped; of an adopted one: its channel closed.
-    Ended(Pid),
-    /// Try now what waits after a failure; `None`: all apps.
-    Retry(Option<Name>),
-    /// Somebody said `stop`: until `retry`, `reload` or a change of its file.
-    Halt(Name),
-    ReloadAll,
-    PauseAll,
-    /// The emperor ends and takes all apps with it.
-    Stop,
-    /// A second stop signal.
-    StopNow,
-    /// A deadline passed.
-    Tick,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Order {
-    Reload,
-    Changed,
-    Retry,
-    Pause,
-    Stop,
-    StopNow,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Action {
-    /// Start a master, on the sockets that are kept for this app. Answered by `Spawned` or
-    /// `SpawnFailed`.
-    Spawn(Name),
-    Order(Name, Order),
-    /// SIGKILL.
-    Kill(Name, Pid),
-    /// Nothing of this app is left: let its sockets and its directory go.
-    Forget(Name),
-}
-
-/// What is to become of an app whose master ends.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Fate {
-    Forget,
-    Halt,
-    Respawn,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum State {
-    /// No process. Spawned at `until` or later, when a place is free, and not before `after` ended.
-    Waiting { until: Instant, after: Option<Name> },
-    /// Spawn was asked for; there is no pid yet. `fate`: the app was given up meanwhile.
-    Spawning { fate: Option<Fate> },
-    /// `place`: it starts or reloads, and counts as doing so until then. `order`: it shall reload
-    /// when a place is free, since then.
-    Up {
-        pid: Pid,
-        since: Instant,
-        place: Option<Instant>,
-        order: Option<(Order, Instant)>,
-        /// Its channel is closed: it is killed if it has not ended by then.
-        hung_up: Option<Instant>,
-    },
-    /// Told to end. At `deadline` the next harder word follows.
-    Stopping {
-        pid: Pid,
-        deadline: Instant,
-        force: Force,
-        fate: Fate,
-    },
-    /// No process, and none wanted for now.
-    Halted,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Force {
-    Graceful,
-    Now,
-    Killed(u32),
-}
-
-#[derive(Debug)]
-struct App {
-    state: State,
-    deaths: Backoff,
-    /// Its master has reported a generation that serves, so its next death is replaced at once.
-    served: bool,
-    /// Serving, or has failed once; never unset.
-    settled: bool,
-    mercy: Duration,
-}
+pub use self::state::{
+    Action, DEFAULT_MERCY, Event, KILL_AFTER, MAX_KILLS, Name, Order, PLACE, Pid, STOP_MARGIN,
+    SUCCESSION, Situation, YOUNG,
+};
+use self::state::{App, Fate, Force, State};
 
 /// All apps and their masters.
 ///
@@ -725,47 +595,6 @@ impl Supervisor {
     }
 }
 
-/// What the emperor can say about an app without its master.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Situation {
-    /// For a place.
-    Waiting,
-    /// Its master died so many times in a row.
-    BackingOff(u32),
-    Up,
-    Stopping,
-    Halted,
-}
-
-impl App {
-    fn new(state: State) -> Self {
-        Self {
-            // One that is stopped by hand is waited for no longer.
-            settled: state == State::Halted,
-            state,
-            deaths: Backoff::default(),
-            served: false,
-            mercy: DEFAULT_MERCY,
-        }
-    }
-}
-
-impl State {
-    fn pid(&self) -> Option<Pid> {
-        match self {
-            Self::Up { pid, .. } | Self::Stopping { pid, .. } => Some(*pid),
-            Self::Waiting { .. } | Self::Spawning { .. } | Self::Halted => None,
-        }
-    }
-
-    fn starts(&self) -> bool {
-        match self {
-            Self::Spawning { .. } => true,
-            Self::Up { place, .. } => place.is_some(),
-            Self::Waiting { .. } | Self::Stopping { .. } | Self::Halted => false,
-        }
-    }
-}
-
 #[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "tests have clocks of their own")]
 mod tests;

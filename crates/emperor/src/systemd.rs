@@ -9,10 +9,13 @@ const STATUS_EVERY: Duration = Duration::from_secs(1);
 
 #[derive(Debug)]
 pub struct Systemd {
+    /// Somebody listens.
+    is_there: bool,
     ready: bool,
     reloading: bool,
     status: String,
     sent_status: String,
+    /// When to look again whether the status is another one.
     status_at: Option<Instant>,
     /// Half of WATCHDOG_USEC.
     watchdog: Option<Duration>,
@@ -23,6 +26,7 @@ impl Systemd {
     pub fn new(now: Instant) -> Self {
         let watchdog = sd_notify::watchdog_enabled().map(|interval| interval / 2);
         Self {
+            is_there: std::env::var_os("NOTIFY_SOCKET").is_some(),
             ready: false,
             reloading: false,
             status: String::new(),
@@ -66,9 +70,15 @@ impl Systemd {
         tell(&[NotifyState::Stopping]);
     }
 
+    /// Whether a status would be sent now: at most one a second, and only where somebody listens.
+    pub fn wants_status(&self, now: Instant) -> bool {
+        self.is_there && self.status_at.is_none_or(|at| at <= now)
+    }
+
     /// The line that `systemctl status` shows; people grep its first half.
-    pub fn status(&mut self, governed: usize, failing: usize) {
+    pub fn status(&mut self, governed: usize, failing: usize, now: Instant) {
         let vassals = if governed == 1 { "vassal" } else { "vassals" };
+        self.status_at = Some(now + STATUS_EVERY);
         self.status = match failing {
             0 => format!("The Emperor is governing {governed} {vassals}"),
             failing => {
@@ -83,15 +93,14 @@ impl Systemd {
             tell(&[NotifyState::Watchdog]);
             self.watchdog_at = self.watchdog.map(|interval| now + interval);
         }
-        if self.status != self.sent_status && self.status_at.is_none_or(|at| at <= now) {
+        if self.status != self.sent_status {
             tell(&[NotifyState::Status(&self.status)]);
             self.sent_status.clone_from(&self.status);
-            self.status_at = Some(now + STATUS_EVERY);
         }
     }
 
     pub fn deadline(&self) -> Option<Instant> {
-        let status = self.status_at.filter(|_| self.status != self.sent_status);
+        let status = self.status_at.filter(|_| self.is_there);
         self.watchdog_at.into_iter().chain(status).min()
     }
 }

@@ -478,4 +478,5 @@ fn tell_other_languages(directory: &Path, told: &mut BTreeSet<PathBuf>) {
 }
 
 #[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "tests have clocks of their own")]
 mod tests;

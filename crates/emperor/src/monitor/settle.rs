@@ -81,6 +81,7 @@ impl Settling {
 }
 
 #[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "tests have clocks of their own")]
 mod tests {
     use super::*;
 

@@ -127,11 +127,16 @@ impl Wake {
         if std::mem::replace(&mut self.limit_told, true) {
             return;
         }
-        let limit = match &error.kind {
-            ErrorKind::MaxFilesWatch => true,
-            ErrorKind::Io(io) => matches!(io.raw_os_error(), Some(24 | 28)),
-            _ => false,
+        let errno = match &error.kind {
+            ErrorKind::MaxFilesWatch => Some(rustix::io::Errno::NOSPC),
+            ErrorKind::Io(io) => rustix::io::Errno::from_io_error(io),
+            ErrorKind::Generic(_)
+            | ErrorKind::PathNotFound
+            | ErrorKind::WatchNotFound
+            | ErrorKind::InvalidConfig(_) => None,
         };
+        let limits = [rustix::io::Errno::NOSPC, rustix::io::Errno::MFILE];
+        let limit = errno.is_some_and(|errno| limits.contains(&errno));
         let hint = if limit {
             "; raise the sysctls fs.inotify.max_user_watches and fs.inotify.max_user_instances"
         } else {

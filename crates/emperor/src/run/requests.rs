@@ -1,0 +1,108 @@
+//! What clients of the control socket ask for, and what is done about it.
+
+use tracing::warn;
+
+use super::{Emperor, now};
+use crate::control::{Reply, Request};
+use crate::plan::Plan;
+use crate::runtime::AppRecord;
+use crate::status;
+use crate::supervisor::{Event, Name};
+
+impl Emperor {
+    pub(super) fn serve_clients(&mut self) {
+        let now = now();
+        let mut asked = Vec::new();
+        let plan = &self.plan;
+        let answer = |request| match request {
+            Request::Status => {
+                let lines = status::lines(plan, &self.supervisor, &self.effects, now);
+                let emperor = status::emperor(
+                    &lines,
+                    self.effects.runtime.path(),
+                    self.monitor.sources(),
+                    self.supervisor.is_stopping(),
+                );
+                let lines = lines.into_iter().map(|line| Reply::App(Box::new(line)));
+                std::iter::once(Reply::Emperor(emperor))
+                    .chain(lines)
+                    .collect()
+            }
+            Request::Reload { apps } => obey(plan, apps, &mut asked, Verb::Reload),
+            Request::Retry { apps } => obey(plan, apps, &mut asked, Verb::Retry),
+            Request::Stop { apps } => obey(plan, apps, &mut asked, Verb::Stop),
+        };
+        self.control.turn(now, answer);
+        for (verb, name) in asked {
+            self.obey(verb, name);
+        }
+    }
+
+    fn obey(&mut self, verb: Verb, name: Option<Name>) {
+        match (verb, name) {
+            (Verb::Reload, None) => self.handle(Event::ReloadAll),
+            (Verb::Reload, Some(name)) => self.handle(Event::Touched(name)),
+            (Verb::Retry, name) => self.handle(Event::Retry(name)),
+            // Nobody stops all apps by forgetting a name.
+            (Verb::Stop, None) => (),
+            (Verb::Stop, Some(name)) => {
+                if let Some(app) = self.plan.app(&name) {
+                    let record = AppRecord {
+                        name: name.clone(),
+                        config: app.config.clone(),
+                        halted: true,
+                    };
+                    if let Err(error) = self.effects.runtime.remember(&record) {
+                        warn!("[emperor] cannot note that {name} is stopped: {error}");
+                    }
+                }
+                self.handle(Event::Halt(name));
+            }
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Verb {
+    Reload,
+    Retry,
+    Stop,
+}
+
+/// Checks the names of a request and queues what it asks for.
+fn obey(
+    plan: &Plan,
+    apps: Vec<String>,
+    asked: &mut Vec<(Verb, Option<Name>)>,
+    verb: Verb,
+) -> Vec<Reply> {
+    let word = match verb {
+        Verb::Reload => "reload",
+        Verb::Retry => "retry",
+        Verb::Stop => "stop",
+    };
+    if apps.is_empty() {
+        asked.push((verb, None));
+        return vec![Reply::Done {
+            text: format!("{word}: all apps"),
+        }];
+    }
+    let mut replies = Vec::new();
+    for text in apps {
+        match plan.resolve_name(&text) {
+            Ok(name) => {
+                replies.push(Reply::Done {
+                    text: format!("{word}: {name}"),
+                });
+                asked.push((verb, Some(name)));
+            }
+            Err(fits) if fits.is_empty() => replies.push(Reply::Refused {
+                why: format!("no app is named \"{text}\"; imperator status names all"),
+            }),
+            Err(fits) => replies.push(Reply::Refused {
+                why: format!("\"{text}\" may be {}", fits.join(" or ")),
+            }),
+        }
+    }
+    replies
+}
