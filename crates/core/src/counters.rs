@@ -112,7 +112,8 @@ impl<'a> Counters<'a> {
         &self.words[HEADER_WORDS + core * CORE_WORDS + word as usize]
     }
 
-    /// Keeps the start of a request line (`GET /path`) where the master can read it.
+    /// Keeps the start of a request line (`1.2.3.4 - GET /path`, as the original's harakiri report
+    /// has it) where the master can read it.
     pub fn set_line(self, core: usize, line: &[u8]) {
         let line = &line[..line.len().min(LINE_BYTES)];
         let first = HEADER_WORDS + core * CORE_WORDS + 16;

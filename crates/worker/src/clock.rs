@@ -36,9 +36,9 @@ impl Moment {
     }
 }
 
-/// Seconds since 1970.
-pub(crate) fn epoch_seconds() -> u64 {
-    read(ClockId::CLOCK_REALTIME) / 1_000_000
+/// Microseconds since 1970.
+pub(crate) fn epoch_micros() -> u64 {
+    read(ClockId::CLOCK_REALTIME)
 }
 
 /// Both clocks always exist on Linux.

@@ -64,6 +64,8 @@ pub struct WorkerContext {
     events: Mutex<Vec<Event>>,
     /// App threads inside [`crate::serve`].
     pub(crate) serving: AtomicUsize,
+    /// Requests that the app saw.
+    pub(crate) app_requests: AtomicU64,
     /// Loader variables that were reported already: bits.
     reported: AtomicU16,
     /// Statuses of ours that were reported already: bits.
@@ -144,6 +146,7 @@ impl WorkerContext {
             threads: Mutex::default(),
             events: Mutex::default(),
             serving: AtomicUsize::new(0),
+            app_requests: AtomicU64::new(0),
             reported: AtomicU16::new(0),
             refused: AtomicU64::new(0),
             announced: AtomicBool::new(false),

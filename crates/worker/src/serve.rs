@@ -118,7 +118,7 @@ impl<'a> AppThread<'a> {
         worker.announce();
         Some(Self {
             exchange: Arc::new(Exchange::new(Arc::clone(worker), core)),
-            log: RequestLog::new(worker),
+            log: RequestLog::new(worker, core),
             worker,
             core,
             set,
@@ -131,7 +131,7 @@ impl<'a> AppThread<'a> {
     /// Ends the last request, then waits for the next one. Without the interpreter.
     fn next(&mut self) -> Next {
         if std::mem::take(&mut self.called) {
-            self.end_request();
+            self.end_request(false);
         }
         // The app may have kept the last exchange.
         if Arc::get_mut(&mut self.exchange).is_none() {
@@ -267,7 +267,7 @@ impl<'a> AppThread<'a> {
         counters.set_line(self.core, self.log.harakiri_line(request));
         counters
             .core(self.core, counters::Core::StartEpoch)
-            .store(clock::epoch_seconds(), Ordering::Relaxed);
+            .store(clock::epoch_micros() / 1_000_000, Ordering::Relaxed);
         counters
             .core(self.core, counters::Core::StartMillis)
             .store(now.millis().max(1), Ordering::Release);
@@ -276,24 +276,30 @@ impl<'a> AppThread<'a> {
             counters
                 .core(self.core, counters::Core::StaticRequests)
                 .fetch_add(1, Ordering::Relaxed);
-            self.end_request();
+            self.end_request(true);
             return Found::Other;
         }
         Found::Request
     }
 
     /// Closes the connection or hands it on, then counts and logs.
-    fn end_request(&mut self) {
+    fn end_request(&mut self, is_static: bool) {
         let exchange = &self.exchange;
         let request = &exchange.request;
         let mut answer = exchange.end();
-        let outcome = Outcome::of(&answer, Moment::now().since(exchange.started_at));
+        let micros = Moment::now().since(exchange.started_at);
+        let outcome = Outcome::of(&answer, micros, is_static);
         if let Some(connection) = answer.connection.take() {
             close::after_answer(self.worker, connection, request, &answer);
         }
         drop(answer);
         let total = self.count(&outcome);
-        self.log.write(request, &outcome, self.core, total);
+        let app_requests = match is_static {
+            true => 0,
+            false => self.worker.app_requests.fetch_add(1, Ordering::Relaxed) + 1,
+        };
+        let counts = (app_requests, total);
+        self.log.write(self.worker, request, &outcome, counts);
         self.worker.check_wear(total);
     }
 
