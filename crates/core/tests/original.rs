@@ -5,7 +5,7 @@ mod common;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use common::Memory;
 use imperator_core::config;
@@ -13,6 +13,7 @@ use imperator_core::finding::Finding;
 
 /// The original ends by itself at once, because these texts name no socket.
 const PATIENCE: Duration = Duration::from_secs(20);
+const POLL: Duration = Duration::from_millis(2);
 
 /// One text a line group; each must be read alike.
 const TEXTS: &[&str] = &[
@@ -229,18 +230,18 @@ impl Original {
             )
             .spawn()
             .unwrap();
-        let deadline = Instant::now() + PATIENCE;
-        while child.try_wait().unwrap().is_none() {
-            if Instant::now() > deadline {
+        for turn in 0.. {
+            if child.try_wait().unwrap().is_some() {
+                break;
+            }
+            if POLL * turn > PATIENCE {
                 child.kill().unwrap();
                 child.wait().unwrap();
-                panic!(
-                    "the original does not end: {}",
-                    String::from_utf8_lossy(text)
-                );
+                let text = String::from_utf8_lossy(text);
+                panic!("the original does not end: {text}");
             }
             #[expect(clippy::disallowed_methods, reason = "polls a child, with a deadline")]
-            std::thread::sleep(Duration::from_millis(2));
+            std::thread::sleep(POLL);
         }
         let output = std::fs::read(&output).unwrap();
         let start = find(&output, b"\n[uwsgi]\n")? + b"\n[uwsgi]\n".len();

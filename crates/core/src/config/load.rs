@@ -38,6 +38,10 @@ pub(super) struct Loader<'w> {
     /// Names that a condition or a placeholder has asked for.
     pub used: BTreeSet<Vec<u8>>,
     pub strict: bool,
+    /// Bytes that substitutions have made so far.
+    pub expanded: usize,
+    /// Where each key stands first.
+    index: BTreeMap<String, usize>,
     first: Option<FileFacts>,
     last: Option<PathBuf>,
     /// What was read stays as it was: a FIFO gives its text only once.
@@ -66,6 +70,8 @@ impl<'w> Loader<'w> {
             placeholders: BTreeSet::new(),
             used: BTreeSet::new(),
             strict: false,
+            expanded: 0,
+            index: BTreeMap::new(),
             first: None,
             last: None,
             contents: BTreeMap::new(),
@@ -138,6 +144,8 @@ impl<'w> Loader<'w> {
             }
             return;
         }
+        let position = self.entries.len();
+        self.index.entry(key.to_owned()).or_insert(position);
         self.entries.push(Entry {
             key: key.to_owned(),
             value: value.to_vec(),
@@ -206,7 +214,7 @@ impl<'w> Loader<'w> {
     /// The first value of an option, as `%(name)` sees it.
     pub(super) fn first_value(&self, name: &[u8]) -> Option<Vec<u8>> {
         let name = text(name);
-        let entry = self.entries.iter().find(|entry| entry.key == name)?;
+        let entry = self.entries.get(*self.index.get(&name)?)?;
         Some(entry.value.clone())
     }
 

@@ -196,18 +196,23 @@ fn candidates(loader: &Loader<'_>, symbol: u8) -> Vec<usize> {
 }
 
 fn store(loader: &mut Loader<'_>, index: usize, expanded: Result<Vec<u8>, Endless>) {
-    match expanded {
-        Ok(value) => loader.entries[index].value = value,
-        Err(Endless) => {
+    let grown = |value: &Vec<u8>| loader.expanded.saturating_add(value.len()) > MAX_EXPANDED;
+    match expanded.map(|value| (!grown(&value)).then_some(value)) {
+        Ok(Some(value)) => {
+            loader.expanded += value.len();
+            loader.entries[index].value = value;
+        }
+        Ok(None) | Err(Endless) => {
             let place = loader.entries[index].place.clone();
-            let text = format!(
-                "the value of \"{}\" holds itself",
-                loader.entries[index].key
-            );
+            let key = &loader.entries[index].key;
+            let text = format!("the value of \"{key}\" holds itself or grows without end");
             loader.error(&place, text, "break the circle");
         }
     }
 }
+
+/// Bytes of all values together that substitutions may make.
+const MAX_EXPANDED: usize = 16 << 20;
 
 /// Names of variables that look like options and are not (core/utils.c, parse_sys_envs).
 const NOT_OPTIONS: &[&str] = &[
@@ -229,8 +234,8 @@ fn apply(entry: &Entry, draft: &mut Draft, loader: &mut Loader<'_>, unknown: &mu
     let row = match options::find(key) {
         Some(Known::Row(row)) => row,
         Some(Known::Later(_)) => {
-            // What is switched off anyway is not missed.
-            if options::is_true(&value) {
+            // What is switched off anyway is not missed, and what a %( ) uses is a placeholder.
+            if options::is_true(&value) && !loader.used.contains(key.as_bytes()) {
                 let text = format!("option \"{key}\" is not supported yet and has no effect");
                 loader.findings.push(Finding::warning(place, text));
             }
@@ -286,7 +291,12 @@ fn apply(entry: &Entry, draft: &mut Draft, loader: &mut Loader<'_>, unknown: &mu
 
 /// An unknown key is a placeholder when something uses it; otherwise it is probably a typo.
 fn tell_unknown(unknown: &[Entry], loader: &mut Loader<'_>) {
+    let mut told = BTreeSet::new();
     for Entry { key, place, .. } in unknown {
+        // Where a key stands again, its first place is enough; and nobody reads hundreds.
+        if !told.insert(key) || told.len() > MAX_FINDINGS {
+            continue;
+        }
         if loader.placeholders.contains(key) || loader.used.contains(key.as_bytes()) {
             continue;
         }

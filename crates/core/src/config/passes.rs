@@ -10,14 +10,14 @@ pub(super) enum Found {
     Nothing,
 }
 
-/// Why a value could not be expanded: it refers to itself.
+/// Why a value could not be expanded: it refers to itself, or grows beyond any use.
 #[derive(Debug)]
 pub(super) struct Endless;
 
 /// So often one value may be expanded: a value that holds itself would go on for ever.
 const MAX_STEPS: usize = 1000;
 /// And it may not grow beyond any use.
-const MAX_VALUE: usize = 1 << 20;
+const MAX_VALUE: usize = 64 << 10;
 
 /// Replaces each `symbol( )` of a value, innermost first, and again what came out of it.
 pub(super) fn expand(

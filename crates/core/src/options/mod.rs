@@ -113,7 +113,8 @@ pub fn names() -> impl Iterator<Item = &'static str> {
 pub fn nearest(name: &str) -> Option<&'static str> {
     let folded = name.to_ascii_lowercase().replace('_', "-");
     let allowed = match folded.len() {
-        0..=3 => 1,
+        0..=2 => return None,
+        3 => 1,
         4..=7 => 2,
         _ => 3,
     };

@@ -1,0 +1,463 @@
+//! From files in memory to settings and findings.
+
+mod common;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use common::Memory;
+use imperator_core::config::{self, resolve_args};
+use imperator_core::message::Config;
+use imperator_core::settings::{LogTarget, Protocol, Resolved, Settings, Target};
+
+fn resolve(world: &Memory, args: &[&str]) -> Resolved {
+    let args: Vec<String> = args.iter().map(|&arg| arg.to_owned()).collect();
+    config::resolve(&args, world)
+}
+
+/// The settings of `app.ini`, which holds a working app and these lines.
+#[track_caller]
+fn settings(lines: &str) -> Settings {
+    let (settings, findings) = read(lines);
+    assert_eq!(findings, Vec::<String>::new());
+    settings.unwrap()
+}
+
+fn read(lines: &str) -> (Option<Settings>, Vec<String>) {
+    let text = format!("[uwsgi]\nsocket = /run/a.sock\nmodule = a\n{lines}");
+    let resolved = resolve(&Memory::with(&[("app.ini", &text)]), &["--ini", "app.ini"]);
+    let findings = resolved.findings.iter().map(ToString::to_string);
+    (resolved.settings, findings.collect())
+}
+
+/// What is said about lines from line 4 on.
+#[track_caller]
+fn check(lines: &str, expected: &[&str]) {
+    assert_eq!(read(lines).1, expected, "{lines}");
+}
+
+#[test]
+fn scalars_take_the_last_value_and_lists_all() {
+    let found = settings(
+        "processes = 2\nworkers = 4\nenv = A=1\nenv = B=x=y\npythonpath = a\npp = b\n\
+         touch-reload = %p\nstatic-map = /static=/srv/static\nharakiri = 20\n",
+    );
+    assert_eq!(found.processes, 4);
+    assert_eq!(
+        found.env,
+        [("A".into(), "1".into()), ("B".into(), "x=y".into())]
+    );
+    assert_eq!(found.pythonpath, [PathBuf::from("a"), PathBuf::from("b")]);
+    assert_eq!(found.touch_reload, [PathBuf::from("/etc/apps/app.ini")]);
+    assert_eq!(
+        found.static_maps,
+        [("/static".into(), "/srv/static".into())]
+    );
+    assert_eq!(found.harakiri, Some(Duration::from_secs(20)));
+    assert_eq!(found.places["processes"].line, 5);
+}
+
+#[test]
+fn defaults_are_ours_and_a_zero_switches_off() {
+    let found = settings("");
+    assert_eq!((found.backlog, found.buffer_size), (1024, 32768));
+    assert!(found.need_app && found.vacuum && !found.write_exception);
+    let found = settings("harakiri = 0\nneed-app = false\ndisable-write-exception = no\n");
+    assert_eq!(found.harakiri, None);
+    assert!(!found.need_app && found.write_exception);
+}
+
+#[test]
+fn sockets_speak_the_protocol_that_is_named_anywhere() {
+    let found = settings(
+        "protocol = http\nuwsgi-socket = @u\nhttp-socket = :8000\nhttp = 127.0.0.1:8001\n\
+         http-keepalive = 30\n",
+    );
+    let listens: Vec<_> = found
+        .listens
+        .iter()
+        .map(|listen| (listen.protocol, listen.address.to_string()))
+        .collect();
+    assert_eq!(
+        listens,
+        [
+            (Protocol::Http, "/run/a.sock".to_owned()),
+            (Protocol::Uwsgi, "@u".to_owned()),
+            (Protocol::Http, "0.0.0.0:8000".to_owned()),
+            (Protocol::Http, "127.0.0.1:8001".to_owned()),
+        ]
+    );
+    assert_eq!(found.listens[2].place.line, 6);
+    assert_eq!(found.http_keepalive, Some(Duration::from_secs(30)));
+    let usual = settings("http-keepalive = 1\nhttp-timeout = 9\n").http_keepalive;
+    assert_eq!(usual, Some(Duration::from_secs(9)));
+}
+
+#[test]
+fn mounts_come_after_the_plain_app() {
+    let found = settings("mount = /x=pkg.app:app\nmount = /y=/srv/y.py\ncallable = main\n");
+    let mounts: Vec<_> = found
+        .mounts
+        .iter()
+        .map(|mount| (mount.prefix.as_str(), mount.target.clone()))
+        .collect();
+    assert_eq!(
+        mounts,
+        [
+            ("", Target::Module("a".into())),
+            ("/x", Target::Module("pkg.app:app".into())),
+            ("/y", Target::File("/srv/y.py".into())),
+        ]
+    );
+    assert_eq!(found.callable.as_deref(), Some("main"));
+}
+
+#[test]
+fn loggers_are_read_and_one_that_we_lack_is_no_reason_to_stop() {
+    let found =
+        settings("logger = file:/var/log/a.log\nreq-logger = systemd\nlogto = 10.0.0.1:514\n");
+    assert_eq!(found.loggers, [LogTarget::File("/var/log/a.log".into())]);
+    assert_eq!(found.req_loggers, [LogTarget::Stderr]);
+    assert_eq!(found.logto, Some(LogTarget::Udp("10.0.0.1:514".into())));
+    check(
+        "logger = redislog:x\n",
+        &[
+            "app.ini:4: warning: option \"logger\" has no log plugin \"redislog\"\n  \
+           hint: file:, socket:, syslog: and stdio: are known",
+        ],
+    );
+}
+
+#[test]
+fn what_the_original_gets_wrong_in_silence_is_a_warning() {
+    check(
+        "harakiri = 30s\n",
+        &[
+            "app.ini:4: warning: option \"harakiri\" reads only the leading number of \"30s\": 30\n  \
+           hint: write 30",
+        ],
+    );
+    check(
+        "lazy-apps = false ; later\n",
+        &[
+            "app.ini:4: warning: option \"lazy-apps\" takes \"false ; later\" for true\n  \
+           hint: write true or false; a comment needs a line of its own",
+        ],
+    );
+    check(
+        "http-socket = :8000 ; main\n",
+        &[
+            "app.ini:4: warning: option \"http-socket\" reads only \":8000\" of \":8000 ; main\"\n  \
+           hint: write :8000",
+        ],
+    );
+    check(
+        "env = DB=postgres://u:p%40ss@h/d\n",
+        &[
+            "app.ini:4: warning: \"%4\" is read as a magic variable and becomes \"\"\n  \
+           hint: write %%4 for a plain percent sign",
+        ],
+    );
+    check(
+        "chdir = $(NOPE)/x\n",
+        &[
+            "app.ini:4: warning: \"$(NOPE)\" is not set in the environment and stays as it is\n  \
+           hint: there is no default; set the variable for the whole server",
+        ],
+    );
+    check(
+        "chdir = %(nope)/x\n",
+        &["app.ini:4: warning: no option is named \"nope\", so \"%(nope)\" stays as it is"],
+    );
+}
+
+#[test]
+fn what_the_original_refuses_is_an_error_with_a_way_out() {
+    check(
+        "chmod-socket = 0660\n",
+        &[
+            "app.ini:4: error: option \"chmod-socket\": \"0660\" is no mode of three octal digits\n  \
+           hint: write 660",
+        ],
+    );
+    check(
+        "harakiri = -1\n",
+        &["app.ini:4: error: option \"harakiri\": \"-1\" is negative"],
+    );
+    assert_eq!(read("processes = -1\n").0, None);
+}
+
+#[test]
+fn all_findings_are_told_at_once() {
+    assert_eq!(read("chmod-socket = 9\nsocket = :x\nuid =\n").1.len(), 3);
+}
+
+#[test]
+fn an_unknown_key_is_told_with_the_nearest_name_unless_something_uses_it() {
+    check(
+        "proceses = 3\n",
+        &[
+            "app.ini:4: warning: unknown option \"proceses\", and no %(proceses) uses it\n  \
+           hint: did you mean \"processes\"?",
+        ],
+    );
+    check("base = /srv\nchdir = %(base)/x\n", &[]);
+    check("mode = a\nif-opt = mode=a\nvacuum = true\nendif\n", &[]);
+    check("set-placeholder = unused=1\n", &[]);
+    check(
+        "strict = true\nvaccum = 1\n",
+        &[
+            "app.ini:5: error: unknown option \"vaccum\", and no %(vaccum) uses it\n  \
+           hint: did you mean \"vacuum\"?",
+        ],
+    );
+    check("base = /srv\nstrict = true\nchdir = %(base)/x\n", &[]);
+}
+
+#[test]
+fn an_option_that_we_lack_is_told_unless_it_is_switched_off() {
+    check(
+        "cheaper = 2\n",
+        &["app.ini:4: warning: option \"cheaper\" is not supported yet and has no effect"],
+    );
+    check(
+        "show-config = false\nmaster = true\nplugins = python3,http\nthunder-lock = 1\n",
+        &[],
+    );
+    check(
+        "plugins = psgi\n",
+        &["app.ini:4: warning: option \"plugins\" has no plugin \"psgi\""],
+    );
+}
+
+#[test]
+fn options_that_act_at_once_get_no_expansion_and_magic_still_works() {
+    check(
+        "n = 5\nlisten = %(n)\n",
+        &[
+            "app.ini:5: warning: option \"listen\" reads only the leading number of \"%(n)\": 0\n  \
+             hint: write 0",
+            "app.ini:5: warning: option \"listen\" is 0, and 1 is used",
+            "app.ini:4: warning: unknown option \"n\", and no %(n) uses it",
+        ],
+    );
+    assert_eq!(settings("listen = %k\n").backlog, 8);
+}
+
+#[test]
+fn the_passes_run_in_the_originals_order() {
+    let text = "[uwsgi]\nsocket = $(SOCK)\nmodule = %(app).wsgi\napp = @(name.txt)\nthreads = %(processes * 2)\nprocesses = 3\n";
+    let world = Memory::with(&[("app.ini", text), ("name.txt", "shop\n")])
+        .and_env("SOCK", "/run/%(app).sock");
+    let found = resolve(&world, &["app.ini"]);
+    assert_eq!(found.findings, []);
+    let files: Vec<PathBuf> = vec!["/etc/apps/app.ini".into(), "/etc/apps/name.txt".into()];
+    assert_eq!(found.files, files);
+    let settings = found.settings.unwrap();
+    assert_eq!(settings.listens[0].address.to_string(), "/run/shop.sock");
+    assert_eq!(
+        settings.mounts[0].target,
+        Target::Module("shop.wsgi".into())
+    );
+    assert_eq!(settings.threads, 6);
+}
+
+#[test]
+fn sections_and_files_include_each_other_and_circles_end() {
+    let text = "[uwsgi]\nini = :base\nini = more.ini:x\nmodule = a\n[base]\nsocket = /run/%n.sock\nini = :uwsgi\n";
+    let more = "[x]\nthreads = 2\nenv = FROM=%n,%N\n";
+    let found = resolve(
+        &Memory::with(&[("app.ini", text), ("more.ini", more)]),
+        &["app.ini"],
+    );
+    let findings: Vec<_> = found.findings.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        findings,
+        ["app.ini:7: error: \"app.ini\" includes itself, or too deep\n  hint: remove this line"]
+    );
+    let text = text.replace("ini = :uwsgi\n", "");
+    let found = resolve(
+        &Memory::with(&[("app.ini", &text), ("more.ini", more)]),
+        &["app.ini"],
+    );
+    assert_eq!(found.findings, []);
+    let settings = found.settings.unwrap();
+    assert_eq!((settings.threads, settings.listens[0].place.line), (2, 6));
+    assert_eq!(settings.env, [("FROM".to_owned(), "more,app".to_owned())]);
+    assert_eq!(found.files.len(), 2);
+}
+
+#[test]
+fn inherited_options_come_last_and_are_not_expanded() {
+    let text = "[uwsgi]\nsocket = :1\nmodule = a\nchdir = /x\ninherit = more.ini\n";
+    let more = "[uwsgi]\nchdir = %(socket)/%n\n";
+    let found = resolve(
+        &Memory::with(&[("app.ini", text), ("more.ini", more)]),
+        &["app.ini"],
+    );
+    assert_eq!(
+        found.settings.unwrap().chdir,
+        Some(PathBuf::from("%(socket)/more"))
+    );
+}
+
+#[test]
+fn a_stanza_is_found_by_its_section_or_its_name_and_colons_stay_whole() {
+    let text = "[uwsgi]\nsocket = :1\nmodule = a\n[uwsgi:blog]\nsocket = :2\nmodule = %x\n";
+    let world = Memory::with(&[("a:b.ini", text), ("a.ini", text)]);
+    let named = |section: &str| Config {
+        file: "a:b.ini".into(),
+        section: Some(section.to_owned()),
+    };
+    for args in [
+        resolve_args(&named("uwsgi:blog")),
+        vec!["--ini".to_owned(), "a:b.ini:uwsgi:blog".to_owned()],
+        vec!["a:b.ini:blog".to_owned()],
+        vec!["--ini=a.ini:uwsgi:blog".to_owned()],
+    ] {
+        let found = config::resolve(&args, &world);
+        let settings = found
+            .settings
+            .unwrap_or_else(|| panic!("{args:?} {:?}", found.findings));
+        assert_eq!(
+            settings.listens[0].address.to_string(),
+            "0.0.0.0:2",
+            "{args:?}"
+        );
+    }
+    let own = Config {
+        file: "a:b.ini".into(),
+        section: None,
+    };
+    let found = config::resolve(&resolve_args(&own), &world)
+        .settings
+        .unwrap();
+    assert_eq!(found.listens[0].address.to_string(), "0.0.0.0:1");
+}
+
+#[test]
+fn environment_and_command_line_are_options_too_and_the_file_comes_where_it_stands() {
+    let text = "[uwsgi]\nprocesses = 2\nthreads = 2\n";
+    let world = Memory::with(&[("app.ini", text)])
+        .and_env("UWSGI_SOCKET", ":1")
+        .and_env("UWSGI_WSGI_FILE", "app.py")
+        .and_env("UWSGI_RELOADS", "3")
+        .and_env("UWSGI_SOMETHING_ELSE", "3");
+    let found = resolve(
+        &world,
+        &["--processes=9", "--ini", "app.ini", "--threads", "5", "-M"],
+    );
+    assert_eq!(found.findings, []);
+    let settings = found.settings.unwrap();
+    assert_eq!((settings.processes, settings.threads), (2, 5));
+    assert_eq!(settings.mounts[0].target, Target::File("app.py".into()));
+}
+
+#[test]
+fn a_config_without_socket_or_app_says_what_to_add() {
+    let found = resolve(
+        &Memory::with(&[("app.ini", "[uwsgi]\nvacuum = 1\n")]),
+        &["app.ini"],
+    );
+    let texts: Vec<_> = found
+        .findings
+        .iter()
+        .map(|finding| finding.text.as_str())
+        .collect();
+    assert_eq!(
+        texts,
+        [
+            "the config names no socket to listen on",
+            "the config names no app to run"
+        ]
+    );
+    let empire = resolve(
+        &Memory::with(&[("e.ini", "[uwsgi]\nemperor = /etc/apps\n")]),
+        &["e.ini"],
+    );
+    assert_eq!(empire.settings.unwrap().emperor, ["/etc/apps"]);
+}
+
+#[test]
+fn what_cannot_be_read_is_told() {
+    let text = |world: &Memory, args: &[&str]| {
+        let found = resolve(world, args);
+        assert!(found.settings.is_none());
+        found.findings[0].to_string()
+    };
+    let world = Memory::with(&[
+        ("a.ini", "[app]\nx = 1\n"),
+        ("b.ini", "[uwsgi]\nini = nope.ini\n"),
+        ("c.ini", "[uwsgi]\nx = <%(x)>\n"),
+        ("d.ini", "[uwsgi]\nchdir = @(nope)\n"),
+    ]);
+    assert_eq!(
+        text(&world, &["nope.ini"]),
+        "error: cannot read nope.ini: no such file or directory"
+    );
+    assert_eq!(
+        text(&world, &["a.ini"]),
+        "error: no section [uwsgi] in a.ini\n  hint: it has [app]"
+    );
+    assert_eq!(
+        text(&world, &["b.ini"]),
+        "b.ini:2: error: cannot read nope.ini: no such file or directory"
+    );
+    assert_eq!(
+        text(&world, &["c.ini"]),
+        "c.ini:2: error: the value of \"x\" holds itself or grows without end\n  \
+         hint: break the circle"
+    );
+    assert_eq!(
+        text(&world, &["d.ini"]),
+        "d.ini:2: error: cannot read \"@(nope)\": no such file or directory"
+    );
+    assert!(text(&world, &[]).contains("socket"));
+    assert!(text(&world, &["--proceses=4", "a.ini"]).contains("did you mean \"--processes\"?"));
+}
+
+#[test]
+fn latin_1_is_kept_and_told() {
+    let mut world = Memory::with(&[]);
+    let text = b"[uwsgi]\nsocket = :1\nmodule = a\nenv = NAME=caf\xe9\n".to_vec();
+    world.files.insert("/etc/apps/app.ini".into(), text);
+    let found = resolve(&world, &["app.ini"]);
+    assert_eq!(
+        found.settings.unwrap().env,
+        [("NAME".to_owned(), "caf\u{e9}".to_owned())]
+    );
+    assert!(found.findings[0].text.contains("latin-1"));
+}
+
+#[test]
+fn loops_and_sizes_have_limits() {
+    let many = "x = 1\n".repeat(config::MAX_ENTRIES + 10);
+    let found = resolve(
+        &Memory::with(&[("app.ini", &format!("[uwsgi]\n{many}"))]),
+        &["app.ini"],
+    );
+    assert!(found.settings.is_none());
+    let looped = format!(
+        "[uwsgi]\nfor-times = 99999999\n{}endfor\n",
+        "x = %(_)\n".repeat(20)
+    );
+    let found = resolve(&Memory::with(&[("app.ini", &looped)]), &["app.ini"]);
+    assert!(
+        found
+            .findings
+            .iter()
+            .any(|finding| finding.text.contains("more than"))
+    );
+    let grown = "[uwsgi]\na = xxxxxxxxxxxxxxxx\nb = <%(a)%(a)%(a)%(a)%(b)>\n";
+    let found = resolve(&Memory::with(&[("app.ini", grown)]), &["app.ini"]);
+    assert!(found.settings.is_none());
+    // One after another, values may double: each is bounded.
+    let doubled: String = (0..40)
+        .map(|n| format!("k{} = x%(k{n})%(k{n})\n", n + 1))
+        .collect();
+    let found = resolve(
+        &Memory::with(&[("app.ini", &format!("[uwsgi]\nk0 = xx\n{doubled}"))]),
+        &["app.ini"],
+    );
+    assert!(found.settings.is_none());
+}
