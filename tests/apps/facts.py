@@ -2,8 +2,10 @@
 import hashlib
 import json
 import os
+import subprocess
 import sys
 import threading
+import time
 
 
 def application(environ, start_response):
@@ -25,7 +27,8 @@ def who(environ, start_response):
         {
             "script_name": environ.get("SCRIPT_NAME"),
             "path_info": environ.get("PATH_INFO"),
-            "app": __name__,
+            # A file's module is named after its path.
+            "app": "uwsgi_file" if __name__.startswith("uwsgi_file") else __name__,
         },
     )
 
@@ -71,6 +74,16 @@ def current_umask():
         for line in status:
             if line.startswith("Umask:"):
                 return line.split()[1]
+
+
+def child(environ, start_response):
+    """The environment of a child: what setenv(3) did, Python's own copy does not show."""
+    return answer(start_response, subprocess.check_output(["/usr/bin/env"]).decode("latin-1"))
+
+
+def slow(environ, start_response):
+    time.sleep(float(environ["QUERY_STRING"]))
+    return answer(start_response, "slow")
 
 
 def echo(environ, start_response):
@@ -189,6 +202,8 @@ VIEWS = {
     "who": who,
     "environ": environ_view,
     "process": process,
+    "child": child,
+    "slow": slow,
     "echo": echo,
     "read": read_zero,
     "lines": lines,

@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 use serde_json::Value;
 
 use super::pair::{Server, compare};
-use super::support::{Address, Exchange, skips_without, test_env};
+use super::support::{Address, Exchange, Vars, background, skips_without, test_env, uwsgi};
 
 const INI: &str = "\
 [uwsgi]
@@ -38,8 +38,7 @@ fn keys(value: &Value) -> BTreeSet<String> {
 
 #[test]
 fn the_stats_hold_what_uwsgitop_reads() {
-    let vars = "`vars` of a core in the stats";
-    compare(&[("core: vars", vars)], INI, |server, facts| {
+    compare(&[], INI, |server, facts| {
         for _ in 0..5 {
             server.get("/headers");
         }
@@ -84,6 +83,29 @@ fn the_stats_hold_what_uwsgitop_reads() {
             worker["rss"].as_i64() > Some(1_000_000),
         );
         facts.note("bytes sent are counted", sum("tx") > 500);
+    });
+}
+
+#[test]
+fn the_stats_of_a_running_request_hold_no_cookie_here() {
+    let row = "`vars` of a core in the stats";
+    compare(&[("cookie", row)], INI, |server, facts| {
+        let socket = server.socket();
+        let vars = Vars::request("GET", "/slow?1").with("HTTP_COOKIE", "sessionid=secret");
+        background(move || drop(uwsgi(&Address::Unix(socket), &vars, b"")));
+        let address = Address::Unix(server.folder().join("stats"));
+        let text = server.wait_for("the stats of a running request", |_| {
+            let raw = Exchange::connect(&address).ok()?.read_all().ok()?;
+            let text = String::from_utf8(raw).ok()?;
+            let stats: Value = serde_json::from_str(&text).ok()?;
+            let runs = |core: &Value| core["in_request"] == 1;
+            let workers = stats["workers"].as_array()?;
+            let mut cores = workers
+                .iter()
+                .filter_map(|worker| worker["cores"].as_array());
+            cores.any(|cores| cores.iter().any(runs)).then_some(text)
+        });
+        facts.note("cookie", text.contains("sessionid=secret"));
     });
 }
 

@@ -123,12 +123,16 @@ impl Empire {
         self.process.log()
     }
 
-    /// Runs `imperator ARGS --runtime-dir …` to its end.
+    /// Runs `imperator ARGS` on this runtime directory to its end.
     pub(crate) fn command(&self, args: &[&str]) -> Output {
-        command(&self.folder)
-            .args(args)
-            .arg("--runtime-dir")
-            .arg(self.runtime())
+        let mut command = Command::new("timeout");
+        command.args(["--kill-after=5", "20"]);
+        command.arg(env!("CARGO_BIN_EXE_imperator")).args(args);
+        command
+            .current_dir(self.folder.path())
+            .env("NO_COLOR", "1")
+            .env("RUNTIME_DIRECTORY", self.runtime())
+            .stdin(std::process::Stdio::null())
             .output()
             .expect("the command")
     }
