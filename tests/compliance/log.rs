@@ -42,7 +42,7 @@ fn the_request_line_has_the_originals_shape() {
     compare(&[], INI, |server, facts| {
         server.get("/headers?with=query");
         server.ask(&Vars::request("POST", "/echo"), b"0123456789");
-        let odd = Vars::request("GET", "/who")
+        let odd = Vars::request("GET", "/chunks")
             .with("REMOTE_ADDR", "2001:db8::1")
             .with("REMOTE_USER", "somebody")
             .with("SERVER_PROTOCOL", "HTTP/1.0");

@@ -11,7 +11,8 @@ fn whole(reply: &Reply) -> String {
 
 #[test]
 fn of_an_app_by_the_book() {
-    compare(&[], INI, |server, facts| {
+    let row = "the body after `start_response` with `exc_info`";
+    compare(&[("/replaced", row)], INI, |server, facts| {
         for uri in ["/headers", "/chunks", "/write", "/nothing", "/replaced"] {
             facts.note(uri, whole(&server.get(uri)));
         }
