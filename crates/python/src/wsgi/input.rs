@@ -139,6 +139,9 @@ impl Body {
         let owed = usize::try_from(owed).unwrap_or(usize::MAX);
         let wanted = size.min(ready.saturating_add(owed));
         if ready == 0 && wanted <= CHUNK {
+            // What was handed out before must not count below.
+            self.ahead.clear();
+            self.at = 0;
             while self.ahead.len() < wanted && self.more(exchange, wanted - self.ahead.len())? {}
             let ready = self.ahead.len().min(wanted);
             return Ok(self.hand_out(py, ready));
