@@ -17,7 +17,7 @@ const DRAIN_STEP: usize = 16 * 1024;
 
 /// Hands a connection to the I/O thread, or refuses it when too many wait there.
 pub(crate) fn park(worker: &WorkerContext, connection: Connection, request: Request, wait: Wait) {
-    if worker.handover.hold() {
+    if worker.hold() {
         worker.handover.park(Waiting {
             connection,
             request,
@@ -97,7 +97,7 @@ fn read_away(socket: &OwnedFd, unreceived: Option<u64>) -> bool {
 /// Says "no more from us", and lets the I/O thread wait for the client's end.
 fn linger(worker: &WorkerContext, connection: Connection) {
     let _ = rustix::net::shutdown(&connection.socket, rustix::net::Shutdown::Write);
-    if worker.handover.hold() {
+    if worker.hold() {
         let request = Request::new(0);
         worker.handover.park(Waiting {
             connection,

@@ -21,12 +21,15 @@ use crate::connection::Connection;
 use crate::handover::{Handover, ring};
 use crate::lifecycle::{Event, Phase};
 use crate::refusal::Refusal;
-use crate::request::Limits;
+use crate::request::{Known, Limits, Request};
 use crate::signals::Signals;
 use crate::{io_thread, socket};
 
 /// What one receive may bring beside the head: most bodies come with it.
 const BODY_ROOM: usize = 16 * 1024;
+/// Kinds of notes beside the statuses, of which none is 0 or 1 modulo 64 among ours.
+const CUT: u16 = 0;
+const MISSING: u16 = 1;
 /// How long a message to a master that does not read may wait.
 const TELL_WAIT: Duration = Duration::from_secs(1);
 
@@ -68,8 +71,8 @@ pub struct WorkerContext {
     pub(crate) app_requests: AtomicU64,
     /// Loader variables that were reported already: bits.
     reported: AtomicU16,
-    /// Statuses of ours that were reported already: bits.
-    refused: AtomicU64,
+    /// What was noted already: bits by status (mod 64), [`CUT`] and [`MISSING`].
+    noted: AtomicU64,
     announced: AtomicBool,
     worn: AtomicBool,
     pub(crate) dismissed: AtomicBool,
@@ -148,7 +151,7 @@ impl WorkerContext {
             serving: AtomicUsize::new(0),
             app_requests: AtomicU64::new(0),
             reported: AtomicU16::new(0),
-            refused: AtomicU64::new(0),
+            noted: AtomicU64::new(0),
             announced: AtomicBool::new(false),
             worn: AtomicBool::new(false),
             dismissed: AtomicBool::new(false),
@@ -324,12 +327,23 @@ impl WorkerContext {
         }
     }
 
-    /// A connection left the waiting ones.
-    pub(crate) fn let_go(&self) {
-        let last = self.handover.release();
+    /// Takes a place for one more waiting connection; `false`: all are taken.
+    pub(crate) fn hold(&self) -> bool {
+        let held = self.handover.hold();
+        self.count_held();
+        held
+    }
+
+    fn count_held(&self) {
         self.counters()
             .worker(counters::Worker::Parked)
             .store(self.handover.held() as u64, Ordering::Relaxed);
+    }
+
+    /// A connection left the waiting ones.
+    pub(crate) fn let_go(&self) {
+        let last = self.handover.release();
+        self.count_held();
         // Threads that only waited for it can end now.
         if last && self.phase() == Phase::Draining {
             self.wake_threads();
@@ -341,13 +355,30 @@ impl WorkerContext {
         self.counters()
             .worker(counters::Worker::Refused)
             .fetch_add(1, Ordering::Relaxed);
-        let bit = 1u64 << (refusal.status % 64);
-        if self.refused.fetch_or(bit, Ordering::AcqRel) & bit == 0 {
-            self.tell(&FromWorker::Note {
-                text: format!(
-                    "first request answered {}: {}",
-                    refusal.status, refusal.reason
-                ),
+        self.note_once(refusal.status % 64, || {
+            let Refusal { status, reason } = refusal;
+            format!("a request was answered {status}: {reason}")
+        });
+    }
+
+    /// Tells the operator something the first time; `kind` is below 64.
+    fn note_once(&self, kind: u16, text: impl FnOnce() -> String) {
+        let bit = 1u64 << kind;
+        if self.noted.fetch_or(bit, Ordering::AcqRel) & bit == 0 {
+            self.tell(&FromWorker::Note { text: text() });
+        }
+    }
+
+    /// Tells the operator, once each, that the app and its Content-Length disagree.
+    pub(crate) fn note_length(&self, request: &Request, cut: u64, missing: u64) {
+        let uri = request.known(Known::Uri).escape_ascii();
+        if cut > 0 {
+            self.note_once(CUT, || {
+                format!("the app sent {cut} bytes more than its Content-Length: {uri}")
+            });
+        } else if missing > 0 {
+            self.note_once(MISSING, || {
+                format!("the app sent {missing} bytes less than its Content-Length: {uri}")
             });
         }
     }

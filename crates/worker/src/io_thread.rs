@@ -212,7 +212,7 @@ impl IoThread {
         let threads = self.worker.serving.load(Ordering::Acquire);
         for index in 0..self.worker.listeners.len() {
             for _ in 0..threads {
-                if !self.worker.handover.hold() {
+                if !self.worker.hold() {
                     return;
                 }
                 let Ok(connection) = self.worker.accept(index) else {

@@ -289,6 +289,11 @@ impl<'a> AppThread<'a> {
         let mut answer = exchange.end();
         let micros = Moment::now().since(exchange.started_at);
         let outcome = Outcome::of(&answer, micros, is_static);
+        if !outcome.failed && !outcome.write_failed {
+            let response = &answer.response;
+            let (cut, missing) = (response.cut_bytes, response.missing_bytes());
+            self.worker.note_length(request, cut, missing);
+        }
         if let Some(connection) = answer.connection.take() {
             close::after_answer(self.worker, connection, request, &answer);
         }

@@ -1,9 +1,8 @@
 //! A worker in this process with a Rust app behind real sockets, its master's end of the channel,
 //! and clients for both protocols. Each wait has a deadline.
-#![allow(dead_code, reason = "each test file uses its part")]
 
 use std::io::{Read, Write};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::PathBuf;
 use std::sync::{Arc, Condvar, Mutex};
@@ -20,13 +19,13 @@ use imperator_worker::signals::Signals;
 use imperator_worker::{App, Exchange, Interpreter, Parts, WorkerContext, serve};
 
 /// No wait in these tests is longer.
-pub const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
 type Answer = dyn Fn(&Arc<Exchange>, &dyn Interpreter) + Send + Sync;
 
 /// An interpreter without a lock, and an app made of a closure.
 #[derive(Clone)]
-pub struct RustApp(Arc<Answer>);
+pub(crate) struct RustApp(pub(crate) Arc<Answer>);
 
 impl Interpreter for RustApp {
     fn unlocked(&self, wait: &mut (dyn FnMut() + Send)) {
@@ -41,20 +40,20 @@ impl App for RustApp {
 }
 
 /// One worker that runs in threads of this test.
-pub struct Worker {
-    pub dir: tempfile::TempDir,
-    pub context: Arc<WorkerContext>,
-    pub master: Option<Channel>,
+pub(crate) struct Worker {
+    pub(crate) dir: tempfile::TempDir,
+    pub(crate) context: Arc<WorkerContext>,
+    pub(crate) master: Option<Channel>,
     log: std::fs::File,
     /// The sockets as the master keeps them.
-    pub listeners: Vec<OwnedFd>,
+    pub(crate) listeners: Vec<OwnedFd>,
     threads: Vec<JoinHandle<()>>,
     heard: Vec<FromWorker>,
 }
 
 impl Worker {
     /// `listen`: file names in the test's own directory.
-    pub fn start(
+    pub(crate) fn start(
         listen: &[(Protocol, &str)],
         settings: impl FnOnce(&mut Settings),
         app: impl Fn(&Arc<Exchange>, &dyn Interpreter) + Send + Sync + 'static,
@@ -71,7 +70,7 @@ impl Worker {
         Self::start_on(dir, sockets, settings, app)
     }
 
-    pub fn start_on(
+    pub(crate) fn start_on(
         dir: tempfile::TempDir,
         sockets: Vec<(Protocol, Address, OwnedFd)>,
         change: impl FnOnce(&mut Settings),
@@ -140,11 +139,11 @@ impl Worker {
         worker
     }
 
-    pub fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.dir.path().join(name)
     }
 
-    pub fn connect(&self, name: &str) -> UnixStream {
+    pub(crate) fn connect(&self, name: &str) -> UnixStream {
         let stream = UnixStream::connect(self.path(name)).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         stream.set_write_timeout(Some(PATIENCE)).unwrap();
@@ -152,18 +151,18 @@ impl Worker {
     }
 
     /// Sends bytes, says nothing more, and reads to the end.
-    pub fn talk(&self, name: &str, bytes: &[u8]) -> String {
+    pub(crate) fn talk(&self, name: &str, bytes: &[u8]) -> String {
         let mut stream = self.connect(name);
         stream.write_all(bytes).unwrap();
         read_all(&mut stream)
     }
 
-    pub fn tell(&self, message: &ToWorker) {
+    pub(crate) fn tell(&self, message: &ToWorker) {
         self.master.as_ref().unwrap().send(message, &[]).unwrap();
     }
 
     #[track_caller]
-    pub fn wait_for_message(
+    pub(crate) fn wait_for_message(
         &mut self,
         what: &str,
         wanted: impl Fn(&FromWorker) -> bool,
@@ -187,14 +186,14 @@ impl Worker {
     }
 
     /// Whether something was said, looking at what is there now.
-    pub fn has_said(&mut self, wanted: impl Fn(&FromWorker) -> bool) -> bool {
+    pub(crate) fn has_said(&mut self, wanted: impl Fn(&FromWorker) -> bool) -> bool {
         while let Received::Message(message, _) = self.master.as_ref().unwrap().receive().unwrap() {
             self.heard.push(message);
         }
         self.heard.iter().any(wanted)
     }
 
-    pub fn count(&self, word: counters::Worker) -> u64 {
+    pub(crate) fn count(&self, word: counters::Worker) -> u64 {
         let counters = self.context.counters();
         counters
             .worker(word)
@@ -202,7 +201,7 @@ impl Worker {
     }
 
     #[track_caller]
-    pub fn wait_until(&self, what: &str, mut is_so: impl FnMut(&Self) -> bool) {
+    pub(crate) fn wait_until(&self, what: &str, mut is_so: impl FnMut(&Self) -> bool) {
         let deadline = Instant::now() + PATIENCE;
         while !is_so(self) {
             assert!(Instant::now() < deadline, "waited until {what}");
@@ -211,7 +210,7 @@ impl Worker {
     }
 
     #[track_caller]
-    pub fn wait_until_ended(&mut self) {
+    pub(crate) fn wait_until_ended(&mut self) {
         let deadline = Instant::now() + PATIENCE;
         while self.threads.iter().any(|thread| !thread.is_finished()) {
             assert!(Instant::now() < deadline, "the app threads did not end");
@@ -223,7 +222,7 @@ impl Worker {
     }
 
     /// The request log so far.
-    pub fn log(&mut self) -> String {
+    pub(crate) fn log(&mut self) -> String {
         let mut text = String::new();
         std::io::Seek::rewind(&mut self.log).unwrap();
         self.log.read_to_string(&mut text).unwrap();
@@ -243,16 +242,16 @@ impl Drop for Worker {
 
 /// A gate that tests open by hand.
 #[derive(Clone, Default)]
-pub struct Gate(Arc<(Mutex<bool>, Condvar)>);
+pub(crate) struct Gate(Arc<(Mutex<bool>, Condvar)>);
 
 impl Gate {
-    pub fn open(&self) {
+    pub(crate) fn open(&self) {
         *self.0.0.lock().unwrap() = true;
         self.0.1.notify_all();
     }
 
     #[track_caller]
-    pub fn pass(&self) {
+    pub(crate) fn pass(&self) {
         let open = self.0.0.lock().unwrap();
         let (open, _) = self
             .0
@@ -263,7 +262,7 @@ impl Gate {
     }
 }
 
-pub fn read_all(stream: &mut impl Read) -> String {
+pub(crate) fn read_all(stream: &mut impl Read) -> String {
     let mut bytes = Vec::new();
     if let Err(error) = stream.read_to_end(&mut bytes) {
         panic!("{error} after {}", bytes.escape_ascii());
@@ -272,22 +271,22 @@ pub fn read_all(stream: &mut impl Read) -> String {
 }
 
 /// A uwsgi packet.
-pub fn packet(vars: &[(&str, &str)]) -> Vec<u8> {
+pub(crate) fn packet(vars: &[(&str, &str)]) -> Vec<u8> {
     packet_of(0, vars)
 }
 
-pub fn packet_of(modifier1: u8, vars: &[(&str, &str)]) -> Vec<u8> {
+pub(crate) fn packet_of(modifier1: u8, vars: &[(&str, &str)]) -> Vec<u8> {
     let mut packet = Vec::new();
     encode(modifier1, vars.iter().copied(), &mut packet).unwrap();
     packet
 }
 
 /// What nginx sends for a GET.
-pub fn get(uri: &str) -> Vec<u8> {
+pub(crate) fn get(uri: &str) -> Vec<u8> {
     packet(&vars("GET", uri))
 }
 
-pub fn vars<'a>(method: &'a str, uri: &'a str) -> Vec<(&'a str, &'a str)> {
+pub(crate) fn vars<'a>(method: &'a str, uri: &'a str) -> Vec<(&'a str, &'a str)> {
     vec![
         ("QUERY_STRING", ""),
         ("REQUEST_METHOD", method),
@@ -300,7 +299,7 @@ pub fn vars<'a>(method: &'a str, uri: &'a str) -> Vec<(&'a str, &'a str)> {
     ]
 }
 
-pub fn post(uri: &str, length: usize) -> Vec<u8> {
+pub(crate) fn post(uri: &str, length: usize) -> Vec<u8> {
     let length = length.to_string();
     let mut vars = vars("POST", uri);
     vars.push(("CONTENT_LENGTH", &length));
@@ -308,7 +307,7 @@ pub fn post(uri: &str, length: usize) -> Vec<u8> {
 }
 
 /// `200 OK` with a short text.
-pub fn ok(exchange: &Exchange, interpreter: &dyn Interpreter, text: &str) {
+pub(crate) fn ok(exchange: &Exchange, interpreter: &dyn Interpreter, text: &str) {
     exchange
         .start(b"200 OK", &[(b"Content-Type", b"text/plain")], false)
         .unwrap();
@@ -316,14 +315,14 @@ pub fn ok(exchange: &Exchange, interpreter: &dyn Interpreter, text: &str) {
 }
 
 /// Reads the whole body.
-pub fn body(exchange: &Exchange, interpreter: &dyn Interpreter) -> Vec<u8> {
+pub(crate) fn body(exchange: &Exchange, interpreter: &dyn Interpreter) -> Vec<u8> {
     let mut bytes = Vec::new();
     while exchange.read(interpreter, &mut bytes, 1 << 20).unwrap() > 0 {}
     bytes
 }
 
 /// The request as text, one variable a line.
-pub fn shown(exchange: &Exchange) -> String {
+pub(crate) fn shown(exchange: &Exchange) -> String {
     exchange
         .vars()
         .map(|(key, value)| format!("{}={}\n", key.escape_ascii(), value.escape_ascii()))

@@ -1,13 +1,11 @@
 //! The uwsgi path over real sockets: whole and split packets, bodies, refusals, answers.
 
-mod support;
-
 use std::io::Write;
 
+use crate::support::*;
 use imperator_core::counters;
 use imperator_core::message::FromWorker;
 use imperator_core::settings::Protocol::Uwsgi;
-use support::*;
 
 #[test]
 fn a_request_is_answered_with_its_own_protocol_version() {

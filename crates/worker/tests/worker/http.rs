@@ -1,16 +1,14 @@
 //! The HTTP path over real sockets: framing, keep-alive, pipelining, chunks, limits.
 
-mod support;
-
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
+use crate::support::*;
 use imperator_core::counters;
 use imperator_core::settings::Protocol::{Http, Uwsgi};
 use imperator_core::settings::Settings;
 use imperator_worker::{Exchange, Interpreter};
-use support::*;
 
 fn keep_alive(settings: &mut Settings) {
     settings.http_keepalive = Some(Duration::from_secs(30));

@@ -1,0 +1,12 @@
+//! The request path with a Rust app behind real sockets; no Python.
+
+#![expect(
+    clippy::disallowed_methods,
+    reason = "tests read the clock for their deadlines and run clients in threads"
+)]
+
+mod answers;
+mod http;
+mod lifecycle;
+mod support;
+mod uwsgi;
