@@ -13,6 +13,8 @@ use crate::options::{self, Known, known};
 
 /// Files within files within files; deeper is a mistake.
 pub const MAX_DEPTH: usize = 16;
+/// Inclusions in one config; without a limit, files that include each other multiply.
+pub const MAX_LOADS: usize = 500;
 /// More options in one config, loops and includes unrolled, are a mistake.
 pub const MAX_ENTRIES: usize = 50_000;
 
@@ -50,6 +52,7 @@ pub(super) struct Loader<'w> {
     section: Option<String>,
     block: Option<Block>,
     full: bool,
+    loads: usize,
 }
 
 /// A place that is no file's.
@@ -79,6 +82,7 @@ impl<'w> Loader<'w> {
             section: None,
             block: None,
             full: false,
+            loads: 0,
         }
     }
 
@@ -275,6 +279,14 @@ impl<'w> Loader<'w> {
         if self.stack.contains(&here) || self.stack.len() >= MAX_DEPTH {
             let text = format!("\"{}\" includes itself, or too deep", file.display());
             self.error(place, text, "remove this line");
+            return;
+        }
+        self.loads += 1;
+        if self.loads > MAX_LOADS {
+            if self.loads == MAX_LOADS + 1 {
+                let text = format!("the config reads more than {MAX_LOADS} files and sections");
+                self.error(place, text, "include each one once");
+            }
             return;
         }
         let Some(bytes) = self.content(file, place) else {

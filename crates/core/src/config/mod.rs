@@ -16,7 +16,7 @@ use crate::message::Config;
 use crate::options::{self, Draft, Given, Known, Support, known};
 use crate::settings::Resolved;
 use load::{Entry, Loader};
-pub use load::{MAX_DEPTH, MAX_ENTRIES};
+pub use load::{MAX_DEPTH, MAX_ENTRIES, MAX_LOADS};
 use passes::{Endless, Found};
 pub use world::{Kind, World};
 

@@ -11,6 +11,9 @@ mod request;
 mod socket;
 mod values;
 
+use std::collections::HashMap;
+use std::sync::LazyLock;
+
 pub use draft::{Draft, Given, Invalid, known};
 
 /// One option.
@@ -86,7 +89,15 @@ pub fn rows() -> impl Iterator<Item = &'static Opt> {
 
 /// The row of this name or alias, or the fact that the original knows it.
 pub fn find(name: &str) -> Option<Known> {
-    if let Some(row) = rows().find(|row| row.name == name || row.aliases.contains(&name)) {
+    static BY_NAME: LazyLock<HashMap<&str, &Opt>> = LazyLock::new(|| {
+        let named = |row: &'static Opt| {
+            std::iter::once(row.name)
+                .chain(row.aliases.iter().copied())
+                .map(move |name| (name, row))
+        };
+        rows().flat_map(named).collect()
+    });
+    if let Some(row) = BY_NAME.get(name) {
         return Some(Known::Row(row));
     }
     let index = later::NAMES.binary_search(&name).ok()?;

@@ -1,0 +1,11 @@
+//! Any bytes as a config: no panic, the keys of the line rules, a result or a reason.
+//! The corpus beside it is replayed by an ordinary test in `tests/ini_corpus.rs`.
+
+#![no_main]
+
+#[path = "../../tests/common/ini_entry.rs"]
+mod ini_entry;
+
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|bytes: &[u8]| ini_entry::check(bytes));

@@ -1,0 +1,100 @@
+//! What must hold for any bytes given as a config. The fuzz target and the replay of its corpus both
+//! call `check`.
+
+use std::path::Path;
+
+use imperator_core::config::{self, Kind, World};
+use imperator_core::ini::lines::{self, Line};
+use imperator_core::ini::magic::{Facts, Magic};
+use imperator_core::{ini, stanzas};
+
+/// No panic; the keys are those of the plain line rules, each with its line; the config resolves or
+/// says why not; its stanzas can be asked for.
+pub(crate) fn check(bytes: &[u8]) {
+    let facts = Facts::default();
+    let file = ini::plain_file(Path::new("app.ini"));
+    let magic = Magic {
+        facts: &facts,
+        file: &file,
+        first: &file,
+    };
+    let document = ini::read(bytes, &magic);
+    if !document.findings.iter().any(|finding| finding.is_error()) {
+        let plain = magic.substitute(bytes.strip_prefix(ini::BOM).unwrap_or(bytes));
+        assert_eq!(
+            plain.lines.len(),
+            plain.bytes.split(|&byte| byte == b'\n').count()
+        );
+        let mut expected = Vec::new();
+        let mut inside = false;
+        for (line, &number) in plain.bytes.split(|&byte| byte == b'\n').zip(&plain.lines) {
+            match lines::read(line) {
+                Line::Section(_) => inside = true,
+                Line::Option { key, value } if inside => {
+                    expected.push((key.to_vec(), value.to_vec(), number));
+                }
+                Line::Option { .. } | Line::Nothing => {}
+            }
+        }
+        let found: Vec<_> = document
+            .options
+            .into_iter()
+            .map(|option| (option.key, option.value, option.line))
+            .collect();
+        assert_eq!(found, expected);
+    }
+
+    let world = Everywhere { bytes, facts };
+    let resolved = config::resolve(&["--ini=app.ini".to_owned()], &world);
+    let failed = resolved.findings.iter().any(|finding| finding.is_error());
+    assert_eq!(resolved.settings.is_none(), failed);
+    for stanza in stanzas::apps(bytes).iter().take(5) {
+        let section = stanza.section.clone();
+        let file = "app.ini".into();
+        let args = config::resolve_args(&imperator_core::message::Config { file, section });
+        let _ = config::resolve(&args, &world);
+    }
+}
+
+/// Every file holds the same bytes, so that includes include themselves.
+struct Everywhere<'a> {
+    bytes: &'a [u8],
+    facts: Facts,
+}
+
+impl World for Everywhere<'_> {
+    fn facts(&self) -> &Facts {
+        &self.facts
+    }
+
+    fn read(&self, path: &Path) -> Result<Vec<u8>, String> {
+        if path.as_os_str().len() > 200 {
+            return Err("file name too long".to_owned());
+        }
+        Ok(self.bytes.to_vec())
+    }
+
+    fn run(&self, _command: &str) -> Result<Vec<u8>, String> {
+        Ok(b"%(x) $(x) @(x)".to_vec())
+    }
+
+    fn kind(&self, path: &Path) -> Kind {
+        match path.as_os_str().len() % 3 {
+            0 => Kind::Missing,
+            1 => Kind::File,
+            _ => Kind::Directory,
+        }
+    }
+
+    fn inode(&self, _path: &Path) -> u64 {
+        1
+    }
+
+    fn env(&self, name: &[u8]) -> Option<Vec<u8>> {
+        (name.len() < 8).then(|| b"$(x)%(y)".to_vec())
+    }
+
+    fn uwsgi_env(&self) -> Vec<(String, Vec<u8>)> {
+        Vec::new()
+    }
+}
