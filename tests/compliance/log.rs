@@ -14,6 +14,7 @@ fn lines(server: &Server) -> Vec<String> {
             let line = between(line, "[pid: ", "|", "N");
             let line = between(&line, "} [", "] ", "DATE");
             let line = between(&line, " bytes in ", " (HTTP", "TIME");
+            let line = between(&line, " bytes (", " switches", "N");
             between(&line, "core ", ")", "N")
         })
         .collect()

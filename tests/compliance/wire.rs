@@ -174,7 +174,10 @@ fn a_peer_that_says_nothing_or_goes_is_no_request() {
                 outcome_of(&exchange.read_all().unwrap_or_default()),
             );
             facts.note("the next request", outcome(&server.get("/who")));
-            let requests = server.log().matches("[pid: ").count();
+            let requests = server.wait_for("a request line", |server| {
+                let count = server.log().matches("[pid: ").count();
+                (count > 0).then_some(count)
+            });
             facts.note("requests logged", requests);
         },
     );
