@@ -31,7 +31,7 @@ fn a_module_that_raises() {
         "1 / 0\n",
         "processes = 2",
         &[
-            "app.ini:3: cannot load the app: ",
+            "app.ini:3: cannot load module = app: ",
             "ZeroDivisionError",
             "Traceback (most recent call last)",
         ],

@@ -345,4 +345,6 @@ impl App {
 }
 
 #[cfg(test)]
+mod random;
+#[cfg(test)]
 mod tests;

@@ -86,6 +86,8 @@ pub(crate) struct Effects {
     pub children: BTreeMap<ProcessId, Child>,
     /// The last failure; cleared by the next generation that becomes ready.
     pub failure: Option<Failure>,
+    /// The generation that failed last.
+    pub failing: Option<u32>,
     pub failed_to_prepare: bool,
     /// Processes of ours that are neither mold nor worker.
     pub helpers: BTreeSet<i32>,
@@ -180,8 +182,10 @@ impl Effects {
     }
 
     pub(crate) fn note(&mut self, text: String) {
-        self.log.note(&text);
-        self.keep_note(text);
+        if !self.notes.contains(&text) {
+            self.log.note(&text);
+            self.keep_note(text);
+        }
     }
 
     pub(crate) fn keep_note(&mut self, text: String) {
@@ -466,7 +470,14 @@ impl Effects {
                 let failure = Box::new(failure::plain(text, Some(hint.to_owned())));
                 Some(Event::SpawnFailed { process, failure })
             }
-            FromWorker::Accepting => Some(Event::Accepting { process }),
+            FromWorker::Accepting => {
+                // A replacement that failed before has come up after all.
+                if self.serving == Some(child.generation) && self.failing == self.serving {
+                    self.failure = None;
+                    self.failing = None;
+                }
+                Some(Event::Accepting { process })
+            }
             FromWorker::WantsToDrain { why } => {
                 if let (Some(worker), Some(pid)) = (child.worker, child.pid) {
                     self.log.note(&format!(

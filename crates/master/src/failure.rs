@@ -51,12 +51,24 @@ const WAY_OUT: &str = "mend the app and touch its ini";
 /// What the app's import said about itself.
 pub(crate) fn load(settings: &Settings, summary: &str, traceback: &str) -> Failure {
     let summary = first_line(summary);
-    Failure {
-        summary: placed(
+    // The worker cites the line of the ini at the end: `(blog.ini:4: module = blog.wsgi)`. An
+    // editor jumps to what stands first.
+    let cited = summary
+        .strip_suffix(')')
+        .and_then(|it| it.rsplit_once(" ("));
+    let cited = cited.and_then(|(cause, cite)| Some((cause, cite.split_once(": ")?)));
+    let text = match cited {
+        Some((cause, (place, what))) if place.contains(':') => {
+            format!("{place}: cannot load {what}: {cause}")
+        }
+        Some(_) | None => placed(
             settings,
             &LOADED,
             &format!("cannot load the app: {summary}"),
         ),
+    };
+    Failure {
+        summary: text,
         hint: Some(load_hint(summary).to_owned()),
         detail: Some(cut(traceback)),
         at: 0,
@@ -210,6 +222,11 @@ mod tests {
         assert_eq!(
             failure.summary,
             "blog.ini:3: cannot load the app: ModuleNotFoundError: No module named 'x'"
+        );
+        let summary = "ValueError: bad (app.py:7) (site.ini:4: module = app)";
+        assert_eq!(
+            load(&settings(), summary, "").summary,
+            "site.ini:4: cannot load module = app: ValueError: bad (app.py:7)"
         );
     }
 

@@ -327,6 +327,7 @@ impl Effects {
         let mut failure = failure::explain(settings, cause, &self.log.recent());
         failure.at = clock::epoch();
         self.failed_to_prepare = ready.is_none();
+        self.failing = Some(generation);
         let mut text = format!("generation {generation} failed: {}", failure.summary);
         if let Some(hint) = &failure.hint {
             text.push_str(&format!("\n  hint: {hint}"));
@@ -361,9 +362,13 @@ impl Effects {
             0 | 1 => String::new(),
             threads => format!(" of {threads} threads"),
         };
+        // Under an emperor the name is on every line.
+        let name = match self.origin.is_alone {
+            true => format!("{}: ", self.origin.name),
+            false => String::new(),
+        };
         let text = format!(
-            "{}: generation {generation} serves on {sockets} ({}{threads}, Python {python}, loaded in {:.1} s)",
-            self.origin.name,
+            "{name}generation {generation} serves on {sockets} ({}{threads}, Python {python}, loaded in {:.1} s)",
             plural(settings.processes.max(1), "worker"),
             ready.load_seconds,
         );

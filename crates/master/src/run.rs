@@ -5,10 +5,10 @@ use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
 use imperator_core::message::{AppStatus, ToMaster};
+use imperator_core::signals::{self as table, Act, Who};
 use imperator_process::poll::{Interest, PollSet};
 use imperator_process::reap;
 use imperator_process::signals::{self, SignalSet};
-use nix::libc;
 
 use crate::app::App;
 use crate::clock;
@@ -20,22 +20,6 @@ use crate::{stats, status};
 
 /// How often touched files and moved log files are looked for.
 const SECOND: Duration = Duration::from_secs(1);
-
-/// What the loop hears. PIPE is ignored by std.
-pub(crate) const SIGNALS: [i32; 12] = [
-    libc::SIGCHLD,
-    libc::SIGHUP,
-    libc::SIGTERM,
-    libc::SIGINT,
-    libc::SIGQUIT,
-    libc::SIGUSR1,
-    libc::SIGUSR2,
-    libc::SIGTSTP,
-    libc::SIGWINCH,
-    libc::SIGURG,
-    libc::SIGALRM,
-    libc::SIGCONT,
-];
 
 pub(crate) struct Master {
     pub app: App,
@@ -107,9 +91,7 @@ impl Master {
         self.effects.log.read_requests();
         let why = self.effects.stop_reason.clone();
         let why = why.unwrap_or_else(|| "stopped".to_owned());
-        self.effects
-            .log
-            .note(&format!("{}: {why}", self.effects.origin.name));
+        self.effects.log.note(&why);
         crate::pidfile::remove(self.effects.pidfile.as_deref());
         self.control.goodbye(&why);
         0
@@ -311,20 +293,19 @@ impl Master {
     }
 
     fn hear_signal(&mut self, signal: i32) {
-        match signal {
-            libc::SIGCHLD => self.reap(),
-            libc::SIGHUP => {
-                self.effects.log.note("SIGHUP: reload");
+        let name = signals::name(signal);
+        match table::act(Who::Master, signal) {
+            Act::Reap => self.reap(),
+            Act::Reload => {
+                self.effects.log.note(&format!("{name}: reload"));
                 self.queue.push_back(Event::Reload);
             }
-            libc::SIGTERM | libc::SIGINT | libc::SIGQUIT => {
-                let name = signals::name(signal);
+            Act::Stop => {
                 self.stop_signals += 1;
                 // The first one may follow an emperor's order; only a second one means "now".
                 let event = if self.stop_signals == 1 {
-                    self.effects
-                        .log
-                        .note(&format!("{name}: stop, requests are finished"));
+                    let text = format!("{name}: stop, requests are finished");
+                    self.effects.log.note(&text);
                     Event::Stop
                 } else {
                     self.effects.log.note(&format!("{name} again: stop now"));
@@ -333,24 +314,26 @@ impl Master {
                 self.stop_for(&format!("stopped by {name}"));
                 self.queue.push_back(event);
             }
-            libc::SIGUSR1 => {
+            Act::Status => {
                 let status = status::status(&self.app, &self.effects, clock::now());
                 let text = status::readable(&self.effects.origin.name, &status);
                 self.effects.log.note(&text);
             }
-            libc::SIGUSR2 => self.note_requests(),
-            libc::SIGTSTP => {
+            Act::Log => {
+                self.effects.log.note(&format!("{name}: requests that run"));
+                self.note_requests();
+            }
+            Act::Pause => {
                 let what = if self.app.is_paused() {
                     "go on"
                 } else {
                     "pause"
                 };
-                self.effects.log.note(&format!("SIGTSTP: {what}"));
+                self.effects.log.note(&format!("{name}: {what}"));
                 self.queue.push_back(Event::Pause);
             }
-            libc::SIGURG => self.queue.push_back(Event::Retry),
-            // Harmless here: nothing to rescan, no alarm set.
-            _ => (),
+            Act::Retry => self.queue.push_back(Event::Retry),
+            Act::Rescan | Act::Drain | Act::Stacks | Act::Ignore | Act::Default => (),
         }
     }
 

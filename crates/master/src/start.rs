@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use imperator_core::message::{Config, Start, ToMaster, VERSION, fd};
 use imperator_core::settings::LogTarget;
+use imperator_core::signals::{self, Who};
 use imperator_process::channel::{Channel, Received};
 use imperator_process::poll::{self, Interest};
 use imperator_process::signals::SignalSet;
@@ -20,7 +21,7 @@ use crate::effects::{Effects, Origin, own_env};
 use crate::extension;
 use crate::log::Log;
 use crate::resolve::{Request, Resolving};
-use crate::run::{Master, SIGNALS};
+use crate::run::Master;
 use crate::sockets::Sockets;
 use crate::stats::Stats;
 use crate::touched::Touched;
@@ -166,7 +167,7 @@ fn master(
     control: Control,
     last_generation: u32,
 ) -> Result<Master, String> {
-    let signals = SignalSet::listen(&SIGNALS)
+    let signals = SignalSet::listen(&signals::handled(Who::Master))
         .map_err(|error| format!("cannot listen for signals: {error}"))?;
     reap::become_subreaper().map_err(|error| format!("cannot become a subreaper: {error}"))?;
     let log = Log::new(&origin.name, origin.is_alone, logs)
@@ -183,6 +184,7 @@ fn master(
         stats: Stats::default(),
         children: BTreeMap::new(),
         failure: None,
+        failing: None,
         failed_to_prepare: false,
         helpers: BTreeSet::new(),
         files: Vec::new(),

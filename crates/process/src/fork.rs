@@ -84,6 +84,7 @@ unsafe fn fork_twice(answer: OwnedFd, report: OwnedFd) -> Result<Forked, ForkErr
         -1 => Err(ForkError::First(io::Error::last_os_error())),
         0 => {
             // The intermediate: fork, tell, _exit. It runs no hook and allocates nothing.
+            let intermediate = rustix::process::getpid();
             // SAFETY: as the first fork; this process has one thread.
             let worker = unsafe { libc::fork() };
             if worker == 0 {
@@ -91,6 +92,7 @@ unsafe fn fork_twice(answer: OwnedFd, report: OwnedFd) -> Result<Forked, ForkErr
                 drop(answer);
                 // SAFETY: plain system call on this very process.
                 unsafe { libc::setpgid(0, 0) };
+                await_parent(intermediate);
                 return Ok(Forked::Child);
             }
             let said = if worker > 0 { worker } else { -errno() };
@@ -110,6 +112,18 @@ unsafe fn fork_twice(answer: OwnedFd, report: OwnedFd) -> Result<Forked, ForkErr
                 None => Err(ForkError::Lost),
             }
         }
+    }
+}
+
+/// Lets the intermediate go first, so that an app that asks for its parent hears the master's pid.
+/// It only has to exit; a scheduler that starves it is not worth more than these turns.
+fn await_parent(intermediate: rustix::process::Pid) {
+    for _ in 0..1000 {
+        if rustix::process::getppid() != Some(intermediate) {
+            return;
+        }
+        // SAFETY: gives up the processor, nothing else.
+        unsafe { libc::sched_yield() };
     }
 }
 

@@ -208,7 +208,7 @@ fn reserve(plan: &Plan<'_>) -> io::Result<Vec<OwnedFd>> {
 
 /// All that the child does between fork and exec, with its memory.
 ///
-/// `apply` calls, in this order: setpgid or setsid · sigaction · dup2 · setrlimit, umask ·
+/// `apply` calls, in this order: setpgid or setsid · sigaction · close_range, dup2 · setrlimit, umask ·
 /// setgroups → setgid → setuid, each checked · chdir (after the identity: NFS root_squash) ·
 /// the signal mask last.
 struct ChildSetup {
@@ -279,6 +279,7 @@ impl ChildSetup {
             }
         }
         reset_dispositions();
+        close_strangers();
         for (fd, number) in &self.fds {
             // SAFETY: plain system call; the target number is nobody's (see `reserve`), or one of
             // the three standard descriptors.
@@ -322,6 +323,14 @@ fn reset_dispositions() {
         // SAFETY: SIG_DFL runs no code of ours; an impossible signal is EINVAL, without effect.
         unsafe { libc::signal(signal, libc::SIG_DFL) };
     }
+}
+
+/// Whoever started us may have left descriptors open: none goes on to our children. Before Linux
+/// 5.11 this does nothing.
+fn close_strangers() {
+    let flags = libc::CLOSE_RANGE_CLOEXEC;
+    // SAFETY: marks descriptors close-on-exec; closes none, so std's exec-error pipe stays.
+    unsafe { libc::syscall(libc::SYS_close_range, 3_u32, u32::MAX, flags) };
 }
 
 /// `io::Error::last_os_error` and `from_raw_os_error` only read errno and store a number.

@@ -1,0 +1,336 @@
+//! Random event sequences against a world that answers like real processes do: the rules that no
+//! sequence may break. A failure becomes a named scenario in `tests.rs`.
+
+use std::time::{Duration, Instant};
+
+use imperator_core::message::Failure;
+use imperator_process::reap::End;
+use proptest::prelude::*;
+
+use super::App;
+use crate::clock;
+use crate::event::{Action, Event, Order, ProcessId, Shape};
+use crate::generation::{Role, State};
+
+const MERCY: Duration = Duration::from_secs(5);
+const READY: Duration = Duration::from_secs(20);
+
+/// What may happen next, told to a world that answers like real processes do.
+#[derive(Debug, Clone)]
+enum Step {
+    Reload,
+    Changed,
+    Retry,
+    Pause,
+    Stop,
+    StopNow,
+    /// The n-th outstanding request of the machine is answered.
+    Answer {
+        which: usize,
+        well: bool,
+    },
+    /// The n-th living process says something or ends.
+    Live {
+        which: usize,
+        what: u8,
+    },
+    Wait {
+        millis: u64,
+    },
+    Stray,
+}
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let step = prop_oneof![
+        2 => Just(Step::Reload),
+        2 => Just(Step::Changed),
+        1 => Just(Step::Retry),
+        1 => Just(Step::Pause),
+        1 => Just(Step::Stop),
+        1 => Just(Step::StopNow),
+        12 => (0_usize..8, prop::bool::weighted(0.85))
+            .prop_map(|(which, well)| Step::Answer { which, well }),
+        12 => (0_usize..8, 0_u8..8).prop_map(|(which, what)| Step::Live { which, what }),
+        4 => (0_u64..30_000).prop_map(|millis| Step::Wait { millis }),
+        1 => Just(Step::Stray),
+    ];
+    prop::collection::vec(step, 0..120)
+}
+
+/// The outside of the machine: answers its actions, keeps what really lives.
+struct World {
+    app: App,
+    now: Instant,
+    asked: Vec<Action>,
+    living: Vec<(ProcessId, i32)>,
+    next_pid: i32,
+    served: Vec<u32>,
+    ended: bool,
+}
+
+impl World {
+    fn new() -> Self {
+        let mut world = Self {
+            app: App::new(0),
+            now: clock::now(),
+            asked: Vec::new(),
+            living: Vec::new(),
+            next_pid: 100,
+            served: Vec::new(),
+            ended: false,
+        };
+        world.tell(Event::Begin);
+        world
+    }
+
+    fn tell(&mut self, event: Event) {
+        let accepted_before = self.accepting();
+        let failed_only = matches!(
+            event,
+            Event::LoadFailed { .. } | Event::PrepareFailed { .. }
+        );
+        let serving_before = self.app.serving();
+        for action in self.app.step(event, self.now) {
+            assert!(!self.ended, "an action after the end: {action}");
+            match &action {
+                Action::Kill { pid, .. } => {
+                    let mut living = self.living.iter();
+                    assert!(living.any(|it| it.1 == *pid), "kill of a reaped pid {pid}");
+                }
+                Action::Serve { generation } => {
+                    let ups = self.app.processes().values();
+                    let ups = ups.filter(|it| it.generation == *generation && it.is_up());
+                    assert!(
+                        ups.count() > 0,
+                        "generation {generation} serves with nobody"
+                    );
+                    self.served.push(*generation);
+                }
+                Action::Say {
+                    process,
+                    order: Order::Drain,
+                } => self.check_drain(*process),
+                Action::End => {
+                    assert!(self.app.processes().is_empty());
+                    self.ended = true;
+                }
+                Action::SpawnMold { .. }
+                | Action::SpawnWorker { .. }
+                | Action::Fork { .. }
+                | Action::Prepare { .. } => self.asked.push(action),
+                Action::Say { .. }
+                | Action::Abandon { .. }
+                | Action::Failed { .. }
+                | Action::Forget { .. }
+                | Action::UnlinkSockets => (),
+            }
+        }
+        if failed_only && serving_before.is_some() {
+            assert_eq!(
+                self.app.serving(),
+                serving_before,
+                "a failure changed who serves"
+            );
+            if self.app.starting().is_none() {
+                let left = self.accepting();
+                assert!(
+                    accepted_before.iter().all(|(id, generation)| {
+                        left.contains(&(*id, *generation)) || Some(*generation) != serving_before
+                    }),
+                    "a failure took a serving worker"
+                );
+            }
+        }
+        self.check_molds();
+        let deadline = self.app.deadline();
+        assert!(
+            deadline.is_none_or(|at| at > self.now),
+            "a deadline in the past did nothing"
+        );
+    }
+
+    fn accepting(&self) -> Vec<(ProcessId, u32)> {
+        let all = self.app.processes().iter();
+        all.filter(|(_, it)| it.is_up() && it.role != Role::Mold)
+            .map(|(&id, it)| (id, it.generation))
+            .collect()
+    }
+
+    /// A worker of the serving generation drains only for a replacement that accepts.
+    fn check_drain(&self, process: ProcessId) {
+        let Some(it) = self.app.processes().get(&process) else {
+            return;
+        };
+        let Role::Worker(worker) = it.role else {
+            return;
+        };
+        let stopping = self.app.state() == imperator_core::message::AppState::Stopping;
+        if self.app.serving() == Some(it.generation) && !stopping {
+            let mut others = self.app.processes().values();
+            assert!(
+                others.any(|other| other.is_worker(it.generation, worker) && other.is_up()),
+                "worker {worker} drains without a replacement"
+            );
+        }
+    }
+
+    fn check_molds(&self) {
+        for generation in self.app.processes().values().map(|it| it.generation) {
+            let molds = self.app.processes().values();
+            let molds = molds.filter(|it| it.generation == generation && it.role == Role::Mold);
+            assert!(molds.count() <= 1);
+        }
+    }
+
+    fn answer(&mut self, which: usize, well: bool) {
+        if self.asked.is_empty() {
+            return;
+        }
+        let action = self.asked.remove(which % self.asked.len());
+        let failure = || {
+            Box::new(Failure {
+                summary: "x".into(),
+                hint: None,
+                detail: None,
+                at: 0,
+            })
+        };
+        match action {
+            Action::Prepare {
+                generation,
+                only_if_changed,
+            } => {
+                let event = match (well, only_if_changed && generation % 3 == 0) {
+                    (false, _) => Event::PrepareFailed {
+                        generation,
+                        failure: failure(),
+                    },
+                    (true, true) => Event::Unchanged { generation },
+                    (true, false) => Event::Prepared {
+                        generation,
+                        shape: Shape {
+                            workers: generation % 3 + 1,
+                            direct: generation % 2 == 0,
+                            mercy: MERCY,
+                            ready_timeout: READY,
+                        },
+                    },
+                };
+                self.tell(event);
+            }
+            Action::SpawnMold { process, .. }
+            | Action::SpawnWorker { process, .. }
+            | Action::Fork { process, .. } => {
+                if well {
+                    let pid = self.next_pid;
+                    self.next_pid += 1;
+                    self.living.push((process, pid));
+                    self.tell(Event::Spawned { process, pid });
+                } else {
+                    let failure = failure();
+                    self.tell(Event::SpawnFailed { process, failure });
+                }
+            }
+            Action::Abandon { .. }
+            | Action::Say { .. }
+            | Action::Kill { .. }
+            | Action::Serve { .. }
+            | Action::Failed { .. }
+            | Action::Forget { .. }
+            | Action::UnlinkSockets
+            | Action::End => (),
+        }
+    }
+
+    fn live(&mut self, which: usize, what: u8) {
+        if self.living.is_empty() {
+            return;
+        }
+        let index = which % self.living.len();
+        let (process, pid) = self.living[index];
+        let event = match what {
+            0 | 1 => Event::Loaded {
+                process,
+                threads: what == 1 && pid % 4 == 0,
+            },
+            2 | 3 => Event::Accepting { process },
+            4 => Event::WantsToDrain { process },
+            5 => Event::Overdue { process },
+            6 => Event::LoadFailed {
+                process,
+                failure: Box::new(Failure {
+                    summary: "x".into(),
+                    hint: None,
+                    detail: None,
+                    at: 0,
+                }),
+            },
+            _ => {
+                self.living.remove(index);
+                let end = End::Signal(9);
+                Event::Exited { pid, end }
+            }
+        };
+        self.tell(event);
+    }
+
+    /// After a stop, a patient world only lets time pass; killed processes die.
+    fn must_end(&mut self) {
+        self.tell(Event::Stop);
+        for _ in 0..1000 {
+            if self.ended {
+                return;
+            }
+            let killed = |id: &ProcessId| {
+                let it = self.app.processes().get(id);
+                it.is_none_or(|it| matches!(it.state, State::Killed { .. }))
+            };
+            if let Some(index) = self.living.iter().position(|(id, _)| killed(id)) {
+                let (_, pid) = self.living.remove(index);
+                let end = End::Signal(9);
+                self.tell(Event::Exited { pid, end });
+                continue;
+            }
+            let deadline = self.app.deadline();
+            self.now = deadline.expect("a stop that waits has a deadline");
+            self.tell(Event::Tick);
+        }
+        panic!("the stop does not end: {:#?}", self.app);
+    }
+}
+
+proptest! {
+    // A failure becomes a named scenario above, not a seed in a file.
+    #![proptest_config(ProptestConfig { cases: 512, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn no_sequence_of_events_breaks_the_rules(steps in steps()) {
+        let mut world = World::new();
+        for step in steps {
+            match step {
+                Step::Reload => world.tell(Event::Reload),
+                Step::Changed => world.tell(Event::Changed),
+                Step::Retry => world.tell(Event::Retry),
+                Step::Pause => world.tell(Event::Pause),
+                Step::Stop => world.tell(Event::Stop),
+                Step::StopNow => world.tell(Event::StopNow),
+                Step::Answer { which, well } => world.answer(which, well),
+                Step::Live { which, what } => world.live(which, what),
+                Step::Wait { millis } => {
+                    world.now += Duration::from_millis(millis);
+                    world.tell(Event::Tick);
+                }
+                Step::Stray => {
+                    world.next_pid += 1;
+                    let pid = world.next_pid - 1;
+                    let end = End::Code(0);
+                    world.tell(Event::Exited { pid, end });
+                }
+            }
+            if world.ended {
+                return Ok(());
+            }
+        }
+        world.must_end();
+    }
+}
