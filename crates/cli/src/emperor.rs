@@ -92,12 +92,13 @@ fn understand(line: Line) -> anyhow::Result<Run> {
             for file in &files {
                 resolve.extend(["--ini".to_owned(), file.clone()]);
             }
-            let settings = settings_of(&resolve);
+            let resolved = resolved(&resolve);
+            let settings = resolved.as_ref().and_then(|it| it.settings.clone());
             if let Some(settings) = &settings {
                 sources.extend(settings.emperor.iter().cloned());
             }
             if sources.is_empty() {
-                return Ok(Run::App(resolve));
+                return one_app(resolve, resolved);
             }
             Ok(Run::Emperor(
                 sources,
@@ -120,7 +121,9 @@ fn of_file(text: &str) -> anyhow::Result<Run> {
         })
     };
     if let Some(section) = section {
-        return Ok(Run::App(args(Some(section.to_owned()))));
+        let args = args(Some(section.to_owned()));
+        let resolved = resolved(&args);
+        return one_app(args, resolved);
     }
     let mut bytes = Vec::new();
     std::fs::File::open(&path)
@@ -128,18 +131,24 @@ fn of_file(text: &str) -> anyhow::Result<Run> {
         .with_context(|| format!("cannot read {file}"))?;
     let apps = stanzas::apps(&bytes);
     match apps.as_slice() {
-        [] => Ok(Run::App(args(None))),
+        [] => {
+            let args = args(None);
+            let resolved = resolved(&args);
+            one_app(args, resolved)
+        }
         [one] => {
             let args = args(one.section.clone());
-            match settings_of(&args) {
+            let resolved = resolved(&args);
+            match resolved.as_ref().and_then(|it| it.settings.clone()) {
                 Some(settings) if !settings.emperor.is_empty() => {
                     Ok(Run::Emperor(settings.emperor.clone(), Box::new(settings)))
                 }
-                Some(_) | None => Ok(Run::App(args)),
+                Some(_) | None => one_app(args, resolved),
             }
         }
         _ => {
-            let settings = settings_of(&args(None)).filter(|it| !it.emperor.is_empty());
+            let settings = resolved(&args(None)).and_then(|it| it.settings);
+            let settings = settings.filter(|it| !it.emperor.is_empty());
             match settings {
                 Some(settings) => Ok(Run::Emperor(settings.emperor.clone(), Box::new(settings))),
                 None => Ok(Run::Emperor(
@@ -158,9 +167,23 @@ fn is_config(text: &str) -> bool {
     suffix.is_some_and(|suffix| suffix == "ini") || (text.contains(".ini:"))
 }
 
-/// Asks the resolver what a config means; `None` when it cannot be run: the app's own start tells
-/// why.
-fn settings_of(resolve: &[String]) -> Option<Settings> {
+/// One app in the foreground. As in uWSGI a config that cannot be run ends the start; later it only
+/// fails a reload. `resolved`: `None` when the resolver itself failed, which the app's start tells.
+fn one_app(resolve: Vec<String>, resolved: Option<Resolved>) -> anyhow::Result<Run> {
+    if let Some(Resolved {
+        settings: None,
+        findings,
+        ..
+    }) = resolved
+    {
+        let lines: Vec<String> = findings.iter().map(ToString::to_string).collect();
+        bail!("the config cannot be run\n{}", lines.join("\n"));
+    }
+    Ok(Run::App(resolve))
+}
+
+/// Asks the resolver what a config means.
+fn resolved(resolve: &[String]) -> Option<Resolved> {
     let executable = std::env::current_exe().unwrap_or_else(|_| PathBuf::from("/proc/self/exe"));
     let mut child = Command::new(executable)
         .arg("resolve")
@@ -175,8 +198,7 @@ fn settings_of(resolve: &[String]) -> Option<Settings> {
     // After its end, or to make it end; both times it is reaped.
     let _ = child.kill();
     let _ = child.wait();
-    let resolved: Resolved = serde_json::from_slice(&text?).ok()?;
-    resolved.settings
+    serde_json::from_slice(&text?).ok()
 }
 
 fn read_until(output: &mut (impl Read + std::os::fd::AsFd), deadline: Instant) -> Option<Vec<u8>> {
