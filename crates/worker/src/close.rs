@@ -25,6 +25,10 @@ pub(crate) fn park(worker: &WorkerContext, connection: Connection, request: Requ
         });
         return;
     }
+    // A kept connection may end at any time; the client asks again on a new one.
+    if matches!(wait, Wait::Idle) {
+        return;
+    }
     let refusal = Refusal::too_many_waiting();
     worker.count_refusal(&refusal);
     send_refusal(&connection.socket, &refusal, request.head_only);

@@ -18,7 +18,7 @@ use rustix::event::{EventfdFlags, PollFlags};
 
 use crate::clock::Moment;
 use crate::connection::Connection;
-use crate::handover::{Handover, ring};
+use crate::handover::{Handover, MAX_WAITING, ring};
 use crate::lifecycle::{Event, Phase};
 use crate::refusal::Refusal;
 use crate::request::{Known, Limits, Request};
@@ -88,6 +88,15 @@ pub(crate) struct Listener {
     pub(crate) port: String,
 }
 
+/// Half of the descriptors at most: the app needs some as well.
+fn places() -> usize {
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
+    let half = limit.current.map_or(u64::MAX, |current| current / 2);
+    usize::try_from(half)
+        .unwrap_or(MAX_WAITING)
+        .clamp(1, MAX_WAITING)
+}
+
 impl Listener {
     fn new(held: &Held, socket: OwnedFd) -> Self {
         let port = match &held.address {
@@ -144,7 +153,7 @@ impl WorkerContext {
             channel: parts.channel,
             request_log: parts.request_log,
             phase: AtomicU8::new(Phase::Accepting as u8),
-            handover: Handover::new()?,
+            handover: Handover::new(places())?,
             order: rustix::event::eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?,
             threads: Mutex::default(),
             events: Mutex::default(),
@@ -230,7 +239,8 @@ impl WorkerContext {
         let order = EventData::new_u64(token::ORDER);
         epoll::add(&set, &self.order, order, EventFlags::IN | EventFlags::ET)?;
         let job = EventData::new_u64(token::JOB);
-        epoll::add(&set, &self.handover.jobs_event, job, EventFlags::IN)?;
+        let one = EventFlags::IN | EventFlags::EXCLUSIVE;
+        epoll::add(&set, &self.handover.jobs_event, job, one)?;
         let mut threads = self.threads.lock().unwrap_or_else(PoisonError::into_inner);
         if self.phase().accepts() {
             self.listen(&set)?;

@@ -414,8 +414,9 @@ impl Answer {
 }
 
 pub(crate) fn write_error(error: &io::Error) -> WriteError {
-    match error.kind() {
-        io::ErrorKind::TimedOut => WriteError::TimedOut,
-        _ => WriteError::Gone,
+    if error.kind() == io::ErrorKind::TimedOut {
+        WriteError::TimedOut
+    } else {
+        WriteError::Gone
     }
 }

@@ -13,8 +13,8 @@ use rustix::event::EventfdFlags;
 use crate::connection::Connection;
 use crate::request::Request;
 
-/// Connections of one worker that wait for their request or for an app thread. Each costs a
-/// descriptor and up to buffer-size of memory.
+/// Connections of one worker that wait for their request or for an app thread, at most. Each costs
+/// a descriptor and up to buffer-size of memory.
 pub(crate) const MAX_WAITING: usize = 1024;
 
 /// A whole request.
@@ -62,10 +62,12 @@ pub(crate) struct Handover {
     pub(crate) wake: OwnedFd,
     /// Connections between accept and close that no app thread has.
     held: AtomicUsize,
+    pub(crate) places: usize,
 }
 
 impl Handover {
-    pub(crate) fn new() -> io::Result<Self> {
+    /// `places`: how many connections may wait.
+    pub(crate) fn new(places: usize) -> io::Result<Self> {
         let flags = EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK;
         Ok(Self {
             jobs: Mutex::default(),
@@ -74,6 +76,7 @@ impl Handover {
             inbox: Mutex::default(),
             wake: rustix::event::eventfd(0, flags)?,
             held: AtomicUsize::new(0),
+            places,
         })
     }
 
@@ -85,7 +88,7 @@ impl Handover {
     pub(crate) fn hold(&self) -> bool {
         self.held
             .fetch_update(Ordering::AcqRel, Ordering::Acquire, |held| {
-                (held < MAX_WAITING).then_some(held + 1)
+                (held < self.places).then_some(held + 1)
             })
             .is_ok()
     }

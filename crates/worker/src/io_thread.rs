@@ -195,7 +195,7 @@ impl IoThread {
                 self.close_listeners();
                 let idle: Vec<u64> = self
                     .parked
-                    .iter_mut()
+                    .iter()
                     .filter(|(_, parked)| parked.is_idle())
                     .map(|(&id, _)| id)
                     .collect();
@@ -278,6 +278,7 @@ impl IoThread {
                 });
                 self.deadlines.insert((parked.deadline, id));
                 self.parked.insert(id, parked);
+                self.make_room();
             }
             Fate::Whole => {
                 if id.is_some() {
@@ -310,6 +311,19 @@ impl IoThread {
                 parked.deadline = Moment(u64::MAX);
                 self.settle(parked, fate, Some(id));
             }
+        }
+    }
+
+    /// Idle kept connections leave a quarter of the places to those that ask something.
+    fn make_room(&mut self) {
+        let places = self.worker.handover.places;
+        if self.worker.handover.held() <= places - places / 4 {
+            return;
+        }
+        let mut oldest = self.deadlines.iter().map(|&(_, id)| id);
+        let idle = oldest.find(|id| self.parked.get(id).is_some_and(Parked::is_idle));
+        if let Some(id) = idle {
+            self.drop_parked(id);
         }
     }
 

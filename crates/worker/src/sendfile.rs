@@ -48,7 +48,7 @@ pub(crate) fn send(
     while at < end {
         let step = (end - at).min(STEP) as usize;
         let sent = if copying {
-            copy(socket.into(), file, &mut at, step, patience)
+            copy(socket, file, &mut at, step, patience)
         } else {
             rustix::fs::sendfile(socket, file, Some(&mut at), step)
         };

@@ -174,12 +174,12 @@ impl<'a> AppThread<'a> {
         if self.jobs_first {
             match self.job() {
                 Found::Nothing => self.connection(),
-                found => found,
+                found @ (Found::Request | Found::Other) => found,
             }
         } else {
             match self.connection() {
                 Found::Nothing => self.job(),
-                found => found,
+                found @ (Found::Request | Found::Other) => found,
             }
         }
     }
@@ -348,7 +348,23 @@ impl<'a> AppThread<'a> {
             + 1
     }
 
-    fn wait(&self) -> Option<Next> {
+    /// A connection wakes one thread of all workers (EPOLLEXCLUSIVE), so who is woken for one takes
+    /// it before anything else; for what it must leave, it wakes its siblings.
+    fn woken(&mut self, events: &[epoll::Event]) {
+        let count = |of: fn(u64) -> bool| {
+            let tokens = events.iter().map(|event| event.data.u64());
+            tokens.filter(|&token| of(token)).count()
+        };
+        let jobs = count(|token| token == token::JOB);
+        let connections = count(|token| token < token::JOB);
+        // The next turn begins with the other kind.
+        self.jobs_first = connections > 0;
+        if jobs + connections > 1 {
+            self.worker.wake_threads();
+        }
+    }
+
+    fn wait(&mut self) -> Option<Next> {
         let patience = match self.core {
             0 => SIGNALS_WAIT,
             _ => IDLE_WAIT,
@@ -361,7 +377,7 @@ impl<'a> AppThread<'a> {
     }
 
     /// `blind`: connections that wait do not end the wait.
-    fn wait_for(&self, patience: Duration, blind: bool) -> Waited {
+    fn wait_for(&mut self, patience: Duration, blind: bool) -> Waited {
         let timeout = Timespec {
             tv_sec: i64::try_from(patience.as_secs()).unwrap_or(i64::MAX),
             tv_nsec: patience.subsec_nanos().into(),
@@ -377,7 +393,10 @@ impl<'a> AppThread<'a> {
         let mut events = [empty; 4];
         match epoll::wait(self.set.as_ref(), &mut events[..], Some(&timeout)) {
             Ok(0) => Waited::Nothing,
-            Ok(_) => Waited::Event,
+            Ok(ready) => {
+                self.woken(&events[..ready]);
+                Waited::Event
+            }
             Err(_) => Waited::Interrupted,
         }
     }

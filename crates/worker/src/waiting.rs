@@ -109,7 +109,7 @@ impl Parked {
             if look {
                 match self.look(worker, now) {
                     Fate::Wait => (),
-                    fate => return fate,
+                    fate @ (Fate::Whole | Fate::Close | Fate::Refuse(_)) => return fate,
                 }
             }
             match self.receive() {
