@@ -156,3 +156,45 @@ fn plain_reason(error: &std::io::Error) -> String {
         None => text.to_owned(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_no_config_file_is_refused_in_words_and_large_ones_are_cut() {
+        let world = RealWorld::look().unwrap();
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path();
+        assert_eq!(world.read(path), Err("it is a directory".to_owned()));
+        let nothing = world.read(&path.join("nope.ini"));
+        assert_eq!(nothing, Err("no such file or directory".to_owned()));
+        assert_eq!(
+            world.read(Path::new("/dev/null")),
+            Err("it is no regular file".to_owned())
+        );
+
+        let large = path.join("large.ini");
+        let file = std::fs::File::create(&large).unwrap();
+        file.set_len(100 << 20).unwrap();
+        assert_eq!(
+            world.read(&large).map(|bytes| bytes.len()),
+            Ok(MAX_FILE + 1)
+        );
+        let resolved = config::resolve(&[format!("--ini={}", large.display())], &world);
+        assert!(resolved.settings.is_none());
+        assert!(
+            resolved.findings[0].text.contains("larger than"),
+            "{:?}",
+            resolved.findings
+        );
+    }
+
+    #[test]
+    fn commands_give_their_output_and_a_failed_one_says_so() {
+        let world = RealWorld::look().unwrap();
+        assert_eq!(world.run("echo x"), Ok(b"x\n".to_vec()));
+        assert!(world.run("exit 3").unwrap_err().contains("exit status: 3"));
+        assert_eq!(world.env(b"A=B"), None);
+    }
+}

@@ -110,6 +110,9 @@ fn mounts_come_after_the_plain_app() {
         ]
     );
     assert_eq!(found.callable.as_deref(), Some("main"));
+    let root = Memory::with(&[("app.ini", "[uwsgi]\nsocket = :1\nmount = /=a:b\n")]);
+    let root = resolve(&root, &["app.ini"]).settings.unwrap();
+    assert_eq!(root.mounts[0].prefix, "");
 }
 
 #[test]

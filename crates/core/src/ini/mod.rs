@@ -5,6 +5,7 @@ pub mod canonical;
 pub mod lines;
 pub mod magic;
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use crate::finding::{Finding, Place};
@@ -142,13 +143,23 @@ fn read_lines(
     let mut spans = Vec::new();
     let mut section: Option<&[u8]> = None;
     let mut homeless = None;
+    let mut known = BTreeSet::new();
+    let mut repeated = BTreeSet::new();
     let lines = substituted.bytes.split(|&byte| byte == b'\n');
     for (&number, line) in substituted.lines.iter().zip(lines) {
         match lines::read(line) {
             Line::Nothing => {}
             Line::Section(name) => {
-                if !document.sections.iter().any(|known| known == name) {
+                if known.insert(name) {
                     document.sections.push(name.to_vec());
+                } else if repeated.insert(name) {
+                    document.findings.push(
+                        Finding::warning(
+                            Some(place(file, number)),
+                            format!("section [{}] stands here again", text(name)),
+                        )
+                        .with_hint("both are read as one; give one of them another name"),
+                    );
                 }
                 section = Some(name);
                 document
@@ -263,6 +274,17 @@ mod tests {
             document.findings[0].to_string(),
             "a.ini:1: warning: the section is named \"uwsgi] ; mai\"\n  \
              hint: write [uwsgi] alone on the line, if that is meant"
+        );
+    }
+
+    #[test]
+    fn a_section_that_stands_twice_is_told_and_read_as_one() {
+        let document = read_text(b"[a]\nx = 1\n[b]\n[a]\ny = 2\n[a]\n");
+        assert_eq!(document.sections.len(), 2);
+        assert_eq!(document.findings.len(), 1);
+        assert_eq!(
+            document.findings[0].place.as_ref().map(|place| place.line),
+            Some(4)
         );
     }
 

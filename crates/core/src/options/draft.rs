@@ -197,11 +197,22 @@ impl Draft {
                 "write /prefix=module:callable or /prefix=file.py",
             ));
         };
+        // "/" is the root, which an empty prefix names too.
+        let prefix = prefix.trim().trim_end_matches('/');
+        if !prefix.is_empty() && !prefix.starts_with('/') {
+            let hint = format!("write /{prefix}=…");
+            self.warn("has a prefix without a slash in front", Some(hint));
+        }
         let is_file = [".py", ".wsgi"].iter().any(|end| target.ends_with(end));
         self.mounts.push(Mount {
-            prefix: prefix.trim().to_owned(),
+            prefix: prefix.to_owned(),
             target: match target.trim() {
                 "" => return Err(Invalid::new(format!("\"{}\" names no app", given.text))),
+                paste if paste.ends_with(".ini") => {
+                    return Err(Invalid::new(format!(
+                        "\"{paste}\" is no WSGI app, but a config"
+                    )));
+                }
                 file if is_file => Target::File(PathBuf::from(file)),
                 module => Target::Module(module.to_owned()),
             },

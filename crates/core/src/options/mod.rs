@@ -140,6 +140,58 @@ pub fn nearest(name: &str) -> Option<&'static str> {
         .map(|(_, _, known)| known)
 }
 
+/// `docs/options.md`.
+pub fn markdown() -> String {
+    let mut rows: Vec<&Opt> = rows().collect();
+    rows.sort_by_key(|row| row.name);
+    let mut text = String::from(MARKDOWN_HEAD);
+    for row in rows {
+        let also = row.aliases.iter().map(|alias| format!(", `{alias}`"));
+        let also: String = also
+            .chain(row.short.map(|short| format!(", `-{short}`")))
+            .collect();
+        let support = match row.support {
+            Support::Full => String::new(),
+            Support::Differs(how) => format!("differs: {how}"),
+            Support::Ignored(why) => format!("no effect: {why}"),
+            Support::Later => "not yet".to_owned(),
+            Support::Refused(instead) => format!("refused: {instead}"),
+        };
+        let value = match row.value {
+            Value::Flag => "true or false",
+            Value::Number => "number",
+            Value::Seconds => "seconds",
+            Value::Bytes => "bytes",
+            Value::Mebibytes => "MiB",
+            Value::Mode => "three octal digits",
+            Value::Text => "text",
+            Value::Path => "path",
+            Value::Address => "address",
+            Value::Pair => "K=V",
+            Value::Nothing => "",
+        };
+        text.push_str(&format!(
+            "| `{}`{also} | {value} | {} | {support} |\n",
+            row.name, row.help
+        ));
+    }
+    text.push_str(&format!(
+        "\n{} more names of uWSGI's are known and told as \"not supported yet\".\n",
+        later::NAMES.len()
+    ));
+    text
+}
+
+const MARKDOWN_HEAD: &str = "# Options
+
+Made from the table in `crates/core/src/options`; a test compares the two, and writes this page anew \
+when `UPDATE=1` is set. Values are read as uWSGI reads them: a number has no unit, and anything but \
+`false`, `off`, `no` and `0` is true.
+
+| option | value | what it does | support |
+|---|---|---|---|
+";
+
 const fn opt(
     name: &'static str,
     value: Value,
@@ -227,6 +279,16 @@ mod tests {
             );
             assert!(!row.help.is_empty(), "{}", row.name);
         }
+    }
+
+    #[test]
+    fn the_page_of_options_is_made_from_the_table() {
+        let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/options.md");
+        if std::env::var_os("UPDATE").is_some() {
+            std::fs::write(page, markdown()).unwrap();
+        }
+        let written = std::fs::read_to_string(page).unwrap_or_default();
+        assert!(written == markdown(), "run this test with UPDATE=1");
     }
 
     #[test]
