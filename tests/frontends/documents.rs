@@ -76,12 +76,15 @@ fn the_resolver_accepts_the_examples_of_all_pages() {
     for page in ["README.md", "docs/nginx.md", "docs/apache.md"] {
         for example in blocks(page, "ini") {
             let folder = Folder::new();
-            let head = if example.contains("[uwsgi]") {
-                ""
-            } else {
-                "[uwsgi]\n"
-            };
-            let config = folder.write("app.ini", &format!("{head}{example}"));
+            // An example may show only the lines that its page speaks of.
+            let has = |what: &str| example.contains(what);
+            let head = if has("[uwsgi]") { "" } else { "[uwsgi]\n" };
+            let runs = has("module") || has("wsgi-file") || has("emperor");
+            let app = if runs { "" } else { "module = example\n" };
+            let listens = has("socket") || has("http") || has("emperor");
+            let socket = if listens { "" } else { "socket = @example\n" };
+            let text = format!("{head}{example}{app}{socket}");
+            let config = folder.write("app.ini", &text);
             let output = Command::new(env!("CARGO_BIN_EXE_imperator"))
                 .args(["resolve", "--ini"])
                 .arg(config)
