@@ -30,8 +30,14 @@ pub(crate) fn watch(py: Python<'_>) -> PyResult<()> {
             empty_guarded();
         }
     })?;
+    let told = PyCFunction::new_closure(py, None, None, |_, _| {
+        if !IS_OUR_FORK.load(Ordering::Relaxed) {
+            imperator_worker::app_has_forked();
+        }
+    })?;
     let options = PyDict::new(py);
     options.set_item("after_in_child", mark)?;
+    options.set_item("after_in_parent", told)?;
     py.import("os")?
         .call_method("register_at_fork", (), Some(&options))?;
     Ok(())

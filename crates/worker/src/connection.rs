@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use imperator_core::settings::Protocol;
 
@@ -15,4 +16,22 @@ pub(crate) struct Connection {
     pub(crate) peer: Option<SocketAddr>,
     /// Requests answered on it.
     pub(crate) requests: u32,
+}
+
+/// Processes that the app forked in a request hold copies of connections.
+static APP_HAS_FORKED: AtomicBool = AtomicBool::new(false);
+
+/// From now on a connection is shut down before it is closed: the copy in a process that the app
+/// has forked (`multiprocessing`) would keep it open, and the client waiting for its end.
+pub fn app_has_forked() {
+    APP_HAS_FORKED.store(true, Ordering::Relaxed);
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        if APP_HAS_FORKED.load(Ordering::Relaxed) {
+            // The client may be gone already.
+            let _ = rustix::net::shutdown(&self.socket, rustix::net::Shutdown::Both);
+        }
+    }
 }

@@ -33,6 +33,7 @@ mod uwsgi;
 mod waiting;
 
 pub use app::{App, Interpreter};
+pub use connection::app_has_forked;
 pub use context::{Parts, WorkerContext};
 pub use errors::{BodyError, StartError, WriteError};
 pub use exchange::Exchange;

@@ -64,15 +64,7 @@ impl Input {
 impl Input {
     #[pyo3(signature = (size=None, /))]
     fn read<'py>(&self, py: Python<'py>, size: Option<i64>) -> PyResult<Bound<'py, PyBytes>> {
-        self.with(
-            |body, exchange| match size.and_then(|size| usize::try_from(size).ok()) {
-                Some(size) => body.read(py, exchange, size),
-                None => match body.owed {
-                    Some(_) => body.read(py, exchange, usize::MAX),
-                    None => body.read_chunked(py, exchange),
-                },
-            },
-        )
+        self.with(|body, exchange| body.read(py, exchange, limit(size)))
     }
 
     #[pyo3(signature = (size=None, /))]
@@ -127,26 +119,21 @@ impl Body {
         exchange: &Exchange,
         size: usize,
     ) -> PyResult<Bound<'py, PyBytes>> {
-        let ready = self.ahead.len() - self.at;
-        if size <= ready {
+        if size <= self.ready() {
             return Ok(self.hand_out(py, size));
         }
-        let Some(owed) = self.owed else {
-            while self.ahead.len() - self.at < size && self.more(exchange, CHUNK)? {}
-            let ready = self.ahead.len() - self.at;
-            return Ok(self.hand_out(py, size.min(ready)));
+        let wanted = match self.owed {
+            Some(owed) => {
+                let owed = usize::try_from(owed).unwrap_or(usize::MAX);
+                size.min(self.ready().saturating_add(owed))
+            }
+            None => size,
         };
-        let owed = usize::try_from(owed).unwrap_or(usize::MAX);
-        let wanted = size.min(ready.saturating_add(owed));
-        if ready == 0 && wanted <= CHUNK {
-            // What was handed out before must not count below.
-            self.ahead.clear();
-            self.at = 0;
-            while self.ahead.len() < wanted && self.more(exchange, wanted - self.ahead.len())? {}
-            let ready = self.ahead.len().min(wanted);
-            return Ok(self.hand_out(py, ready));
+        if self.owed.is_some() && wanted > CHUNK {
+            return self.read_large(py, exchange, wanted);
         }
-        self.read_large(py, exchange, wanted)
+        while self.ready() < wanted && self.more(exchange, wanted - self.ready())? {}
+        Ok(self.hand_out(py, wanted.min(self.ready())))
     }
 
     /// Straight into the object that the app gets, so that a large body is in memory once.
@@ -186,16 +173,6 @@ impl Body {
         Ok(unsafe { object.cast_into_unchecked() })
     }
 
-    fn read_chunked<'py>(
-        &mut self,
-        py: Python<'py>,
-        exchange: &Exchange,
-    ) -> PyResult<Bound<'py, PyBytes>> {
-        while self.more(exchange, CHUNK)? {}
-        let ready = self.ahead.len() - self.at;
-        Ok(self.hand_out(py, ready))
-    }
-
     /// Up to and with the next newline, at most `size` bytes.
     fn line<'py>(
         &mut self,
@@ -214,6 +191,11 @@ impl Body {
                 return Ok(self.hand_out(py, searched.min(size)));
             }
         }
+    }
+
+    /// Bytes that came and were not handed out.
+    fn ready(&self) -> usize {
+        self.ahead.len() - self.at
     }
 
     fn hand_out<'py>(&mut self, py: Python<'py>, length: usize) -> Bound<'py, PyBytes> {

@@ -7,6 +7,7 @@ mod file;
 mod input;
 mod response;
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use imperator_worker::app::{App, Interpreter};
@@ -140,12 +141,18 @@ impl Interpreter for WsgiApp {
 
 impl App for WsgiApp {
     fn call(&self, exchange: &Arc<Exchange>) {
-        Python::attach(|py| {
-            if let Err(error) = self.answer(py, exchange) {
-                end_if_stray(py);
-                self.fail(py, exchange, &error);
-            }
-        });
+        let called = catch_unwind(AssertUnwindSafe(|| {
+            Python::attach(|py| {
+                if let Err(error) = self.answer(py, exchange) {
+                    end_if_stray(py);
+                    self.fail(py, exchange, &error);
+                }
+            });
+        }));
+        if called.is_err() {
+            // A mistake of ours, told by the panic hook. It costs this request, not the worker.
+            exchange.fail(&Gil);
+        }
     }
 }
 

@@ -1,0 +1,13 @@
+//! The Python side with real processes: PEP 3333 on every interpreter found, over both protocols,
+//! and what apps that cannot be loaded get.
+
+mod answers;
+mod files;
+mod harness;
+mod input;
+mod loading;
+mod process;
+mod requests;
+
+#[path = "../support/mod.rs"]
+mod support;

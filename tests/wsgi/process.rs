@@ -1,0 +1,206 @@
+//! Processes and threads: the mold and its forks, app threads, the app's own forks and signals,
+//! the end.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::harness::{BOTH, Protocol, Served, on_each, on_each_over_both};
+use super::support::{Signal, is_alive, send, stays, uwsgi_get};
+
+/// The facts of `count` different workers, by pid. Each is held inside a request, so that the next
+/// request goes to another one.
+fn workers(served: &Served, count: usize) -> BTreeMap<String, BTreeMap<String, String>> {
+    let answers: Vec<String> = std::thread::scope(|scope| {
+        let asks: Vec<_> = (1..=count)
+            .map(|held| {
+                let ask = scope.spawn(|| served.text(Protocol::Uwsgi, "/facts?hold"));
+                served.app.wait_for("one more worker to be held", |app| {
+                    (app.folder.listing().matches("held-").count() == held).then_some(())
+                });
+                ask
+            })
+            .collect();
+        served.app.folder.write("go-on", "");
+        asks.into_iter().map(|ask| ask.join().unwrap()).collect()
+    });
+    answers
+        .iter()
+        .map(|text| {
+            let pairs = text.lines().filter_map(|line| line.split_once('='));
+            let facts: BTreeMap<String, String> = pairs
+                .map(|(name, value)| (name.to_owned(), value.to_owned()))
+                .collect();
+            (facts["pid"].clone(), facts)
+        })
+        .collect()
+}
+
+fn title(pid: &str) -> String {
+    let bytes = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+    let text = String::from_utf8_lossy(&bytes).into_owned();
+    text.trim_end_matches('\0').to_owned()
+}
+
+#[test]
+fn a_mold_imports_once_and_forks_workers_that_are_the_masters() {
+    on_each("processes = 3\n", |served| {
+        let workers = workers(served, 3);
+        for (pid, facts) in &workers {
+            assert_eq!(facts["parent"], served.app.pid().to_string(), "{facts:?}");
+            assert_eq!(facts["group"], *pid, "{facts:?}");
+            assert_eq!(facts["forked"], "True", "{facts:?}");
+            assert_eq!(facts["main"], "True", "{facts:?}");
+            assert_eq!(facts["argv"], "['uwsgi']", "{facts:?}");
+            assert_eq!(facts["name"], "app", "{facts:?}");
+            let title = title(pid);
+            assert!(title.starts_with("imperator: app worker "), "{title}");
+        }
+        let mut randoms: Vec<&String> = workers.values().map(|facts| &facts["random"]).collect();
+        randoms.dedup();
+        assert_eq!(
+            randoms.len(),
+            3,
+            "forked workers draw different numbers: {randoms:?}"
+        );
+        assert_eq!(served.app.folder.read("imports").lines().count(), 1);
+        let molds = served.app.family().into_iter();
+        let molds: Vec<String> = molds.map(|pid| title(&pid.to_string())).collect();
+        assert!(
+            molds.contains(&"imperator: app mold".to_owned()),
+            "{molds:?}"
+        );
+    });
+}
+
+#[test]
+fn lazy_apps_import_in_every_worker() {
+    on_each("processes = 2\nlazy-apps = true\n", |served| {
+        workers(served, 2);
+        assert_eq!(served.app.folder.read("imports").lines().count(), 2);
+    });
+}
+
+#[test]
+fn threads_run_the_app_at_the_same_time_and_have_names() {
+    on_each_over_both("threads = 2\n", |served, protocol| {
+        // Each waits for the other one, inside the app.
+        let names: Vec<String> = std::thread::scope(|scope| {
+            let asks = [(), ()].map(|()| scope.spawn(|| served.text(protocol, "/meet")));
+            asks.map(|ask| ask.join().unwrap()).into()
+        });
+        assert!(names.contains(&"MainThread".to_owned()), "{names:?}");
+        assert!(names.contains(&"uWSGIWorker1Core1".to_owned()), "{names:?}");
+    });
+}
+
+#[test]
+fn a_process_that_the_app_forks_answers_nothing() {
+    on_each("", |served| {
+        for protocol in BOTH {
+            assert_eq!(served.text(protocol, "/fork"), "one answer");
+        }
+        served.app.wait_for("the child to end", |app| {
+            app.log()
+                .contains("a process that the app forked came back")
+                .then_some(())
+        });
+        assert!(!served.seen().contains(&"in the child".to_owned()));
+    });
+}
+
+#[test]
+fn a_process_that_the_app_forks_keeps_no_socket_of_ours() {
+    on_each("", |served| {
+        let child = served.text(Protocol::Uwsgi, "/fork-and-stay");
+        let inode = |pid: &str, fd: &str| {
+            let link = std::fs::read_link(format!("/proc/{pid}/fd/{fd}"));
+            link.map_or_else(
+                |_| String::new(),
+                |link| link.to_string_lossy().into_owned(),
+            )
+        };
+        let pid = served.fact("pid");
+        let mut shared = Vec::new();
+        for fd in std::fs::read_dir(format!("/proc/{pid}/fd"))
+            .unwrap()
+            .flatten()
+        {
+            let fd = fd.file_name().to_string_lossy().into_owned();
+            let ours = inode(&pid, &fd);
+            if ours.starts_with("socket:") && ours == inode(&child, &fd) {
+                shared.push(ours);
+            }
+        }
+        served.app.folder.write("child-may-go", "");
+        // The listeners and the channel are gone; what a thread wakes another with may stay.
+        let listening = std::fs::read_to_string("/proc/net/unix").unwrap();
+        let is_listener = |socket: &String| {
+            let inode = socket.trim_start_matches("socket:[").trim_end_matches(']');
+            listening.lines().any(|line| {
+                line.contains(inode) && line.contains(served.app.folder.path().to_str().unwrap())
+            })
+        };
+        assert!(!shared.iter().any(is_listener), "{shared:?}");
+    });
+}
+
+#[test]
+fn an_app_that_handles_a_signal_gets_it() {
+    on_each("", |served| {
+        assert_eq!(
+            served.text(Protocol::Uwsgi, "/listen-to-signals"),
+            "listening"
+        );
+        let pid: i32 = served.fact("pid").parse().unwrap();
+        for signal in [Signal::TERM, Signal::USR2] {
+            send(pid, signal);
+            let line = format!("signal {} on MainThread", signal.as_raw());
+            served.wait_seen(&line, 1);
+        }
+        assert_eq!(served.fact("pid"), pid.to_string());
+    });
+}
+
+#[test]
+fn the_worker_tells_its_python_stacks_when_it_is_asked() {
+    on_each("", |served| {
+        let pid: i32 = served.fact("pid").parse().unwrap();
+        let socket = served.app.path("s");
+        std::thread::scope(|scope| {
+            let ask = scope.spawn(|| uwsgi_get(socket.as_path(), "/hang").unwrap().text());
+            // Asked again until the request is inside.
+            let signal = imperator_process::signals::stack_dump();
+            served.app.wait_for("the stack in the log", |app| {
+                imperator_process::signals::send(pid, signal).unwrap();
+                app.log()
+                    .contains("in a_name_that_a_stack_shows")
+                    .then_some(())
+            });
+            served.app.folder.write("go-on", "");
+            assert_eq!(ask.join().unwrap(), "went on");
+        });
+        assert!(is_alive(pid));
+    });
+}
+
+#[test]
+fn at_the_end_each_worker_runs_its_atexit_hooks() {
+    for (lines, count) in [("", 1), ("processes = 2\n", 2), ("threads = 3\n", 1)] {
+        on_each(lines, |served| {
+            let workers = workers(served, count);
+            served.app.send(Signal::TERM);
+            let ends = || served.app.folder.read("ends");
+            served.app.wait_for("every worker to note its end", |_| {
+                workers
+                    .keys()
+                    .all(|pid| ends().lines().any(|line| line == pid))
+                    .then_some(())
+            });
+            stays(
+                Duration::from_millis(100),
+                "no process but a worker notes an end",
+                || ends().lines().count() == workers.len(),
+            );
+        });
+    }
+}
