@@ -203,7 +203,8 @@ impl Effects {
                 "[emperor] curse the uwsgi instance {name} (pid: {})",
                 master.pid
             ),
-            Order::Changed | Order::Retry | Order::Pause => (),
+            Order::Changed => info!("[emperor] the config of {name} may have changed"),
+            Order::Retry | Order::Pause => (),
         }
         say(name, master, message);
     }

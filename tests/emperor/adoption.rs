@@ -1,0 +1,129 @@
+//! Nothing hangs on the emperor, and nothing on a master but its app's next decisions.
+
+use std::time::Duration;
+
+use super::support::{Load, Signal, background, is_alive, send, uwsgi_get};
+use super::{ask, empire, ini, master, settled, wait_greeting};
+
+fn pids_below(empire: &super::Empire) -> Vec<i32> {
+    let mut pids = empire.family();
+    pids.retain(|pid| *pid != empire.pid());
+    pids.sort_unstable();
+    pids
+}
+
+#[test]
+fn a_killed_emperor_loses_no_request_and_the_next_one_adopts() {
+    let two = format!("{}processes = 2\n", ini("shop", "shop"));
+    let mut empire = empire(&[("blog.ini", &ini("blog", "one")), ("shop.ini", &two)]);
+    wait_greeting(&empire, "blog", "one");
+    wait_greeting(&empire, "shop", "shop");
+    let blog = settled(&empire, "blog");
+    settled(&empire, "shop");
+    let load = [
+        Load::uwsgi(empire.path("blog.s"), 2, "/"),
+        Load::uwsgi(empire.path("shop.s"), 2, "/"),
+    ];
+    load.iter().for_each(|load| load.wait_for_more(50));
+    let before = pids_below(&empire);
+
+    empire.send(Signal::KILL);
+    empire.wait_for_end();
+    load.iter().for_each(|load| load.wait_for_more(200));
+    assert_eq!(pids_below(&empire), before, "{}", empire.report());
+
+    empire.start_again();
+    let adopted = settled(&empire, "blog");
+    assert_eq!(master(&adopted), master(&blog));
+    assert_eq!(adopted["adopted"], true);
+    settled(&empire, "shop");
+    load.iter().for_each(|load| load.wait_for_more(50));
+    assert_eq!(pids_below(&empire), before, "{}", empire.report());
+
+    // It governs what it adopted.
+    empire.write("blog.ini", &ini("blog", "two"));
+    wait_greeting(&empire, "blog", "two");
+    load.iter().for_each(|load| load.wait_for_more(50));
+    for load in load {
+        load.stop().must_be_clean(300, || empire.report());
+    }
+    empire.remove("shop.ini");
+    empire.wait_for("shop to end", |empire| {
+        ask(empire, "shop").is_none().then_some(())
+    });
+    empire.send(Signal::TERM);
+    assert_eq!(empire.wait_for_end(), 0);
+    assert!(empire.family().is_empty(), "{}", empire.report());
+}
+
+#[test]
+fn what_is_no_longer_wanted_is_stopped_by_the_next_emperor() {
+    let mut empire = empire(&[
+        ("blog.ini", &ini("blog", "one")),
+        ("shop.ini", &ini("shop", "x")),
+    ]);
+    let blog = master(&settled(&empire, "blog"));
+    let shop = master(&settled(&empire, "shop"));
+    empire.send(Signal::KILL);
+    empire.wait_for_end();
+    empire.remove("shop.ini");
+    empire.write("blog.ini", &ini("blog", "two"));
+    empire.start_again();
+    wait_greeting(&empire, "blog", "two");
+    assert_eq!(master(&settled(&empire, "blog")), blog);
+    empire.wait_for("shop's master to end", |_| (!is_alive(shop)).then_some(()));
+}
+
+#[test]
+fn a_killed_master_is_replaced_on_its_sockets_while_its_workers_finish() {
+    let empire = empire(&[(
+        "blog.ini",
+        &format!("{}processes = 2\n", ini("blog", "one")),
+    )]);
+    let first = settled(&empire, "blog");
+    let old = wait_greeting(&empire, "blog", "one");
+    let (path, sender) = (empire.path("blog.s"), std::sync::mpsc::channel());
+    let (slow, answer) = sender;
+    background(move || {
+        // The test ended early when nobody listens.
+        let _ = slow.send(uwsgi_get(path, "/slow").map(|reply| (reply.status, reply.complete)));
+    });
+    let load = Load::uwsgi(empire.path("blog.s"), 1, "/");
+    load.wait_for_more(20);
+
+    send(master(&first), Signal::KILL);
+    let second = empire.wait_for("a new master that serves", |empire| {
+        let app = empire.app("blog");
+        let new = master(&app) != 0 && master(&app) != master(&first);
+        (new && app["condition"] == "serving").then_some(app)
+    });
+    load.wait_for_more(20);
+    load.stop().must_be_clean(40, || empire.report());
+    let answer = answer
+        .recv_timeout(Duration::from_secs(10))
+        .expect("an answer in time");
+    assert_eq!(
+        answer.expect("an answer"),
+        (200, true),
+        "the old worker finished"
+    );
+    empire.wait_for("the old worker to end", |_| (!is_alive(old)).then_some(()));
+    assert!(super::generation(&second) > super::generation(&first));
+}
+
+#[test]
+fn when_emperor_and_master_are_killed_the_next_emperor_starts_afresh() {
+    let mut empire = empire(&[("blog.ini", &ini("blog", "one"))]);
+    let blog = master(&settled(&empire, "blog"));
+    let worker = wait_greeting(&empire, "blog", "one");
+    empire.send(Signal::KILL);
+    send(blog, Signal::KILL);
+    empire.wait_for_end();
+    empire.start_again();
+    let new = wait_greeting(&empire, "blog", "one");
+    assert_ne!(new, worker);
+    assert_ne!(master(&settled(&empire, "blog")), blog);
+    empire.wait_for("the old worker to end", |_| {
+        (!is_alive(worker)).then_some(())
+    });
+}
