@@ -149,12 +149,11 @@ fn signals_to_all_workers_at_once_lose_no_request() {
         serving(&app);
         let load = Load::uwsgi(app.path("app.sock"), 8, "/");
         load.wait_for_more(50);
-        let workers: Vec<_> = app
-            .family()
-            .into_iter()
-            .filter(|&pid| is_worker(pid))
-            .collect();
-        assert_eq!(workers.len(), 2, "{}", app.report());
+        let workers = app.wait_for("two workers", |app| {
+            let all = app.family().into_iter();
+            let workers: Vec<_> = all.filter(|&pid| is_worker(pid)).collect();
+            (workers.len() == 2).then_some(workers)
+        });
         workers.iter().for_each(|&pid| send(pid, signal));
         app.wait_for("all of them to be replaced", |app| {
             let left = app.family();

@@ -1,7 +1,7 @@
 //! Reloads: the next generation beside the old one, on the same sockets.
 
 use crate::apps::{APP, ask, folder, pid_of, serving, start, start_in, wait_log, wait_version};
-use crate::support::{Load, Signal, is_alive};
+use crate::support::{Load, Signal, is_alive, uwsgi_get};
 
 fn version(new: &str) -> String {
     APP.replace("\"one\"", &format!("\"{new}\""))
@@ -54,10 +54,8 @@ fn a_generation_that_cannot_load_leaves_the_old_one_alone() {
 fn a_request_in_flight_outlives_the_reload() {
     let app = start("");
     let before = pid_of(&serving(&app));
-    let slow = Load::start(1, {
-        let path = app.path("app.sock");
-        move || crate::support::uwsgi_get(path.clone(), "/slow?2")
-    });
+    let socket = app.path("app.sock");
+    let slow = std::thread::spawn(move || uwsgi_get(socket, "/slow?2"));
     app.wait_for("the slow request", |app| {
         app.path("slow-started").exists().then_some(())
     });
@@ -69,7 +67,8 @@ fn a_request_in_flight_outlives_the_reload() {
         "the old worker still works\n{}",
         app.report()
     );
-    slow.stop().must_be_clean(1, || app.report());
+    let reply = slow.join().unwrap().expect("an answer");
+    assert_eq!(reply.text(), "\"slept\"");
     app.wait_for("the old worker's end", |_| {
         (!is_alive(before)).then_some(())
     });
@@ -96,7 +95,7 @@ fn a_reload_may_change_the_sockets() {
     );
     app.send(Signal::HUP);
     app.wait_for("the new socket", |app| {
-        crate::support::uwsgi_get(app.path("other.sock"), "/").ok()
+        uwsgi_get(app.path("other.sock"), "/").ok()
     });
     app.wait_for("the old socket to go", |app| {
         (!app.path("app.sock").exists()).then_some(())

@@ -9,6 +9,9 @@ use super::{App, MAX_LIMBO, PREPARE_LIMIT};
 use crate::event::{Action, Cause, Order, ProcessId, Shape};
 use crate::generation::{GIVE_UP, Generation, Phase, Process, Role, State, YOUNG};
 
+/// How long a worker that does not accept yet may go on before it is killed.
+const STARTING_MERCY: Duration = Duration::from_secs(2);
+
 impl App {
     pub(super) fn prepared(
         &mut self,
@@ -104,7 +107,8 @@ impl App {
             self.fail_next(cause, now, actions);
         } else if self.serving() == Some(generation) {
             actions.push(Action::Failed { generation, cause });
-            self.kill(process, now, actions);
+            self.replace_later(process, now);
+            self.let_go(process, Order::Drain, now, actions);
         }
     }
 
@@ -143,10 +147,19 @@ impl App {
         let Some(it) = self.processes.get_mut(&process) else {
             return;
         };
-        let (State::Starting { .. }, Role::Worker(worker)) = (it.state, it.role) else {
+        let Role::Worker(worker) = it.role else {
             return;
         };
-        it.state = State::Up { since: now };
+        match it.state {
+            State::Starting { .. } => it.state = State::Up { since: now },
+            // Said before our order reached it: it may have a request, and finishes that.
+            State::Draining { .. } => {
+                let deadline = now + it.mercy;
+                it.state = State::Draining { deadline };
+                return;
+            }
+            State::Up { .. } | State::Leaving { .. } | State::Killed { .. } => return,
+        }
         let generation = it.generation;
         if self.paused {
             let order = Order::Pause;
@@ -286,9 +299,16 @@ impl App {
         };
         match lost.state {
             State::Up { since } => slot.lost(!lost.excused && now < since + YOUNG, now),
-            State::Killed { .. } => slot.lost(!lost.excused, now),
             State::Starting { .. } => slot.lost(true, now),
-            State::Leaving { .. } | State::Draining { .. } => (),
+            // Its slot was vacated when that was decided.
+            State::Leaving { .. } | State::Draining { .. } | State::Killed { .. } => (),
+        }
+    }
+
+    /// A worker of the serving generation failed to start: the next one waits.
+    fn replace_later(&mut self, process: ProcessId, now: Instant) {
+        if let Some(it) = self.processes.get(&process).cloned() {
+            self.vacate(&it, now);
         }
     }
 
@@ -326,7 +346,8 @@ impl App {
         }
     }
 
-    /// Ends a process that does not serve yet: killed, or told so if its pid is not known.
+    /// Ends a process that is not known to accept. A worker may have begun to this very moment, so
+    /// it is told; what still loads then is killed soon.
     pub(super) fn let_go(
         &mut self,
         process: ProcessId,
@@ -334,10 +355,15 @@ impl App {
         now: Instant,
         actions: &mut Vec<Action>,
     ) {
-        if self.processes[&process].pid.is_some() {
+        let it = &self.processes[&process];
+        if it.role == Role::Mold && it.pid.is_some() {
             self.kill(process, now, actions);
-        } else {
-            self.say_goodbye(process, order, now, actions);
+            return;
+        }
+        self.say_goodbye(process, order, now, actions);
+        if let Some(it) = self.processes.get_mut(&process) {
+            let deadline = now + it.mercy.min(STARTING_MERCY);
+            it.state = State::Draining { deadline };
         }
     }
 
@@ -380,7 +406,8 @@ impl App {
                     let after = after.unwrap_or_default();
                     let cause = Cause::Late { after };
                     actions.push(Action::Failed { generation, cause });
-                    self.kill(process, now, actions);
+                    self.replace_later(process, now);
+                    self.let_go(process, Order::Drain, now, actions);
                 }
                 State::Starting { .. } | State::Leaving { .. } | State::Draining { .. } => {
                     self.kill(process, now, actions);

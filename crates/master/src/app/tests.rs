@@ -175,7 +175,7 @@ fn a_generation_that_fails_changes_nothing_and_is_not_retried_by_the_clock() {
           100 ms  reload                -> prepare 2
           110 ms  prepared 2 x1 direct  -> worker 2.1 #2
           110 ms  spawned #2 200        ->
-          150 ms  unloaded #2           -> failed 2: import, kill #2 200
+          150 ms  unloaded #2           -> failed 2: import, drain #2
           151 ms  killed 200            -> forget #2
         99000 ms  tick                  ->
         99001 ms  changed               -> prepare 3 if changed
@@ -221,9 +221,27 @@ fn a_reload_during_a_reload_starts_it_anew() {
          104 ms  prepared 4 x1 direct  ->
          105 ms  prepared 5 x1 direct  -> worker 5.1 #2
          105 ms  spawned #2 200        ->
-         106 ms  reload                -> abandon 5, kill #2 200, prepare 6
+         106 ms  reload                -> abandon 5, drain #2, prepare 6
          107 ms  accepting #2          ->
          108 ms  killed 200            -> forget #2
+        ",
+    );
+}
+
+#[test]
+fn a_worker_that_begins_to_accept_while_its_generation_is_given_up_finishes_its_request() {
+    check(
+        "
+           0 ms  begin                 -> prepare 1
+           0 ms  prepared 1 x2 direct  -> worker 1.1 #1, worker 1.2 #2
+           0 ms  spawned #1 100        ->
+           0 ms  spawned #2 101        ->
+          50 ms  reload                -> abandon 1, drain #1, drain #2, prepare 2
+          60 ms  accepting #1          ->
+        2049 ms  tick                  ->
+        2050 ms  tick                  -> kill #2 101
+        5059 ms  tick                  ->
+        5060 ms  tick                  -> kill #1 100
         ",
     );
 }
