@@ -8,9 +8,10 @@ use std::time::Duration;
 
 use imperator_core::counters;
 use imperator_core::message::FromWorker;
+use imperator_core::settings::Protocol;
 use nix::sys::signal::{SigSet, Signal};
-use rustix::event::Timespec;
 use rustix::event::epoll::{self, EventData, EventFlags};
+use rustix::event::{PollFlags, Timespec};
 use rustix::io::Errno;
 
 use crate::app::App;
@@ -30,6 +31,9 @@ use crate::{close, socket, static_files};
 const SIGNALS_WAIT: Duration = Duration::from_secs(1);
 /// A thread without an event looks around at least so often.
 const IDLE_WAIT: Duration = Duration::from_secs(30);
+/// A front end connects and then sends, microseconds apart: waiting for that here is cheaper than
+/// the I/O thread, and a peer that sends nothing costs no more than this.
+const CONNECT_GAP: Duration = Duration::from_millis(1);
 /// Descriptors or memory ran out: accepting waits, what is being served may give some back.
 const SHORTAGE_WAIT: Duration = Duration::from_millis(50);
 
@@ -231,7 +235,14 @@ impl<'a> AppThread<'a> {
         if request.buffer.capacity() < room {
             request.buffer.reserve(room);
         }
-        let wait = match socket::receive(&connection.socket, &mut request.buffer) {
+        let mut read = socket::receive(&connection.socket, &mut request.buffer);
+        if read == socket::Read::Nothing
+            && connection.protocol == Protocol::Uwsgi
+            && socket::wait(&connection.socket, PollFlags::IN, CONNECT_GAP)
+        {
+            read = socket::receive(&connection.socket, &mut request.buffer);
+        }
+        let wait = match read {
             socket::Read::Bytes(_) => match arrival::look(request, worker, &connection) {
                 Ok(Arrival::Whole) => return self.begin(connection, None),
                 Ok(Arrival::Incomplete(wait)) => wait,
