@@ -96,6 +96,8 @@ pub enum ToMaster {
     Adopt {
         version: u32,
     },
+    /// Send a `Report` now: numbers of requests change without one.
+    Report,
     /// Bring up the next generation, whatever the config says (touch, HUP).
     Reload,
     /// The config's text changed: resolve it again, reload if it means something else. Forgets

@@ -20,6 +20,9 @@ const MAX_CLIENTS: usize = 64;
 /// A client that has not asked, or not read its answer, by then is dropped.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// So long a status waits for masters to tell their numbers; it is shown as last known after.
+const FRESHNESS: Duration = Duration::from_millis(300);
+
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "ask", rename_all = "kebab-case")]
 pub enum Request {
@@ -135,6 +138,8 @@ struct Client {
     channel: Channel,
     out: VecDeque<Reply>,
     deadline: Instant,
+    /// It asked, and is answered then or when all is known.
+    asked: Option<(Request, Instant)>,
     /// It got its answer and is dropped when that is sent.
     answered: bool,
 }
@@ -181,31 +186,65 @@ impl Control {
     }
 
     pub fn deadline(&self) -> Option<Instant> {
-        self.clients.iter().map(|client| client.deadline).min()
+        let due = |client: &Client| match client.asked {
+            Some((_, at)) => at,
+            None => client.deadline,
+        };
+        self.clients.iter().map(due).min()
     }
 
-    /// Accepts, reads and writes what can be; `answer` makes a request's whole answer.
-    pub fn turn(&mut self, now: Instant, mut answer: impl FnMut(Request) -> Vec<Reply>) {
+    /// Accepts and reads what came. Whether somebody asks for the status: then the masters are
+    /// asked for theirs first.
+    pub fn listen(&mut self, now: Instant) -> bool {
         self.accept(now);
+        let mut asks_status = false;
         self.clients.retain_mut(|client| {
-            if !client.answered {
-                match client.channel.receive::<Request>() {
-                    Ok(Received::Message(request, _)) => {
-                        client.out.extend(answer(request));
-                        client.out.push_back(Reply::End);
-                        client.answered = true;
-                        client.deadline = now + PATIENCE;
-                    }
-                    Ok(Received::Empty) => (),
-                    Ok(Received::Closed) => return false,
-                    Err(error) => {
-                        client.out.push_back(Reply::Refused {
-                            why: format!("not understood: {error}"),
-                        });
-                        client.out.push_back(Reply::End);
-                        client.answered = true;
-                    }
+            if client.answered || client.asked.is_some() {
+                return true;
+            }
+            match client.channel.receive::<Request>() {
+                Ok(Received::Message(request, _)) => {
+                    let wait = if request == Request::Status {
+                        asks_status = true;
+                        FRESHNESS
+                    } else {
+                        Duration::ZERO
+                    };
+                    client.asked = Some((request, now + wait));
+                    true
                 }
+                Ok(Received::Empty) => true,
+                Ok(Received::Closed) => false,
+                Err(error) => {
+                    let why = format!("not understood: {error}");
+                    client.out.extend([Reply::Refused { why }, Reply::End]);
+                    client.answered = true;
+                    true
+                }
+            }
+        });
+        asks_status
+    }
+
+    /// Answers and writes what can be. `fresh`: all masters have told how they are. `answer` makes
+    /// a request's whole answer.
+    pub fn speak(
+        &mut self,
+        fresh: bool,
+        now: Instant,
+        mut answer: impl FnMut(Request) -> Vec<Reply>,
+    ) {
+        self.clients.retain_mut(|client| {
+            if client
+                .asked
+                .as_ref()
+                .is_some_and(|(_, at)| fresh || *at <= now)
+                && let Some((request, _)) = client.asked.take()
+            {
+                client.out.extend(answer(request));
+                client.out.push_back(Reply::End);
+                client.answered = true;
+                client.deadline = now + PATIENCE;
             }
             while let Some(reply) = client.out.front() {
                 match client.channel.send(reply, &[]) {
@@ -234,6 +273,7 @@ impl Control {
                 channel: Channel::from(socket),
                 out: VecDeque::new(),
                 deadline: now + PATIENCE,
+                asked: None,
                 answered: false,
             });
         }

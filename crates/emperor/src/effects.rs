@@ -1,7 +1,7 @@
 //! Carries out what the supervisor decides: starts masters, passes orders on, keeps copies of the
 //! sockets and log pipes of each app so that a dead master's successor gets them.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::ffi::OsString;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -270,6 +270,19 @@ impl Effects {
                 None
             }
         }
+    }
+
+    /// Asks all masters for a fresh report; tells which were asked.
+    pub fn ask_all(&mut self) -> BTreeSet<Name> {
+        let mut asked = BTreeSet::new();
+        for (name, master) in &mut self.masters {
+            // One that has not read its earlier orders is not asked on top.
+            if !master.hung_up && master.unsent.is_empty() && master.spoke {
+                say(name, master, ToMaster::Report);
+                asked.insert(name.clone());
+            }
+        }
+        asked
     }
 
     pub fn is_adopted(&self, name: &str) -> bool {

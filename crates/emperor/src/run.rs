@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
 use std::io;
 use std::os::fd::AsFd;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
 use imperator_core::message::{AppStatus, Failure, FromMaster, VERSION};
@@ -20,7 +20,7 @@ use tracing::{debug, error, info, warn};
 
 use crate::adopt;
 use crate::control::Control;
-use crate::effects::Effects;
+use crate::effects::{Effects, Kept};
 use crate::monitor::source::{Source, SourceError};
 use crate::monitor::{Monitor, SCAN_EVERY};
 use crate::plan::Plan;
@@ -30,6 +30,8 @@ use crate::systemd::Systemd;
 
 /// A master of an earlier emperor that has not answered by then is reported.
 const SILENCE: Duration = Duration::from_secs(5);
+/// An included file that changed so shortly before we heard of it may have changed after it was read.
+const READ_BEFORE: Duration = Duration::from_secs(10);
 /// The loop wakes at least this often, whatever the deadlines say.
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
 
@@ -121,6 +123,8 @@ struct Emperor {
     deep_scan_at: Instant,
     scan_again_at: Option<Instant>,
     includes_changed: bool,
+    /// Masters that were asked for their numbers and have not told them.
+    unreported: BTreeSet<Name>,
 }
 
 impl Emperor {
@@ -159,6 +163,7 @@ impl Emperor {
             deep_scan_at: now,
             scan_again_at: None,
             includes_changed: false,
+            unreported: BTreeSet::new(),
         })
     }
 
@@ -232,6 +237,7 @@ impl Emperor {
         if !self.supervisor.is_stopping() && (ready.monitor || rescan || self.deep_scan_at <= now) {
             self.scan(self.deep_scan_at <= now);
         }
+        self.include();
         if self.supervisor.deadline().is_some_and(|at| at <= now) {
             self.handle(Event::Tick);
         }
@@ -386,6 +392,7 @@ impl Emperor {
             }
             FromMaster::Holding { .. } | FromMaster::Goodbye { .. } => (),
             FromMaster::Report(status) => {
+                self.unreported.remove(name);
                 self.tell(name, &status);
                 self.includes_changed = true;
                 self.handle(Event::Reported {
@@ -403,6 +410,7 @@ impl Emperor {
         while let Some(message) = self.effects.receive(name) {
             self.hear(name, message);
         }
+        self.unreported.remove(name);
         let Some(master) = self.effects.masters.remove(name) else {
             return;
         };
@@ -478,21 +486,30 @@ impl Emperor {
         }
     }
 
+    /// Watches what the configs read, as their masters told.
+    fn include(&mut self) {
+        if !std::mem::take(&mut self.includes_changed) {
+            return;
+        }
+        let kept = self.effects.kept.values();
+        let statuses = kept.filter_map(|kept| kept.status.as_ref());
+        let files = statuses.flat_map(|status| &status.files);
+        let included = files.filter(|path| !self.plan.is_vassal_file(path));
+        let since = wall_clock() - READ_BEFORE;
+        let fresh = self.monitor.include(included.cloned().collect(), since);
+        for path in fresh {
+            for name in readers(&self.effects.kept, &path) {
+                // Edited when the master had perhaps read it already: it looks again.
+                self.handle(Event::Changed(name));
+            }
+        }
+    }
+
     fn scan(&mut self, deep: bool) {
         if self.supervisor.is_stopping() {
             return;
         }
         let now = now();
-        if std::mem::take(&mut self.includes_changed) {
-            let kept = self.effects.kept.values();
-            let files = kept
-                .filter_map(|kept| kept.status.as_ref())
-                .flat_map(|status| &status.files);
-            let included = files
-                .filter(|path| !self.plan.is_vassal_file(path))
-                .cloned();
-            self.monitor.include(included.collect());
-        }
         let (changes, again) = self.monitor.scan(deep, now);
         self.scan_again_at = again;
         if deep {
@@ -502,13 +519,7 @@ impl Emperor {
             return;
         }
         let kept = &self.effects.kept;
-        let readers = |path: &std::path::Path| -> Vec<Name> {
-            let reads = |status: &AppStatus| status.files.iter().any(|file| file == path);
-            kept.iter()
-                .filter(|(_, kept)| kept.status.as_ref().is_some_and(reads))
-                .map(|(name, _)| name.clone())
-                .collect()
-        };
+        let readers = |path: &Path| readers(kept, path);
         let events = self
             .plan
             .apply(changes, self.monitor.sources(), &self.cwd, &readers);
@@ -517,6 +528,15 @@ impl Emperor {
         }
         self.tell_problems();
     }
+}
+
+/// The apps whose config reads this file.
+fn readers(kept: &BTreeMap<Name, Kept>, path: &Path) -> Vec<Name> {
+    let reads = |status: &AppStatus| status.files.iter().any(|file| file == path);
+    kept.iter()
+        .filter(|(_, kept)| kept.status.as_ref().is_some_and(reads))
+        .map(|(name, _)| name.clone())
+        .collect()
 }
 
 /// What one wait found.
@@ -537,10 +557,14 @@ fn now() -> Instant {
 
 #[expect(
     clippy::disallowed_methods,
-    reason = "a failure is shown with the time of day"
+    reason = "files and failures have times of day"
 )]
-fn unix_seconds() -> u64 {
+fn wall_clock() -> SystemTime {
     SystemTime::now()
+}
+
+fn unix_seconds() -> u64 {
+    wall_clock()
         .duration_since(SystemTime::UNIX_EPOCH)
         .map_or(0, |time| time.as_secs())
 }

@@ -62,6 +62,22 @@ pub fn lines(
         }
         lines.push(line);
     }
+    // No longer wanted, and not yet ended.
+    let leaving = supervisor
+        .names()
+        .into_iter()
+        .filter(|name| plan.app(name).is_none());
+    lines.extend(leaving.map(|name| AppLine {
+        id: name.clone(),
+        condition: Condition::Stopping,
+        config: None,
+        pid: effects.masters.get(&name).map(|master| master.pid),
+        adopted: effects.is_adopted(&name),
+        failure: None,
+        retry_in_ms: None,
+        status: effects.kept.get(&name).and_then(|kept| kept.status.clone()),
+        name,
+    }));
     lines.sort_by(|a, b| a.name.cmp(&b.name));
     lines
 }

@@ -185,7 +185,7 @@ impl Supervisor {
         })
     }
 
-    fn names(&self) -> Vec<Name> {
+    pub fn names(&self) -> Vec<Name> {
         self.apps.keys().cloned().collect()
     }
 

@@ -269,6 +269,10 @@ impl Master {
                     self.reported = None;
                     continue;
                 }
+                ToMaster::Report => {
+                    self.reported = None;
+                    continue;
+                }
                 ToMaster::Reload => Event::Reload,
                 ToMaster::Changed => Event::Changed,
                 ToMaster::Retry => Event::Retry,

@@ -12,7 +12,7 @@ use std::io::{self, Read};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use imperator_core::stanzas;
 use tracing::{info, warn};
@@ -139,14 +139,20 @@ impl Monitor {
         &self.sources
     }
 
-    /// Files that configs read besides the vassal files themselves.
-    pub fn include(&mut self, paths: BTreeSet<PathBuf>) {
+    /// Files that configs read besides the vassal files themselves. Tells those among the new ones
+    /// that changed after `since`: perhaps after they were read.
+    pub fn include(&mut self, paths: BTreeSet<PathBuf>, since: SystemTime) -> Vec<PathBuf> {
+        let mut fresh = Vec::new();
         self.included.retain(|path, _| paths.contains(path));
         for path in paths {
             if self.files.contains_key(&path) || self.included.contains_key(&path) {
                 continue;
             }
             let (content, stamp) = read_included(&path);
+            let modified = fs::metadata(&path).and_then(|metadata| metadata.modified());
+            if modified.is_ok_and(|modified| modified > since) {
+                fresh.push(path.clone());
+            }
             let included = Included {
                 settling: Settling::take(content),
                 stamp,
@@ -155,6 +161,7 @@ impl Monitor {
             };
             self.included.insert(path, included);
         }
+        fresh
     }
 
     /// Looks at everything. `deep`: also reads files whose stamp is the same. Tells what changed,

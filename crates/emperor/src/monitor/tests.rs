@@ -152,9 +152,15 @@ fn what_is_no_ini_is_told_as_broken() {
 fn an_included_file_is_watched_by_its_content() {
     let mut place = Place::new(&[("a.ini", A), ("base", A)]);
     place.check(&["appeared a.ini"]);
-    place
-        .monitor
-        .include(BTreeSet::from([place.path("base"), place.path("a.ini")]));
+    let paths = BTreeSet::from([place.path("base"), place.path("a.ini")]);
+    let fresh = place.monitor.include(paths.clone(), SystemTime::UNIX_EPOCH);
+    assert_eq!(fresh, [place.path("base")]);
+    assert!(
+        place
+            .monitor
+            .include(paths, SystemTime::UNIX_EPOCH)
+            .is_empty()
+    );
     place.check(&[]);
     place.write("base", A);
     place.check(&[]);

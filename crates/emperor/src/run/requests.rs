@@ -12,6 +12,9 @@ use crate::supervisor::{Event, Name};
 impl Emperor {
     pub(super) fn serve_clients(&mut self) {
         let now = now();
+        if self.control.listen(now) {
+            self.unreported = self.effects.ask_all();
+        }
         let mut asked = Vec::new();
         let plan = &self.plan;
         let answer = |request| match request {
@@ -32,7 +35,8 @@ impl Emperor {
             Request::Retry { apps } => obey(plan, apps, &mut asked, Verb::Retry),
             Request::Stop { apps } => obey(plan, apps, &mut asked, Verb::Stop),
         };
-        self.control.turn(now, answer);
+        let fresh = self.unreported.is_empty();
+        self.control.speak(fresh, now, answer);
         for (verb, name) in asked {
             self.obey(verb, name);
         }
