@@ -168,6 +168,7 @@ fn what_the_original_gets_wrong_in_silence_is_a_warning() {
            hint: there is no default; set the variable for the whole server",
         ],
     );
+    check("env = FORMAT=%(message)s\n", &[]);
     check(
         "chdir = %(nope)/x\n",
         &["app.ini:4: warning: no option is named \"nope\", so \"%(nope)\" stays as it is"],
@@ -230,6 +231,24 @@ fn an_option_that_we_lack_is_told_unless_it_is_switched_off() {
     check(
         "plugins = psgi\n",
         &["app.ini:4: warning: option \"plugins\" has no plugin \"psgi\""],
+    );
+}
+
+#[test]
+fn what_confines_or_protects_an_app_is_never_ignored() {
+    check(
+        "chroot = /srv/jail\n",
+        &[
+            "app.ini:4: error: option \"chroot\" confines the app, which is not supported yet\n  \
+           hint: let systemd confine the service, or run the app in a container",
+        ],
+    );
+    check(
+        "route = ^/admin basicauth:Admin,me:secret\n",
+        &[
+            "app.ini:4: error: option \"route\" asks for a password, which is not supported yet\n  \
+           hint: let nginx or Apache ask for it, and remove this line",
+        ],
     );
 }
 

@@ -58,6 +58,26 @@ fn the_original_reads_these_texts_as_we_do() {
 }
 
 #[test]
+fn the_original_reads_command_lines_as_we_do() {
+    let Some(original) = Original::find() else {
+        return;
+    };
+    for line in [
+        "--processes 4 --workers=3 -p 2 -p5 --master -M --ini case.ini --threads 2",
+        "-MTi -S a=b --set c=d=e --set-placeholder f=g --ini case.ini:other",
+        "case.ini --harakiri 3 --lazy-apps --vacuum --buffer-size=4096 -b 8192",
+        "--enable-thr --need-a --ini=case.ini --env A=1 --env=B=2 --chdir /",
+        "--ini case.ini:other --uid root --max-requests 5 -R 6 --listen 7 -l8",
+    ] {
+        let args: Vec<String> = line.split(' ').map(str::to_owned).collect();
+        let text = b"[uwsgi]\na=%x %o\n[other]\nb=%x %s %X\n";
+        let mut world = original.world();
+        world.files.insert(original.file(), text.to_vec());
+        original.compare_args(&args, text, &world);
+    }
+}
+
+#[test]
 fn random_texts_are_read_as_the_original_reads_them() {
     let Some(original) = Original::find() else {
         return;
@@ -186,17 +206,17 @@ impl Original {
     }
 
     fn compare(&self, text: &[u8]) {
-        let mut world = Memory {
-            facts: self.world.facts.clone(),
-            files: self.world.files.clone(),
-            env: self.world.env.clone(),
-            inode: self.world.inode,
-        };
+        let mut world = self.world();
         world.files.insert(self.file(), text.to_vec());
-        let (options, findings) = config::list(&["--ini".into(), "case.ini".into()], &world);
+        let args = ["--ini".to_owned(), "case.ini".to_owned()];
+        self.compare_args(&args, text, &world);
+    }
+
+    fn compare_args(&self, args: &[String], text: &[u8], world: &Memory) {
+        let (options, findings) = config::list(args, world);
         let shown = String::from_utf8_lossy(text);
         let refused = findings.iter().any(Finding::is_error);
-        match self.run(text) {
+        match self.run_args(args, text) {
             Some(expected) => {
                 let ours = shown_text(&common::shown(&options));
                 assert_eq!(ours, shown_text(&expected), "{shown}");
@@ -206,17 +226,31 @@ impl Original {
         }
     }
 
+    fn world(&self) -> Memory {
+        Memory {
+            facts: self.world.facts.clone(),
+            files: self.world.files.clone(),
+            env: self.world.env.clone(),
+            inode: self.world.inode,
+        }
+    }
+
     fn file(&self) -> PathBuf {
         self.world.facts.cwd.join("case.ini")
     }
 
     /// The option lines that the original prints; `None` when it refuses the text.
     fn run(&self, text: &[u8]) -> Option<Vec<u8>> {
+        self.run_args(&["--ini".to_owned(), "case.ini".to_owned()], text)
+    }
+
+    fn run_args(&self, args: &[String], text: &[u8]) -> Option<Vec<u8>> {
         // Written in place: the inode is one of the facts.
         std::fs::write(self.file(), text).unwrap();
         let output = self.directory.path().join("output");
         let mut child = Command::new("/usr/bin/uwsgi-core")
-            .args(["--show-config", "--ini", "case.ini"])
+            .arg("--show-config")
+            .args(args)
             .current_dir(&self.world.facts.cwd)
             .env_clear()
             .env("CORE_TEST", "value")

@@ -12,14 +12,15 @@ pub struct Argument {
 }
 
 /// Splits arguments into options. A positional argument becomes `ini`, `wsgi-file` or `socket` by
-/// its look.
+/// its look, and counts after all options, wherever it stands (getopt_long moves it to the end).
 pub fn parse(args: &[String], findings: &mut Vec<Finding>) -> Vec<Argument> {
     let mut arguments = Vec::new();
+    let mut last = Vec::new();
     let mut rest = args.iter().map(String::as_str).peekable();
     let mut only_positional = false;
     while let Some(arg) = rest.next() {
         if only_positional || !arg.starts_with('-') || arg == "-" {
-            arguments.extend(positional(arg, findings));
+            last.extend(positional(arg, findings));
         } else if arg == "--" {
             only_positional = true;
         } else if let Some(long) = arg.strip_prefix("--") {
@@ -44,6 +45,7 @@ pub fn parse(args: &[String], findings: &mut Vec<Finding>) -> Vec<Argument> {
             shorts(&arg[1..], &mut rest, &mut arguments, findings);
         }
     }
+    arguments.append(&mut last);
     arguments
 }
 

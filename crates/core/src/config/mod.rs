@@ -170,8 +170,9 @@ fn percent_pass(loader: &mut Loader<'_>) {
         });
         store(loader, index, expanded);
         let entry = &loader.entries[index];
-        // Log formats have %(variables) of their own, and unknown options mean nothing.
-        let is_format = entry.key.contains("log");
+        // Log formats have %(variables) of their own, in variables for Python's logging too, and
+        // unknown options mean nothing.
+        let is_format = entry.key.contains("log") || entry.key == "env";
         let is_row = matches!(options::find(&entry.key), Some(Known::Row(_)));
         if is_row && !is_format {
             let place = known(&entry.place);
@@ -234,6 +235,14 @@ fn apply(entry: &Entry, draft: &mut Draft, loader: &mut Loader<'_>, unknown: &mu
     let row = match options::find(key) {
         Some(Known::Row(row)) => row,
         Some(Known::Later(_)) => {
+            if key.starts_with("route") && value.contains("auth:") {
+                let text =
+                    format!("option \"{key}\" asks for a password, which is not supported yet");
+                let finding = Finding::error(place, text);
+                let hint = "let nginx or Apache ask for it, and remove this line";
+                loader.findings.push(finding.with_hint(hint));
+                return;
+            }
             // What is switched off anyway is not missed, and what a %( ) uses is a placeholder.
             if options::is_true(&value) && !loader.used.contains(key.as_bytes()) {
                 let text = format!("option \"{key}\" is not supported yet and has no effect");
@@ -251,7 +260,7 @@ fn apply(entry: &Entry, draft: &mut Draft, loader: &mut Loader<'_>, unknown: &mu
         return;
     }
     if let Support::Refused(instead) = row.support {
-        let text = format!("option \"{key}\" is refused");
+        let text = format!("option \"{key}\" confines the app, which is not supported yet");
         let finding = Finding::error(place, text).with_hint(instead);
         loader.findings.push(finding);
         return;

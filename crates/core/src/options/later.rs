@@ -18,41 +18,40 @@ cache-report-freed-items cache-store cache-store-sync cache-sync cache-udp-node 
 cache-use-last-modified cache2 call-as-emperor call-as-emperor1 call-as-emperor2
 call-as-emperor4 call-as-root call-as-user call-as-user-atexit call-as-vassal call-as-vassal1
 call-as-vassal3 call-asap call-in-jail call-post-app call-post-jail call-pre-app call-pre-jail
-cap carbon catch-exceptions cflags cgi-mode cgroup cgroup-dir-mode cgroup-opt chdir2 cheap
-cheaper cheaper-algo cheaper-algo-list cheaper-algos-list cheaper-initial cheaper-list
-cheaper-overload cheaper-rss-limit-hard cheaper-rss-limit-soft cheaper-step check-cache
-check-interval check-mount check-mountpoint check-static check-static-docroot chroot
-chunked-input-limit chunked-input-timeout clock clock-list clocks-list collect-header
-command-mode config-py connect-and-read cpu-affinity cron cron-harakiri cron-legion cron2
-daemons-honour-stdin declare-option declare-option2 del-header die-on-idle disable-sendfile
-dlopen dot-h drop-after-apps drop-after-init dump-options early-emperor early-envdir
-emperor-broodlord emperor-cap emperor-chdir-attr emperor-collect-attribute
-emperor-command-socket emperor-curse-tolerance emperor-extra-ext emperor-extra-extension
-emperor-fork-server-attr emperor-freq emperor-graceful-shutdown emperor-magic-exec
-emperor-max-throttle emperor-no-blacklist emperor-nofollow emperor-on-demand-dir
-emperor-on-demand-directory emperor-on-demand-exec emperor-on-demand-ext
-emperor-on-demand-extension emperor-pidfile emperor-procname emperor-proxy-socket
-emperor-required-heartbeat emperor-stats emperor-stats-server emperor-subreaper emperor-throttle
-emperor-trigger-socket emperor-tyrant emperor-tyrant-initgroups emperor-tyrant-nofollow
-emperor-use-clone emperor-use-fork-server emperor-wait-for-command emperor-wrapper
-emperor-wrapper-attr emperor-wrapper-fallback emperor-wrapper-override enable-metrics
-enable-proxy-protocol end-blacklist end-whitelist envdir error-page-403 error-page-404
-error-page-500 error-route error-route-host error-route-if error-route-if-not error-route-label
-error-route-qs error-route-referer error-route-remote-addr error-route-remote-user
-error-route-run error-route-status error-route-uri error-route-user-agent eval evil-reload-on-as
-evil-reload-on-rss exception-handler exec-as-emperor exec-as-root exec-as-user
-exec-as-user-atexit exec-as-vassal exec-asap exec-in-jail exec-post-app exec-post-jail
-exec-pre-app exec-pre-jail exit exit-on-reload extract fallback-config farm fastcgi-modifier1
-fastcgi-modifier2 fastcgi-nph-socket fastcgi-socket fd-safe file-serve-mode file-write
-fileserve-mode final-route final-route-host final-route-if final-route-if-not final-route-label
-final-route-qs final-route-referer final-route-remote-addr final-route-remote-user
-final-route-run final-route-status final-route-uri final-route-user-agent flock flock-wait
-flock-wait2 flock2 for-glob for-readline force-cwd force-gateway forkbomb-delay freebind
-fs-brutal-reload fs-reload fs-signal ftok get gevent gevent-early-monkey-patch
-gevent-monkey-patch greenlet harakiri-graceful-signal harakiri-graceful-timeout harakiri-no-arh
-harakiri-queue-threshold heartbeat help honour-range honour-stdin hook-accepting
-hook-accepting-once hook-accepting1 hook-accepting1-once hook-as-emperor
-hook-as-emperor-before-vassal hook-as-emperor-setns hook-as-gateway hook-as-mule
+carbon catch-exceptions cflags cgi-mode cgroup cgroup-dir-mode cgroup-opt chdir2 cheap cheaper
+cheaper-algo cheaper-algo-list cheaper-algos-list cheaper-initial cheaper-list cheaper-overload
+cheaper-rss-limit-hard cheaper-rss-limit-soft cheaper-step check-cache check-interval
+check-mount check-mountpoint check-static check-static-docroot chunked-input-limit
+chunked-input-timeout clock clock-list clocks-list collect-header command-mode config-py
+connect-and-read cpu-affinity cron cron-harakiri cron-legion cron2 daemons-honour-stdin
+declare-option declare-option2 del-header die-on-idle disable-sendfile dlopen dot-h
+drop-after-apps drop-after-init dump-options early-emperor early-envdir emperor-broodlord
+emperor-cap emperor-chdir-attr emperor-collect-attribute emperor-command-socket
+emperor-curse-tolerance emperor-extra-ext emperor-extra-extension emperor-fork-server-attr
+emperor-freq emperor-graceful-shutdown emperor-magic-exec emperor-max-throttle
+emperor-no-blacklist emperor-nofollow emperor-on-demand-dir emperor-on-demand-directory
+emperor-on-demand-exec emperor-on-demand-ext emperor-on-demand-extension emperor-pidfile
+emperor-procname emperor-proxy-socket emperor-required-heartbeat emperor-stats
+emperor-stats-server emperor-subreaper emperor-throttle emperor-trigger-socket emperor-tyrant
+emperor-tyrant-initgroups emperor-tyrant-nofollow emperor-use-clone emperor-use-fork-server
+emperor-wait-for-command emperor-wrapper emperor-wrapper-attr emperor-wrapper-fallback
+emperor-wrapper-override enable-metrics enable-proxy-protocol end-blacklist end-whitelist envdir
+error-page-403 error-page-404 error-page-500 error-route error-route-host error-route-if
+error-route-if-not error-route-label error-route-qs error-route-referer error-route-remote-addr
+error-route-remote-user error-route-run error-route-status error-route-uri
+error-route-user-agent eval evil-reload-on-as evil-reload-on-rss exception-handler
+exec-as-emperor exec-as-root exec-as-user exec-as-user-atexit exec-as-vassal exec-asap
+exec-in-jail exec-post-app exec-post-jail exec-pre-app exec-pre-jail exit exit-on-reload extract
+fallback-config farm fastcgi-modifier1 fastcgi-modifier2 fastcgi-nph-socket fastcgi-socket
+fd-safe file-serve-mode file-write fileserve-mode final-route final-route-host final-route-if
+final-route-if-not final-route-label final-route-qs final-route-referer final-route-remote-addr
+final-route-remote-user final-route-run final-route-status final-route-uri
+final-route-user-agent flock flock-wait flock-wait2 flock2 for-glob for-readline force-cwd
+force-gateway forkbomb-delay freebind fs-brutal-reload fs-reload fs-signal ftok get gevent
+gevent-early-monkey-patch gevent-monkey-patch greenlet harakiri-graceful-signal
+harakiri-graceful-timeout harakiri-no-arh harakiri-queue-threshold heartbeat help honour-range
+honour-stdin hook-accepting hook-accepting-once hook-accepting1 hook-accepting1-once
+hook-as-emperor hook-as-emperor-before-vassal hook-as-emperor-setns hook-as-gateway hook-as-mule
 hook-as-on-config-vassal hook-as-on-demand-vassal hook-as-root hook-as-user hook-as-user-atexit
 hook-as-vassal hook-as-vassal-before-drop hook-asap hook-emperor-lost hook-emperor-reload
 hook-emperor-start hook-emperor-stop hook-in-jail hook-master-start hook-post-app hook-post-fork
@@ -84,40 +83,40 @@ max-worker-lifetime max-worker-lifetime-delta mem-collector-freq metric metric-a
 metric-dir-restore metric-threshold metrics-dir metrics-dir-restore metrics-no-cores mime-file
 mimefile mode mount-as-emperor mount-as-root mount-as-vassal mount-asap mount-check
 mount-in-jail mount-post-jail mount-pre-jail mountpoint-check mule mule-harakiri mule-msg-size
-mule-reload-mercy mules multicast multicast-loop multicast-ttl namespace namespace-keep-mount
+mule-reload-mercy mules multicast multicast-loop multicast-ttl namespace-keep-mount
 namespace-net never-swap no-default-app no-defer-accept no-fd-passing no-harakiri-after-req-hook
 no-harakiri-arh no-initgroups no-server no-site no-threads-wait not-alarm-log not-log-alarm
-notify-socket ns ns-net optimize paste paste-logger pause pcre-jit pecan persistent-ipcsem
-pivot-root pivot_root plugin-list plugins-list post-buffering-bufsize post-pymodule-alias print
-print-sym print-symbol prio privileged-binary-patch privileged-binary-patch-arg procname
-procname-append procname-master procname-prefix procname-prefix-spaced profiler propagate-touch
-pull-header pump puwsgi-socket py py-auto-reload py-auto-reload-ignore py-autoreload
-py-executable py-import py-program-name py-programname py-sharedarea py-sys-executable
-py-tracebacker pyargv pyimport pymodule-alias pyrun pyshell pyshell-oneshot python-auto-reload
-python-autoreload python-import python-raw python-version python-worker-override queue
-queue-blocksize queue-store queue-store-sync raw-modifier1 raw-modifier2 raw-socket rbtimer
-re-fork re-fork-as-root re-fork-post-jail reaper refork refork-as-root refork-post-jail reload
-reload-mercy reload-on-as reload-on-exception reload-on-exception-repr reload-on-exception-type
-reload-on-exception-value reload-on-fd reload-os-env rem-header remap-modifier resolve
-response-header-collect response-headers-limit response-route response-route-host
-response-route-if response-route-if-not response-route-label response-route-qs
-response-route-referer response-route-remote-addr response-route-remote-user response-route-run
-response-route-status response-route-uri response-route-user-agent resume reuse-port route
-route-host route-if route-if-not route-label route-qs route-referer route-remote-addr
-route-remote-user route-run route-uri route-user-agent router-list routers-list rpc-max safe-fd
-scgi-modifier1 scgi-modifier2 scgi-nph-socket scgi-socket segfault-alarm setns setns-preopen
-setns-skip setns-socket setns-socket-skip shared-import shared-py-import shared-pyimport
-shared-python-import shared-socket sharedarea show-config shutdown-sockets signal signal-bufsize
-signal-rbtimer signal-timer signals-bufsize skip-atexit skip-atexit-teardown skip-zero
-smart-attach-daemon smart-attach-daemon2 sni sni-dir sni-dir-ciphers sni-regexp snmp
-snmp-community so-keepalive so-send-timeout so-write-timeout socket-rcvbuf socket-send-timeout
-socket-sndbuf socket-write-timeout spooler spooler-chdir spooler-external spooler-freq
-spooler-frequency spooler-harakiri spooler-import spooler-max-tasks spooler-ordered
-spooler-processes spooler-py-import spooler-pyimport spooler-python-import spooler-quiet
-ssl-enable-sslv3 ssl-enable-tlsv1 ssl-enable3 ssl-option ssl-session-use-cache
-ssl-sessions-use-cache ssl-socket ssl-tmp-dir ssl-verbose ssl-verify-depth st start-unsubscribed
-start_response-nodelay static-cache-paths static-cache-paths-name static-check static-expires
-static-expires-mtime static-expires-path-info static-expires-path-info-mtime static-expires-type
+notify-socket ns-net optimize paste paste-logger pause pcre-jit pecan persistent-ipcsem
+plugin-list plugins-list post-buffering-bufsize post-pymodule-alias print print-sym print-symbol
+prio privileged-binary-patch privileged-binary-patch-arg procname procname-append
+procname-master procname-prefix procname-prefix-spaced profiler propagate-touch pull-header pump
+puwsgi-socket py py-auto-reload py-auto-reload-ignore py-autoreload py-executable py-import
+py-program-name py-programname py-sharedarea py-sys-executable py-tracebacker pyargv pyimport
+pymodule-alias pyrun pyshell pyshell-oneshot python-auto-reload python-autoreload python-import
+python-raw python-version python-worker-override queue queue-blocksize queue-store
+queue-store-sync raw-modifier1 raw-modifier2 raw-socket rbtimer re-fork re-fork-as-root
+re-fork-post-jail reaper refork refork-as-root refork-post-jail reload reload-mercy reload-on-as
+reload-on-exception reload-on-exception-repr reload-on-exception-type reload-on-exception-value
+reload-on-fd reload-os-env rem-header remap-modifier resolve response-header-collect
+response-headers-limit response-route response-route-host response-route-if
+response-route-if-not response-route-label response-route-qs response-route-referer
+response-route-remote-addr response-route-remote-user response-route-run response-route-status
+response-route-uri response-route-user-agent resume reuse-port route route-host route-if
+route-if-not route-label route-qs route-referer route-remote-addr route-remote-user route-run
+route-uri route-user-agent router-list routers-list rpc-max safe-fd scgi-modifier1
+scgi-modifier2 scgi-nph-socket scgi-socket segfault-alarm setns-preopen setns-skip setns-socket
+setns-socket-skip shared-import shared-py-import shared-pyimport shared-python-import
+shared-socket sharedarea show-config shutdown-sockets signal signal-bufsize signal-rbtimer
+signal-timer signals-bufsize skip-atexit skip-atexit-teardown skip-zero smart-attach-daemon
+smart-attach-daemon2 sni sni-dir sni-dir-ciphers sni-regexp snmp snmp-community so-keepalive
+so-send-timeout so-write-timeout socket-rcvbuf socket-send-timeout socket-sndbuf
+socket-write-timeout spooler spooler-chdir spooler-external spooler-freq spooler-frequency
+spooler-harakiri spooler-import spooler-max-tasks spooler-ordered spooler-processes
+spooler-py-import spooler-pyimport spooler-python-import spooler-quiet ssl-enable-sslv3
+ssl-enable-tlsv1 ssl-enable3 ssl-option ssl-session-use-cache ssl-sessions-use-cache ssl-socket
+ssl-tmp-dir ssl-verbose ssl-verify-depth st start-unsubscribed start_response-nodelay
+static-cache-paths static-cache-paths-name static-check static-expires static-expires-mtime
+static-expires-path-info static-expires-path-info-mtime static-expires-type
 static-expires-type-mtime static-expires-uri static-expires-uri-mtime static-gzip
 static-gzip-all static-gzip-dir static-gzip-ext static-gzip-prefix static-gzip-suffix
 static-index static-map2 static-safe static-skip-ext stats-http stats-min stats-minified
@@ -132,16 +131,15 @@ touch-exec touch-logreopen touch-logrotate touch-mules-reload touch-signal touch
 touch-workers-reload udp umask umount-as-emperor umount-as-root umount-as-vassal umount-asap
 umount-in-jail umount-post-jail umount-pre-jail undeferred-shared-socket unenv unique-cron
 unique-cron-legion unique-legion-cron unprivileged-binary-patch unprivileged-binary-patch-arg
-unshare unshare2 unsubscribe-on-graceful-reload upload-progress usage use-abort vassal-cap
-vassal-fork-base vassal-set vassal-sos vassal-sos-backlog vassals-cap vassals-include
-vassals-include-before vassals-inherit vassals-inherit-before vassals-set vassals-start-hook
-vassals-stop-hook version vhost vhost-host wait-for-dir wait-for-file wait-for-fs
-wait-for-fs-timeout wait-for-iface wait-for-iface-timeout wait-for-interface
-wait-for-interface-timeout wait-for-mountpoint wait-for-socket wait-for-socket-timeout
-wait-iface wait-iface-timeout wait-interface wait-interface-timeout web3 websocket-max-size
-websocket-ping-freq websocket-pong-tolerance websockets-max-size websockets-ping-freq
-websockets-pong-tolerance weight whitelist worker-exec worker-exec2 write-errors-exception-only
-write-errors-tolerance wsgi-accept-buffer wsgi-accept-buffers wsgi-disable-file-wrapper
-wsgi-env-behavior wsgi-env-behaviour wsgi-lite wsgi-strict xml xmlconfig yaml yml zerg
-zerg-fallback zerg-server zeus
+unsubscribe-on-graceful-reload upload-progress usage use-abort vassal-cap vassal-fork-base
+vassal-set vassal-sos vassal-sos-backlog vassals-cap vassals-include vassals-include-before
+vassals-inherit vassals-inherit-before vassals-set vassals-start-hook vassals-stop-hook version
+vhost vhost-host wait-for-dir wait-for-file wait-for-fs wait-for-fs-timeout wait-for-iface
+wait-for-iface-timeout wait-for-interface wait-for-interface-timeout wait-for-mountpoint
+wait-for-socket wait-for-socket-timeout wait-iface wait-iface-timeout wait-interface
+wait-interface-timeout web3 websocket-max-size websocket-ping-freq websocket-pong-tolerance
+websockets-max-size websockets-ping-freq websockets-pong-tolerance weight whitelist worker-exec
+worker-exec2 write-errors-exception-only write-errors-tolerance wsgi-accept-buffer
+wsgi-accept-buffers wsgi-disable-file-wrapper wsgi-env-behavior wsgi-env-behaviour wsgi-lite
+wsgi-strict xml xmlconfig yaml yml zerg zerg-fallback zerg-server zeus
 ";

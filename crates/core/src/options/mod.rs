@@ -7,6 +7,7 @@ mod later;
 mod logging;
 mod process;
 mod python;
+mod refused;
 mod request;
 mod socket;
 mod values;
@@ -80,6 +81,7 @@ pub static TABLES: &[&[Opt]] = &[
     request::OPTIONS,
     logging::OPTIONS,
     language::OPTIONS,
+    refused::OPTIONS,
 ];
 
 /// All rows.
