@@ -182,6 +182,16 @@ impl IoThread {
     }
 
     fn enter(&mut self, phase: Phase, now: Moment) {
+        // App threads that see the new phase end when nothing is held, and the process with them:
+        // not before we have looked for connections that woke one of them.
+        let held = self.worker.hold();
+        self.change_phase(phase, now);
+        if held {
+            self.worker.let_go();
+        }
+    }
+
+    fn change_phase(&mut self, phase: Phase, now: Moment) {
         if let Err(error) = self.worker.enter(phase) {
             self.worker.tell(&FromWorker::Note {
                 text: format!("cannot go to {phase:?}: {error}"),
