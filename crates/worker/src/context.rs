@@ -18,6 +18,7 @@ use rustix::event::{EventfdFlags, PollFlags};
 
 use crate::clock::Moment;
 use crate::connection::Connection;
+use crate::exchange::Exchange;
 use crate::handover::{Handover, MAX_WAITING, ring};
 use crate::lifecycle::{Event, Phase};
 use crate::refusal::Refusal;
@@ -69,6 +70,8 @@ pub struct WorkerContext {
     pub(crate) serving: AtomicUsize,
     /// Requests that the app saw.
     pub(crate) app_requests: AtomicU64,
+    /// What each core answers now, for the I/O thread's 504; only with harakiri.
+    running: Vec<Mutex<Option<Arc<Exchange>>>>,
     /// Loader variables that were reported already: bits.
     reported: AtomicU16,
     /// What was noted already: bits by status (mod 64), [`CUT`] and [`MISSING`].
@@ -159,6 +162,7 @@ impl WorkerContext {
             events: Mutex::default(),
             serving: AtomicUsize::new(0),
             app_requests: AtomicU64::new(0),
+            running: (0..cores).map(|_| Mutex::default()).collect(),
             reported: AtomicU16::new(0),
             noted: AtomicU64::new(0),
             announced: AtomicBool::new(false),
@@ -410,6 +414,42 @@ impl WorkerContext {
     pub(crate) fn may_wear(&self) -> bool {
         Moment::now() >= self.started.after(self.settings().min_worker_lifetime)
             && !self.worn.swap(true, Ordering::AcqRel)
+    }
+
+    /// What a core answers from now on; `None`: nothing.
+    pub(crate) fn set_running(&self, core: usize, exchange: Option<&Arc<Exchange>>) {
+        if self.settings().harakiri.is_some() {
+            let mut running = self.running[core]
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner);
+            *running = exchange.cloned();
+        }
+    }
+
+    /// Tells the clients of requests past harakiri what the master is about to do. Returns when
+    /// the next one is due.
+    pub(crate) fn answer_overdue(&self, now: Moment) -> Option<Moment> {
+        let harakiri = self.settings().harakiri?;
+        let due = |core: usize| {
+            let started = self.counters().core(core, counters::Core::StartMillis);
+            let started = started.load(Ordering::Acquire);
+            (started != 0).then(|| Moment(started * 1000).after(harakiri))
+        };
+        let mut next = None;
+        for (core, running) in self.running.iter().enumerate() {
+            match due(core) {
+                Some(due) if due <= now => {
+                    // An app thread holds it only to put another one in.
+                    let running = running.lock().unwrap_or_else(PoisonError::into_inner);
+                    if let Some(exchange) = running.as_ref() {
+                        exchange.overdue(harakiri);
+                    }
+                }
+                Some(due) => next = Some(next.map_or(due, |next: Moment| next.min(due))),
+                None => (),
+            }
+        }
+        next
     }
 
     /// Ends the I/O thread, and leaves the process alone: for a process that has other work after

@@ -29,6 +29,8 @@ pub struct Exchange {
     pub(crate) started_at: Moment,
     /// The app failed while another thread held the answer.
     cut: AtomicBool,
+    /// The request ran past harakiri.
+    was_overdue: AtomicBool,
     answer: Mutex<Answer>,
 }
 
@@ -55,6 +57,7 @@ impl Exchange {
             worker,
             started_at: Moment::default(),
             cut: AtomicBool::new(false),
+            was_overdue: AtomicBool::new(false),
             answer: Mutex::new(Answer {
                 connection: None,
                 body: Body::none(),
@@ -72,6 +75,7 @@ impl Exchange {
     pub(crate) fn begin(&mut self, connection: Connection, spooled: Option<File>, now: Moment) {
         self.started_at = now;
         *self.cut.get_mut() = false;
+        *self.was_overdue.get_mut() = false;
         let limit = self.worker.settings().limit_post;
         let answer = self
             .answer
@@ -275,6 +279,35 @@ impl Exchange {
         let answer = &mut *answer;
         let request = &self.request;
         interpreter.unlocked(&mut || answer.fail(request, patience));
+    }
+
+    /// The I/O thread's part of harakiri: a 504, when nothing was sent and nobody is sending. The
+    /// app may run on until the master ends the worker; what it writes goes nowhere.
+    pub(crate) fn overdue(&self, harakiri: Duration) {
+        // Once: a later look could get in the way of an app that is sending.
+        if self.was_overdue.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        let Ok(mut answer) = self.answer.try_lock() else {
+            return;
+        };
+        let answer = &mut *answer;
+        let Some(connection) = &answer.connection else {
+            return;
+        };
+        if answer.broken.is_some() || answer.response.is_committed() {
+            return;
+        }
+        let reason = format!(
+            "the app took longer than harakiri = {} s",
+            harakiri.as_secs()
+        );
+        let bytes = Refusal::new(504, reason).bytes(self.request.head_only);
+        let mut parts = [IoSlice::new(&bytes)];
+        let _ = socket::send(&connection.socket, &mut &mut parts[..]);
+        let _ = rustix::net::shutdown(&connection.socket, rustix::net::Shutdown::Write);
+        answer.response.answered_by_us(504, &bytes);
+        answer.broken = Some(WriteError::TimedOut);
     }
 
     fn writable(&self) -> Result<MutexGuard<'_, Answer>, WriteError> {

@@ -351,10 +351,15 @@ impl IoThread {
             .worker(counters::Worker::HeartbeatMillis)
             .store(now.millis(), Ordering::Relaxed);
         self.step(Event::Tick, now);
+        // A request that starts after this look is not overdue before the next one: harakiri has
+        // at least a second.
+        let overdue = self.worker.answer_overdue(now);
         if now < self.next_tick {
+            self.next_tick = overdue.map_or(self.next_tick, |due| due.min(self.next_tick));
             return;
         }
-        self.next_tick = now.after(TICK);
+        let next_tick = now.after(TICK);
+        self.next_tick = overdue.map_or(next_tick, |due| due.min(next_tick));
         if let Some(limit) = self.worker.settings().reload_on_rss {
             let rss = self.memory.read().rss;
             if rss >= limit && self.worker.may_wear() {

@@ -135,6 +135,7 @@ impl<'a> AppThread<'a> {
     /// Ends the last request, then waits for the next one. Without the interpreter.
     fn next(&mut self) -> Next {
         if std::mem::take(&mut self.called) {
+            self.worker.set_running(self.core, None);
             self.end_request(false);
         }
         // The app may have kept the last exchange.
@@ -290,6 +291,7 @@ impl<'a> AppThread<'a> {
             self.end_request(true);
             return Found::Other;
         }
+        self.worker.set_running(self.core, Some(&self.exchange));
         Found::Request
     }
 

@@ -49,6 +49,36 @@ fn an_app_that_fails_before_its_answer_gets_a_real_500() {
 }
 
 #[test]
+fn a_request_past_harakiri_is_answered_504_while_the_app_still_runs() {
+    let gate = Gate::default();
+    let inside = gate.clone();
+    let worker = Worker::start(
+        &[(Uwsgi, "s")],
+        |settings| settings.harakiri = Some(Duration::from_secs(1)),
+        move |exchange, interpreter| {
+            inside.pass();
+            // The I/O thread may still hold the answer.
+            let mut error = WriteError::Busy;
+            while error == WriteError::Busy {
+                assert!(exchange.start(b"200 OK", &[], false).is_err());
+                error = exchange.write(interpreter, b"x").unwrap_err();
+            }
+            assert_eq!(error, WriteError::TimedOut);
+        },
+    );
+    let answer = worker.talk("s", &get("/"));
+    assert!(
+        answer.starts_with("HTTP/1.1 504 Gateway Timeout\r\n"),
+        "{answer}"
+    );
+    assert!(answer.ends_with("longer than harakiri = 1 s\n"), "{answer}");
+    gate.open();
+    worker.wait_until("it is counted", |worker| {
+        worker.count(counters::Worker::Requests) == 1
+    });
+}
+
+#[test]
 fn mistakes_with_an_exchange_are_errors() {
     let kept: Arc<Mutex<Option<Arc<Exchange>>>> = Arc::default();
     let keep = Arc::clone(&kept);
