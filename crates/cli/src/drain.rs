@@ -17,10 +17,10 @@ pub(crate) fn run(arguments: &[OsString]) -> anyhow::Result<ExitCode> {
     let line =
         line::parse(&words.context("an argument is not UTF-8")?).map_err(|why| anyhow!(why))?;
     log::start();
-    // systemd.exec(5): how the main process ended. A crash is followed by a restart, which adopts.
-    let crashed = std::env::var("SERVICE_RESULT")
-        .is_ok_and(|result| !matches!(result.as_str(), "success" | "exit-code" | "timeout"));
-    if crashed {
+    // systemd.exec(5): how the main process ended. After anything but a clean stop there is a
+    // restart, which adopts; also when that one failed (its directory is away for a moment).
+    let failed = std::env::var("SERVICE_RESULT").is_ok_and(|result| result != "success");
+    if failed {
         return Ok(ExitCode::SUCCESS);
     }
     let runtime: PathBuf = place::runtime_directory(line.runtime);

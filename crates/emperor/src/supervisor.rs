@@ -6,6 +6,7 @@
 //! once), how long one that dies waits for its successor, and that every stop ends.
 
 mod state;
+mod view;
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -13,10 +14,10 @@ use std::time::{Duration, Instant};
 use imperator_core::message::AppState;
 
 pub use self::state::{
-    Action, DEFAULT_MERCY, Event, KILL_AFTER, MAX_KILLS, Name, Order, PLACE, Pid, STOP_MARGIN,
-    SUCCESSION, Situation, YOUNG,
+    Action, DEFAULT_MERCY, Event, KILL_AFTER, MAX_KILLS, Name, Order, Pid, SLOW_PER_PLACE,
+    STOP_MARGIN, SUCCESSION, Situation, YOUNG,
 };
-use self::state::{App, Fate, Force, State};
+use self::state::{App, Fate, Force, Place, State};
 
 /// All apps and their masters.
 ///
@@ -24,7 +25,8 @@ use self::state::{App, Fate, Force, State};
 /// - a pid belongs to at most one app, from `Spawned` until `Ended`, so no signal goes to a pid
 ///   that was already reaped;
 /// - `Stopping` has a deadline, so a stop ends;
-/// - no more than `places` apps start or reload at once.
+/// - no more than `places` apps are busy with a start or reload at once, and no more than
+///   [`SLOW_PER_PLACE`] times as many on their way.
 #[derive(Debug)]
 pub struct Supervisor {
     apps: BTreeMap<Name, App>,
@@ -93,7 +95,7 @@ impl Supervisor {
 
     /// When `step(Event::Tick, _)` is due. `None`: only an event can change anything.
     pub fn deadline(&self) -> Option<Instant> {
-        let full = self.taken() >= self.places;
+        let full = self.free() == 0;
         let due = |app: &App| match &app.state {
             State::Waiting { .. } if self.stopping => None,
             State::Waiting { .. } if full => None,
@@ -109,7 +111,7 @@ impl Supervisor {
                 ..
             } => {
                 let next = match (place, order) {
-                    (Some(place), _) => Some(*place),
+                    (Some(place), _) => Some(place.until()),
                     (None, Some((_, since))) => (!full && !self.stopping).then_some(*since),
                     (None, None) => None,
                 };
@@ -118,71 +120,6 @@ impl Supervisor {
             State::Stopping { deadline, .. } => Some(*deadline),
         };
         self.apps.values().filter_map(due).min()
-    }
-
-    /// Told to stop, and nothing is left.
-    pub fn is_finished(&self) -> bool {
-        self.stopping && self.apps.is_empty()
-    }
-
-    pub fn is_stopping(&self) -> bool {
-        self.stopping
-    }
-
-    /// Whether its master was told to end.
-    pub fn is_ending(&self, name: &str) -> bool {
-        let app = self.apps.get(name);
-        app.is_none_or(|app| matches!(app.state, State::Stopping { .. }))
-    }
-
-    /// Apps that were stopped by hand.
-    pub fn halted(&self) -> Vec<Name> {
-        let halted = self
-            .apps
-            .iter()
-            .filter(|(_, app)| app.state == State::Halted);
-        halted.map(|(name, _)| name.clone()).collect()
-    }
-
-    /// Something starts or reloads, or waits for its turn to.
-    pub fn is_busy(&self) -> bool {
-        self.apps.values().any(|app| match &app.state {
-            State::Waiting { .. } => app.deaths.failures() == 0,
-            State::Spawning { .. } => true,
-            State::Up { place, order, .. } => place.is_some() || order.is_some(),
-            State::Stopping { .. } | State::Halted => false,
-        })
-    }
-
-    /// Whether this app serves or has failed once, or is not wanted.
-    pub fn has_settled(&self, name: &str) -> bool {
-        self.apps.get(name).is_none_or(|app| app.settled)
-    }
-
-    pub fn pid(&self, name: &str) -> Option<Pid> {
-        self.apps.get(name).and_then(|app| app.state.pid())
-    }
-
-    pub fn contains(&self, name: &str) -> bool {
-        self.apps.contains_key(name)
-    }
-
-    /// One word about an app that has no say itself, and how long it waits.
-    pub fn situation(&self, name: &str, now: Instant) -> Option<(Situation, Option<Duration>)> {
-        let app = self.apps.get(name)?;
-        Some(match &app.state {
-            State::Waiting { until, .. } if app.deaths.failures() > 0 => (
-                Situation::BackingOff(app.deaths.failures()),
-                Some(until.saturating_duration_since(now)),
-            ),
-            State::Waiting { .. } | State::Spawning { .. } => (Situation::Waiting, None),
-            State::Up { .. } => (Situation::Up, None),
-            State::Stopping { deadline, .. } => (
-                Situation::Stopping,
-                Some(deadline.saturating_duration_since(now)),
-            ),
-            State::Halted => (Situation::Halted, None),
-        })
     }
 
     pub fn names(&self) -> Vec<Name> {
@@ -272,7 +209,7 @@ impl Supervisor {
         app.state = State::Up {
             pid,
             since: now,
-            place: Some(now + PLACE),
+            place: Some(Place::new(now)),
             order: None,
             hung_up: None,
         };
@@ -519,18 +456,27 @@ impl Supervisor {
     fn free_places(&mut self, now: Instant) {
         for app in self.apps.values_mut() {
             if let State::Up { place, .. } = &mut app.state {
-                *place = place.filter(|until| *until > now);
+                *place = place.and_then(|place| place.at(now));
             }
         }
     }
 
-    fn taken(&self) -> usize {
-        self.apps.values().filter(|app| app.state.starts()).count()
+    /// How many may begin now.
+    fn free(&self) -> usize {
+        let (mut all, mut busy) = (0, 0);
+        for (on_its_way, is_busy) in self.apps.values().map(|app| app.state.starts()) {
+            all += usize::from(on_its_way);
+            busy += usize::from(is_busy);
+        }
+        let most = self.places.saturating_mul(SLOW_PER_PLACE);
+        self.places
+            .saturating_sub(busy)
+            .min(most.saturating_sub(all))
     }
 
     /// Starts and reloads what is due, in the order in which it became due.
     fn fill_places(&mut self, now: Instant, actions: &mut Vec<Action>) {
-        let free = self.places.saturating_sub(self.taken());
+        let free = self.free();
         if free == 0 || self.stopping {
             return;
         }
@@ -563,7 +509,7 @@ impl Supervisor {
                 continue;
             };
             if let State::Up { place, order, .. } = &mut app.state {
-                *place = Some(now + PLACE);
+                *place = Some(Place::new(now));
                 if let Some((order, _)) = order.take() {
                     actions.push(Action::Order(name, order));
                 }
@@ -591,7 +537,8 @@ impl Supervisor {
             .collect();
         pids.sort_unstable();
         assert!(pids.windows(2).all(|two| two[0] != two[1]), "{self:?}");
-        assert!(self.taken() <= self.places, "{self:?}");
+        let busy = self.apps.values().filter(|app| app.state.starts().1);
+        assert!(busy.count() <= self.places, "{self:?}");
     }
 }
 

@@ -8,8 +8,14 @@ use imperator_core::message::AppState;
 pub type Name = String;
 pub type Pid = i32;
 
-/// A start or reload holds its place no longer: an import that hangs must not delay other apps.
-pub const PLACE: Duration = Duration::from_secs(10);
+/// So long a start or reload counts as busy. One that takes longer waits for something, most
+/// likely, and lets others begin: an import that hangs must not delay other apps.
+pub(super) const BUSY: Duration = Duration::from_secs(2);
+/// So long it counts among all that are on their way.
+pub(super) const SLOW: Duration = Duration::from_secs(8);
+/// For each place so many may be on their way, the slow ones included: a machine that is swamped
+/// makes all of them slow.
+pub const SLOW_PER_PLACE: usize = 4;
 /// A master that lived this long did not die of its start.
 pub const YOUNG: Duration = Duration::from_secs(10);
 /// The mercy of an app that never reported its own; uWSGI's default of `worker-reload-mercy`.
@@ -103,12 +109,11 @@ pub(super) enum State {
     Waiting { until: Instant, after: Option<Name> },
     /// Spawn was asked for; there is no pid yet. `fate`: the app was given up meanwhile.
     Spawning { fate: Option<Fate> },
-    /// `place`: it starts or reloads, and counts as doing so until then. `order`: it shall reload
-    /// when a place is free, since then.
+    /// `place`: it starts or reloads. `order`: it shall reload when a place is free, since then.
     Up {
         pid: Pid,
         since: Instant,
-        place: Option<Instant>,
+        place: Option<Place>,
         order: Option<(Order, Instant)>,
         /// Its channel is closed: it is killed if it has not ended by then.
         hung_up: Option<Instant>,
@@ -122,6 +127,34 @@ pub(super) enum State {
     },
     /// No process, and none wanted for now.
     Halted,
+}
+
+/// A start or reload, and until when it counts as what it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Place {
+    Busy(Instant),
+    Slow(Instant),
+}
+
+impl Place {
+    pub(super) fn new(now: Instant) -> Self {
+        Self::Busy(now + BUSY)
+    }
+
+    pub(super) fn until(self) -> Instant {
+        match self {
+            Self::Busy(until) | Self::Slow(until) => until,
+        }
+    }
+
+    /// As it counts now; `None`: no longer.
+    pub(super) fn at(self, now: Instant) -> Option<Self> {
+        match self {
+            Self::Busy(until) if until > now => Some(self),
+            Self::Busy(until) => Self::Slow(until + SLOW).at(now),
+            Self::Slow(until) => (until > now).then_some(self),
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -175,11 +208,12 @@ impl State {
         }
     }
 
-    pub(super) fn starts(&self) -> bool {
+    /// Whether it is on its way, and whether it counts as busy.
+    pub(super) fn starts(&self) -> (bool, bool) {
         match self {
-            Self::Spawning { .. } => true,
-            Self::Up { place, .. } => place.is_some(),
-            Self::Waiting { .. } | Self::Stopping { .. } | Self::Halted => false,
+            Self::Spawning { .. } => (true, true),
+            Self::Up { place, .. } => (place.is_some(), matches!(place, Some(Place::Busy(_)))),
+            Self::Waiting { .. } | Self::Stopping { .. } | Self::Halted => (false, false),
         }
     }
 }

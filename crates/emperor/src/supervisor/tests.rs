@@ -132,7 +132,7 @@ fn a_crash_loop_is_forgiven_when_the_file_changes_and_delays_nobody() {
 }
 
 #[test]
-fn few_start_at_once_and_a_start_that_hangs_holds_its_place_for_ten_seconds() {
+fn few_start_at_once_and_a_start_that_hangs_lets_others_begin() {
     check(
         2,
         "
@@ -150,8 +150,31 @@ fn few_start_at_once_and_a_start_that_hangs_holds_its_place_for_ten_seconds() {
          960 ms found e               -> spawn e
          960 ms spawned e 5           ->
          970 ms found f               ->
+        1999 ms tick                  ->
+        2000 ms tick                  -> spawn f
+    ",
+    );
+}
+
+#[test]
+fn of_starts_that_hang_there_are_not_many_either() {
+    check(
+        1,
+        "
+           0 ms found a               -> spawn a
+           0 ms spawned a 1           ->
+           0 ms found b               ->
+           0 ms found c               ->
+           0 ms found d               ->
+           0 ms found e               ->
+        2000 ms tick                  -> spawn b
+        2000 ms spawned b 2           ->
+        4000 ms tick                  -> spawn c
+        4000 ms spawned c 3           ->
+        6000 ms tick                  -> spawn d
+        6000 ms spawned d 4           ->
         9999 ms tick                  ->
-       10000 ms tick                  -> spawn f
+       10000 ms tick                  -> spawn e
     ",
     );
 }
