@@ -40,6 +40,8 @@ pub(super) struct Loader<'w> {
     /// Names that a condition or a placeholder has asked for.
     pub used: BTreeSet<Vec<u8>>,
     pub strict: bool,
+    /// Where the first section that was read begins: the app's own.
+    pub app: Option<Place>,
     /// Bytes that substitutions have made so far.
     pub expanded: usize,
     /// Where each key stands first.
@@ -73,6 +75,7 @@ impl<'w> Loader<'w> {
             placeholders: BTreeSet::new(),
             used: BTreeSet::new(),
             strict: false,
+            app: None,
             expanded: 0,
             index: BTreeMap::new(),
             first: None,
@@ -84,14 +87,6 @@ impl<'w> Loader<'w> {
             full: false,
             loads: 0,
         }
-    }
-
-    /// The config's own file, as it was named.
-    pub(super) fn app(&self) -> PathBuf {
-        self.first
-            .as_ref()
-            .map(|first| first.given.clone())
-            .unwrap_or_default()
     }
 
     /// Adds one option: through the block it stands in, if any.
@@ -339,12 +334,19 @@ impl<'w> Loader<'w> {
         let wanted = text(asked);
         let find = |wanted: &str| {
             let mut sections = document.sections.iter();
-            sections.find(|name| text(name) == wanted).cloned()
+            sections.find(|(name, _)| text(name) == wanted).cloned()
         };
-        if let Some(section) = find(&wanted) {
-            return section;
-        }
-        if by_name && let Some(section) = find(&format!("uwsgi:{wanted}")) {
+        let by_app_name = || {
+            let from_outside = by_name && known(place).is_none();
+            from_outside
+                .then(|| find(&format!("uwsgi:{wanted}")))
+                .flatten()
+        };
+        if let Some((section, line)) = find(&wanted).or_else(by_app_name) {
+            self.app.get_or_insert_with(|| Place {
+                file: file.to_owned(),
+                line,
+            });
             return section;
         }
         let text = format!("no section [{wanted}] in {}", file.display());
@@ -352,7 +354,9 @@ impl<'w> Loader<'w> {
             "start the file with a line [uwsgi]".to_owned()
         } else {
             let shown = document.sections.iter().take(8);
-            let names: Vec<String> = shown.map(|name| format!("[{}]", ini::text(name))).collect();
+            let names: Vec<String> = shown
+                .map(|(name, _)| format!("[{}]", ini::text(name)))
+                .collect();
             format!("it has {}", names.join(", "))
         };
         // What the command line asks for must be there; the original lets an include go.

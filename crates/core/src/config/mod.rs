@@ -50,8 +50,7 @@ pub fn resolve(args: &[String], world: &dyn World) -> Resolved {
         apply(&entry, &mut draft, &mut loader, &mut unknown);
     }
     tell_unknown(&unknown, &mut loader);
-    let app = loader.app();
-    let settings = draft.finish(&app, &mut loader.findings);
+    let settings = draft.finish(loader.app.as_ref(), &mut loader.findings);
     let findings = without_repeats(loader.findings);
     let failed = findings.iter().any(Finding::is_error);
     Resolved {

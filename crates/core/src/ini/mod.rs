@@ -25,8 +25,8 @@ pub const BOM: &[u8] = b"\xef\xbb\xbf";
 pub struct Document {
     /// Of all sections, in file order.
     pub options: Vec<IniOption>,
-    /// Section names in the order of their first lines.
-    pub sections: Vec<Vec<u8>>,
+    /// Section names and where they stand first, in that order.
+    pub sections: Vec<(Vec<u8>, u32)>,
     pub findings: Vec<Finding>,
 }
 
@@ -151,7 +151,7 @@ fn read_lines(
             Line::Nothing => {}
             Line::Section(name) => {
                 if known.insert(name) {
-                    document.sections.push(name.to_vec());
+                    document.sections.push((name.to_vec(), number));
                 } else if repeated.insert(name) {
                     document.findings.push(
                         Finding::warning(

@@ -1,7 +1,7 @@
 //! Settings while options are applied to them, and what only the whole config can decide: the
 //! protocol of plain `socket`s, the callable's place among the mounts.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use super::values;
@@ -234,8 +234,8 @@ impl Draft {
         values::logger(given.text)
     }
 
-    /// The settings, after the last option; `app` is the config's own file.
-    pub fn finish(mut self, app: &Path, findings: &mut Vec<Finding>) -> Settings {
+    /// The settings, after the last option; `app` is where the config's own section begins.
+    pub fn finish(mut self, app: Option<&Place>, findings: &mut Vec<Finding>) -> Settings {
         let default = self.protocol;
         self.settings.listens = self
             .listens
@@ -287,13 +287,8 @@ impl Draft {
 }
 
 /// What no app can do without.
-fn missing(settings: &Settings, app: &Path) -> Vec<Finding> {
-    let place = || {
-        (!app.as_os_str().is_empty()).then(|| Place {
-            file: app.to_owned(),
-            line: 1,
-        })
-    };
+fn missing(settings: &Settings, app: Option<&Place>) -> Vec<Finding> {
+    let place = || app.cloned();
     let mut findings = Vec::new();
     if settings.listens.is_empty() {
         findings.push(
