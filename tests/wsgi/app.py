@@ -31,6 +31,10 @@ after_fork = []
 os.register_at_fork(after_in_child=lambda: after_fork.append(os.getpid()))
 
 
+if "START_A_THREAD" in os.environ:
+    threading.Thread(target=time.sleep, args=(3600,), name="helper", daemon=True).start()
+
+
 def on_signal(number, frame):
     seen.append("signal %d on %s" % (number, threading.current_thread().name))
 
@@ -387,6 +391,7 @@ def facts(environ, start_response):
         "random=%r" % random.random(),
         "thread=%s" % threading.current_thread().name,
         "main=%r" % (threading.current_thread() is threading.main_thread()),
+        "threads=%s" % " ".join(sorted(thread.name for thread in threading.enumerate())),
         "argv=%r" % sys.argv,
         "name=%s" % __name__,
         "version=%s" % sys.version.split()[0],

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use super::harness::{interpreters, old_interpreters};
-use super::support::{Alone, Folder, stays, uwsgi_get};
+use super::support::{Address, Alone, Folder, Vars, stays, uwsgi, uwsgi_get};
 
 const GOOD: &str = "\
 def application(environ, start_response):
@@ -51,6 +51,24 @@ fn serves_after(mut alone: Alone, repair: impl Fn(&Folder)) {
 }
 
 const MODULE: &str = "module = code\n";
+
+#[test]
+fn without_need_app_the_rest_is_served() {
+    let folder = Folder::new();
+    folder.write("code.py", "raise RuntimeError('not today')\n");
+    folder.write("other.py", GOOD);
+    let lines = "module = code\nmount = /other=other.py\nneed-app = false\n";
+    let alone = fails_in(folder, lines, &["RuntimeError: not today", "app.ini:4"]);
+    let socket = alone.path("s");
+    let ask = |script_name: &str| {
+        let vars = Vars::request("GET", "/x").with("SCRIPT_NAME", script_name);
+        uwsgi(&Address::Unix(socket.clone()), &vars, b"").ok()
+    };
+    alone.wait_for("the app that could be loaded", |_| {
+        ask("/other").filter(|reply| reply.text() == "good")
+    });
+    assert_eq!(ask("").map(|reply| reply.status), Some(404));
+}
 
 #[test]
 fn a_module_that_does_not_exist() {

@@ -81,6 +81,16 @@ fn lazy_apps_import_in_every_worker() {
 }
 
 #[test]
+fn an_app_that_starts_threads_has_them_in_every_worker() {
+    on_each("processes = 2\nenv = START_A_THREAD=1\n", |served| {
+        for facts in workers(served, 2).values() {
+            assert_eq!(facts["threads"], "MainThread helper", "{facts:?}");
+            assert_eq!(facts["forked"], "False", "{facts:?}");
+        }
+    });
+}
+
+#[test]
 fn threads_run_the_app_at_the_same_time_and_have_names() {
     on_each_over_both("threads = 2\n", |served, protocol| {
         // Each waits for the other one, inside the app.

@@ -97,9 +97,10 @@ fn load_apps(py: Python<'_>, setup: &Setup, line: &Line) -> Vec<Mounted> {
     let prepared = interpreter::prepare(py, &setup.settings).and_then(|()| stray::watch(py));
     let loaded = match prepared {
         Ok(()) => load::all(py, &setup.settings, &mut |failure| {
-            if !failure.traceback.is_empty() {
-                log::line(&failure.traceback);
-            }
+            log::line(&format!(
+                "{}left out: {}",
+                failure.traceback, failure.summary
+            ));
             notes.push(failure.summary);
         }),
         Err(error) => Err(load::Failure {
