@@ -384,12 +384,13 @@ fn the_example_vassals_resolve_without_a_finding() {
     let mut problems = Vec::new();
     for vassal in vassals {
         for section in sections(&vassal) {
-            let config = match section.as_str() {
-                "uwsgi" => vassal.display().to_string(),
-                name => format!("{}:{name}", vassal.display()),
+            let config = imperator_core::message::Config {
+                file: vassal.clone(),
+                section,
             };
             let output = Command::new(env!("CARGO_BIN_EXE_imperator"))
-                .args(["resolve", "--ini", &config])
+                .arg("resolve")
+                .args(imperator_core::config::resolve_args(&config))
                 .current_dir(top().join("vassals"))
                 .output()
                 .expect("imperator");
@@ -408,17 +409,8 @@ fn the_example_vassals_resolve_without_a_finding() {
     expect_none("findings in the examples", problems);
 }
 
-/// The sections of an example, all of which are apps.
-fn sections(file: &Path) -> Vec<String> {
-    let text = fs::read_to_string(file).expect("a vassal");
-    let mut sections = Vec::new();
-    for line in text.lines() {
-        if let Some(name) = line
-            .strip_prefix('[')
-            .and_then(|line| line.strip_suffix(']'))
-        {
-            sections.push(name.to_owned());
-        }
-    }
-    sections
+/// The sections of an example that are apps; others are there to be included.
+fn sections(file: &Path) -> Vec<Option<String>> {
+    let stanzas = imperator_core::stanzas::apps(&fs::read(file).expect("an example"));
+    stanzas.into_iter().map(|stanza| stanza.section).collect()
 }
