@@ -168,10 +168,10 @@ pub(crate) const CASES: &[Case] = &[
     ),
     // The config itself.
     fails(
-        "bad-number",
-        "wsgi-file = {dir}/good.py\nprocesses = many\n",
+        "bad-mode",
+        "wsgi-file = {dir}/good.py\nchmod-socket = 0660\n",
         None,
-        &["bad-number.ini:4", "many"],
+        &["bad-mode.ini:4", "0660"],
     ),
     fails(
         "strict",

@@ -2,6 +2,8 @@
 
 use std::process::{Child, Stdio};
 
+use serde_json::Value;
+
 use super::sites::uwsgi_pass;
 use super::support::{
     Address, Alone, Empire, Folder, Load, Nginx, Signal, Tally, Wrk, is_alive, repository, require,
@@ -71,6 +73,34 @@ fn touch_and_wait(empire: &Empire) {
     });
 }
 
+/// Master, mold and workers of the app, once nothing drains or starts.
+fn calm(empire: &Empire) -> Vec<i32> {
+    empire.wait_for("no worker that starts or drains", |empire| {
+        let app = empire.app("app");
+        let status = &app["status"];
+        let workers = status["workers"].as_array()?;
+        let serves = |worker: &Value| {
+            worker["state"] == "accepting" && worker["generation"] == status["generation"]
+        };
+        let is_calm = app["condition"] == "serving" && workers.iter().all(serves);
+        let pids = workers.iter().map(|worker| &worker["pid"]);
+        let pids = pids
+            .chain([&app["pid"], &status["mold"]])
+            .filter_map(Value::as_i64);
+        is_calm.then(|| pids.map(|pid| i32::try_from(pid).expect("a pid")).collect())
+    })
+}
+
+#[track_caller]
+fn assert_all_live(pids: &[i32], empire: &Empire) {
+    let dead: Vec<&i32> = pids.iter().filter(|&&pid| !is_alive(pid)).collect();
+    assert!(
+        dead.is_empty(),
+        "{dead:?} of {pids:?} ended\n{}",
+        empire.report()
+    );
+}
+
 /// Every process below the emperor.
 fn below(empire: &Empire) -> Vec<i32> {
     let me = empire.pid();
@@ -99,35 +129,16 @@ fn reloads_and_the_emperors_death_lose_nothing(processes: u32) {
         touch_and_wait(&empire);
     }
 
-    let before = below(&empire);
+    let before = calm(&empire);
     empire.send(Signal::KILL);
     load.wait_for_more(200);
-    let alive: Vec<i32> = before
-        .iter()
-        .copied()
-        .filter(|&pid| is_alive(pid))
-        .collect();
-    assert_eq!(
-        before,
-        alive,
-        "a process ended with the emperor\n{}",
-        empire.report()
-    );
+    assert_all_live(&before, &empire);
 
     empire.start_again();
     empire.wait_serving("app");
     load.wait_for_more(200);
-    let alive: Vec<i32> = before
-        .iter()
-        .copied()
-        .filter(|&pid| is_alive(pid))
-        .collect();
-    assert_eq!(
-        before,
-        alive,
-        "the next emperor did not adopt\n{}",
-        empire.report()
-    );
+    assert_all_live(&before, &empire);
+    assert_eq!(before, calm(&empire), "the next emperor did not adopt");
     // It governs: a touch reloads.
     touch_and_wait(&empire);
     load.wait_for_more(100);
