@@ -62,6 +62,12 @@ pub(crate) fn after_answer(
     answer: &Answer,
 ) {
     connection.requests += 1;
+    if answer.response.needs_reset() {
+        // Over TCP; a Unix socket has no reset of this kind.
+        let now = Some(std::time::Duration::ZERO);
+        let _ = rustix::net::sockopt::set_socket_linger(&connection.socket, now);
+        return;
+    }
     let unreceived = answer.body.unreceived(request);
     if unreceived == Some(0) {
         if answer.response.keep_alive && !answer.write_failed() && !worker.is_draining() {

@@ -161,7 +161,10 @@ impl Exchange {
             version: self.request.known(Known::Protocol),
             head_only: self.request.head_only,
             http11: self.request.http11,
-            keep_alive: self.request.keep_alive && !self.worker.is_draining(),
+            // Who has not read the body leaves the connection at an unknown place.
+            keep_alive: self.request.keep_alive
+                && !self.worker.is_draining()
+                && answer.body.unreceived(&self.request) == Some(0),
         };
         answer.response.start(asked, status, headers, replace)
     }
@@ -376,8 +379,14 @@ impl Exchange {
         })
     }
 
+    /// For one wait. HTTP clients are people: a socket with a large buffer is writable again only
+    /// after they have taken a third of it.
     fn patience(&self) -> Duration {
-        self.worker.settings().socket_timeout
+        let settings = self.worker.settings();
+        match self.request.protocol {
+            Protocol::Uwsgi => settings.socket_timeout,
+            Protocol::Http => settings.socket_timeout.max(settings.http_timeout),
+        }
     }
 
     /// Sends what is still missing of the answer, without the interpreter. The exchange stays

@@ -40,10 +40,64 @@ pub fn route<'a>(
     let exact = mounts
         .iter()
         .position(|prefix| prefix.as_ref().as_bytes() == script_name);
-    let default = || mounts.iter().position(|prefix| prefix.as_ref().is_empty());
+    let default = || {
+        mounts
+            .iter()
+            .position(|prefix| matches!(prefix.as_ref(), "" | "/"))
+    };
     Route {
         mount: exact.or_else(default),
         script_name,
         path_info,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MOUNTS: [&str; 4] = ["", "/a", "/a/b/", "/c"];
+
+    fn routed(manage: bool, script_name: &str, path_info: &str) -> (Option<usize>, String, String) {
+        let (script_name, path_info) = (script_name.as_bytes(), path_info.as_bytes());
+        let route = route(&MOUNTS, manage, script_name, path_info);
+        let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+        (route.mount, text(route.script_name), text(route.path_info))
+    }
+
+    #[test]
+    fn manage_script_name_takes_the_longest_prefix_of_whole_components() {
+        for (path, mount, script_name, rest) in [
+            ("/a", 1, "/a", ""),
+            ("/a/", 1, "/a", "/"),
+            ("/a/x", 1, "/a", "/x"),
+            ("/a/b", 2, "/a/b", ""),
+            ("/a/b/c", 2, "/a/b", "/c"),
+            ("/a/bc", 1, "/a", "/bc"),
+            ("/ax", 0, "", "/ax"),
+            ("/", 0, "", "/"),
+            ("", 0, "", ""),
+            ("/c/a", 3, "/c", "/a"),
+        ] {
+            let expected = (Some(mount), script_name.to_owned(), rest.to_owned());
+            assert_eq!(routed(true, "", path), expected, "{path}");
+        }
+    }
+
+    #[test]
+    fn without_it_the_front_ends_script_name_decides() {
+        let as_sent = |mount, script_name: &str, path: &str| {
+            (Some(mount), script_name.to_owned(), path.to_owned())
+        };
+        assert_eq!(routed(false, "", "/a/x"), as_sent(0, "", "/a/x"));
+        assert_eq!(routed(false, "/a", "/x"), as_sent(1, "/a", "/x"));
+        assert_eq!(routed(false, "/z", "/x"), as_sent(0, "/z", "/x"));
+    }
+
+    #[test]
+    fn a_path_that_no_mount_answers_has_no_app() {
+        let mounts = ["/a"];
+        assert_eq!(route(&mounts, true, b"", b"/b").mount, None);
+        assert_eq!(route(&["/"], true, b"", b"/b").mount, Some(0));
     }
 }

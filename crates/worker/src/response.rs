@@ -64,6 +64,7 @@ pub(crate) struct Response {
     /// Bytes of the app that its own Content-Length left no room for.
     pub(crate) cut_bytes: u64,
     chunk_line: [u8; 20],
+    abandoned: bool,
 }
 
 impl Response {
@@ -85,6 +86,7 @@ impl Response {
             body_bytes: 0,
             cut_bytes: 0,
             chunk_line: [0; 20],
+            abandoned: false,
         }
     }
 
@@ -287,10 +289,16 @@ impl Response {
         }
     }
 
+    /// Whether only a reset can tell the client that the answer broke off.
+    pub(crate) fn needs_reset(&self) -> bool {
+        self.abandoned && self.framing == Framing::Close && self.body_bytes > 0
+    }
+
     /// The connection ends without the end of the answer, so that the client sees that it broke.
     pub(crate) fn abandon(&mut self) {
         self.stage = Stage::Ended;
         self.keep_alive = false;
+        self.abandoned = true;
     }
 }
 

@@ -257,7 +257,14 @@ impl<'a> AppThread<'a> {
             // A health check that only connects; nothing was asked, nothing is answered.
             socket::Read::End => return Found::Other,
         };
-        let request = std::mem::replace(request, Request::new(0));
+        let request = if request.buffer.is_empty() {
+            // This thread keeps its room.
+            let mut empty = Request::new(0);
+            empty.clear(connection.protocol);
+            empty
+        } else {
+            std::mem::replace(request, Request::new(0))
+        };
         close::park(worker, connection, request, wait);
         Found::Other
     }

@@ -40,6 +40,8 @@ pub fn install() -> io::Result<Signals> {
     for (signal, _) in SIGNALS {
         crate::sys::default_disposition(signal);
     }
+    // sendfile(2) and write(2) know no MSG_NOSIGNAL; Python ignores it as well.
+    crate::sys::ignore(libc::SIGPIPE);
     register()
 }
 

@@ -27,6 +27,12 @@ pub(crate) fn default_disposition(signal: i32) {
     unsafe { libc::signal(signal, libc::SIG_DFL) };
 }
 
+/// Ignores `signal`.
+pub(crate) fn ignore(signal: i32) {
+    // SAFETY: SIG_IGN is always valid; an unknown number is an error without effect.
+    unsafe { libc::signal(signal, libc::SIG_IGN) };
+}
+
 /// Broken-down local time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct LocalTime {

@@ -9,7 +9,7 @@ use crate::support::*;
 use imperator_core::counters;
 use imperator_core::message::FromWorker;
 use imperator_core::settings::Protocol::{Http, Uwsgi};
-use imperator_worker::{BodyError, Exchange, StartError, WriteError};
+use imperator_worker::{BodyError, Exchange, Interpreter, StartError, WriteError};
 
 #[test]
 fn an_app_that_fails_before_its_answer_gets_a_real_500() {
@@ -129,6 +129,53 @@ fn mistakes_with_an_exchange_are_errors() {
         assert_eq!(kept.read(&app, &mut Vec::new(), 1), Err(BodyError::Ended));
         assert_eq!(kept.var(b"PATH_INFO"), Some(&b"/"[..]));
     }
+}
+
+/// Uses the exchange as another thread could while the interpreter is released.
+struct Meddler(Arc<Exchange>, Gate);
+
+impl Interpreter for Meddler {
+    fn unlocked(&self, wait: &mut (dyn FnMut() + Send)) {
+        let Self(exchange, waits) = self;
+        let app = RustApp(Arc::new(|_, _| ()));
+        assert_eq!(exchange.start(b"200 OK", &[], true), Err(StartError::Busy));
+        assert_eq!(exchange.write(&app, b"x"), Err(WriteError::Busy));
+        assert_eq!(
+            exchange.read(&app, &mut Vec::new(), 1),
+            Err(BodyError::Busy)
+        );
+        assert!(exchange.head_sent() && !exchange.client_gone());
+        exchange.fail(&app);
+        waits.open();
+        wait();
+    }
+}
+
+#[test]
+fn two_threads_in_one_exchange_do_not_wait_for_each_other() {
+    let waits = Gate::default();
+    let inside = waits.clone();
+    let worker = Worker::start(
+        &[(Uwsgi, "s")],
+        |_| (),
+        move |exchange, _| {
+            let meddler = Meddler(Arc::clone(exchange), inside.clone());
+            let mut bytes = Vec::new();
+            let error = loop {
+                if let Err(error) = exchange.read(&meddler, &mut bytes, usize::MAX) {
+                    break error;
+                }
+            };
+            assert_eq!(error, BodyError::Gone { missing: 999_995 });
+        },
+    );
+    let mut stream = worker.connect("s");
+    stream.write_all(&post("/", 1_000_000)).unwrap();
+    stream.write_all(b"first").unwrap();
+    waits.pass();
+    stream.shutdown(std::net::Shutdown::Write).unwrap();
+    // The meddler's `fail` was heard when the reader was done.
+    assert!(read_all(&mut stream).starts_with("HTTP/1.1 500 "));
 }
 
 #[test]

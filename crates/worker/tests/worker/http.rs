@@ -68,6 +68,53 @@ fn a_request_is_answered_and_the_connection_closed() {
 }
 
 #[test]
+fn a_tcp_client_is_named_and_a_broken_answer_is_reset() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let sockets = vec![(
+        Http,
+        imperator_core::address::Address::Tcp(address),
+        listener.into(),
+    )];
+    let dir = tempfile::tempdir().unwrap();
+    let _worker = Worker::start_on(
+        dir,
+        sockets,
+        |_| (),
+        |exchange, interpreter| {
+            if exchange.var(b"PATH_INFO") == Some(b"/breaks") {
+                exchange.start(b"200 OK", &[], false).unwrap();
+                exchange.write(interpreter, b"part").unwrap();
+                return exchange.fail(interpreter);
+            }
+            show(exchange, interpreter);
+        },
+    );
+    let talk = |request: &[u8]| {
+        let mut stream = std::net::TcpStream::connect(address).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream.write_all(request).unwrap();
+        let mut bytes = Vec::new();
+        let end = stream.read_to_end(&mut bytes);
+        let own = stream.local_addr().unwrap().port();
+        (String::from_utf8(bytes).unwrap(), end, own)
+    };
+    let (answer, _, own) = talk(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n");
+    let port = address.port();
+    for line in [
+        format!("SERVER_PORT={port}\n"),
+        "REMOTE_ADDR=127.0.0.1\n".to_owned(),
+        format!("REMOTE_PORT={own}\n"),
+    ] {
+        assert!(answer.contains(&line), "{line}: {answer}");
+    }
+    let (_, end, _) = talk(b"GET /breaks HTTP/1.0\r\n\r\n");
+    assert_eq!(end.unwrap_err().kind(), std::io::ErrorKind::ConnectionReset);
+    let (answer, _, _) = talk(b"GET /breaks HTTP/1.1\r\nHost: x\r\n\r\n");
+    assert!(answer.ends_with("4\r\npart\r\n"), "{answer}");
+}
+
+#[test]
 fn kept_connections_serve_pipelined_requests_in_order() {
     let worker = Worker::start(
         &[(Http, "h")],

@@ -58,8 +58,15 @@ impl Worker {
         settings: impl FnOnce(&mut Settings),
         app: impl Fn(&Arc<Exchange>, &dyn Interpreter) + Send + Sync + 'static,
     ) -> Self {
+        let (dir, sockets) = Self::bind(listen);
+        Self::start_on(dir, sockets, settings, app)
+    }
+
+    pub(crate) fn bind(
+        listen: &[(Protocol, &str)],
+    ) -> (tempfile::TempDir, Vec<(Protocol, Address, OwnedFd)>) {
         let dir = tempfile::tempdir().unwrap();
-        let sockets: Vec<(Protocol, Address, OwnedFd)> = listen
+        let sockets = listen
             .iter()
             .map(|(protocol, name)| {
                 let path = dir.path().join(name);
@@ -67,10 +74,20 @@ impl Worker {
                 (*protocol, Address::Unix(path), OwnedFd::from(listener))
             })
             .collect();
-        Self::start_on(dir, sockets, settings, app)
+        (dir, sockets)
     }
 
     pub(crate) fn start_on(
+        dir: tempfile::TempDir,
+        sockets: Vec<(Protocol, Address, OwnedFd)>,
+        change: impl FnOnce(&mut Settings),
+        app: impl Fn(&Arc<Exchange>, &dyn Interpreter) + Send + Sync + 'static,
+    ) -> Self {
+        Self::run(Signals::none(), dir, sockets, change, app)
+    }
+
+    pub(crate) fn run(
+        signals: Signals,
         dir: tempfile::TempDir,
         sockets: Vec<(Protocol, Address, OwnedFd)>,
         change: impl FnOnce(&mut Settings),
@@ -114,7 +131,7 @@ impl Worker {
             counters: imperator_process::shared::create("test", counters::words(cores)).unwrap(),
             channel: there,
             request_log: Some(log.try_clone().unwrap().into()),
-            signals: Signals::none(),
+            signals,
         })
         .unwrap();
         let app = RustApp(Arc::new(app));
