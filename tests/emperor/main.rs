@@ -2,12 +2,17 @@
 //! masters are killed; signals; status.
 
 #![forbid(unsafe_code)]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "tests stand at the edge: they read clocks and wait"
+)]
 
 #[path = "../support/mod.rs"]
 mod support;
 
 mod adoption;
 mod files;
+mod service;
 mod signals;
 mod stanzas;
 mod start;

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, anyhow, bail};
 use imperator_core::config::resolve_args;
+use imperator_core::finding::Finding;
 use imperator_core::message::Config;
 use imperator_core::settings::{Resolved, Settings};
 use imperator_core::stanzas;
@@ -15,6 +16,7 @@ use imperator_emperor::run::Options;
 use imperator_process::poll::{self, Interest};
 
 use crate::line::{self, Line};
+use crate::own::{self, Next};
 use crate::{exit_code, help, log, place};
 
 /// A config that is not read by then hangs on a pipe or a dead file system.
@@ -22,9 +24,16 @@ const RESOLVE_LIMIT: Duration = Duration::from_secs(10);
 /// A longer file is no config.
 const MAX_FILE: u64 = 1 << 20;
 
+/// What an emperor's own config says, and what is to be said about it.
+#[derive(Default)]
+struct Own {
+    settings: Settings,
+    findings: Vec<Finding>,
+}
+
 /// What is to run.
 enum Run {
-    Emperor(Vec<String>, Box<Settings>),
+    Emperor(Vec<String>, Box<Own>),
     /// The arguments for `imperator resolve`.
     App(Vec<String>),
 }
@@ -41,15 +50,21 @@ pub(crate) fn run(arguments: &[OsString]) -> anyhow::Result<ExitCode> {
     let runtime = place::runtime_directory(line.runtime.clone());
     match understand(line)? {
         Run::App(resolve) => Ok(exit_code(imperator_master::run_alone(resolve))),
-        Run::Emperor(sources, settings) => {
+        Run::Emperor(sources, own) => {
+            if let Next::Leave = own::apply(&own.settings, &runtime)? {
+                return Ok(ExitCode::SUCCESS);
+            }
             log::start();
-            let pidfile = settings.pidfile.clone();
+            for finding in &own.findings {
+                tracing::warn!("{finding}");
+            }
             let options = Options {
                 sources,
                 cwd: std::env::current_dir().context("cannot tell the working directory")?,
                 runtime,
                 executable: std::env::current_exe().context("cannot find this very command")?,
-                pidfile,
+                env: own.settings.env,
+                pidfile: own.settings.pidfile,
             };
             imperator_emperor::run::run(&options)?;
             Ok(ExitCode::SUCCESS)
@@ -93,17 +108,14 @@ fn understand(line: Line) -> anyhow::Result<Run> {
                 resolve.extend(["--ini".to_owned(), file.clone()]);
             }
             let resolved = resolved(&resolve);
-            let settings = resolved.as_ref().and_then(|it| it.settings.clone());
-            if let Some(settings) = &settings {
-                sources.extend(settings.emperor.iter().cloned());
+            let own = resolved.as_ref().and_then(own);
+            if let Some(own) = &own {
+                sources.extend(own.settings.emperor.iter().cloned());
             }
             if sources.is_empty() {
                 return one_app(resolve, resolved);
             }
-            Ok(Run::Emperor(
-                sources,
-                Box::new(settings.unwrap_or_default()),
-            ))
+            Ok(Run::Emperor(sources, Box::new(own.unwrap_or_default())))
         }
     }
 }
@@ -139,25 +151,30 @@ fn of_file(text: &str) -> anyhow::Result<Run> {
         [one] => {
             let args = args(one.section.clone());
             let resolved = resolved(&args);
-            match resolved.as_ref().and_then(|it| it.settings.clone()) {
-                Some(settings) if !settings.emperor.is_empty() => {
-                    Ok(Run::Emperor(settings.emperor.clone(), Box::new(settings)))
-                }
-                Some(_) | None => one_app(args, resolved),
+            match resolved.as_ref().and_then(emperor) {
+                Some(run) => Ok(run),
+                None => one_app(args, resolved),
             }
         }
         _ => {
-            let settings = resolved(&args(None)).and_then(|it| it.settings);
-            let settings = settings.filter(|it| !it.emperor.is_empty());
-            match settings {
-                Some(settings) => Ok(Run::Emperor(settings.emperor.clone(), Box::new(settings))),
-                None => Ok(Run::Emperor(
-                    vec![path.display().to_string()],
-                    Box::default(),
-                )),
-            }
+            let itself = resolved(&args(None)).as_ref().and_then(emperor);
+            Ok(itself
+                .unwrap_or_else(|| Run::Emperor(vec![path.display().to_string()], Box::default())))
         }
     }
+}
+
+/// The emperor that this config names.
+fn emperor(resolved: &Resolved) -> Option<Run> {
+    let own = own(resolved).filter(|own| !own.settings.emperor.is_empty())?;
+    Some(Run::Emperor(own.settings.emperor.clone(), Box::new(own)))
+}
+
+fn own(resolved: &Resolved) -> Option<Own> {
+    Some(Own {
+        settings: resolved.settings.clone()?,
+        findings: resolved.findings.clone(),
+    })
 }
 
 /// A file that names a config: `.ini`, perhaps with a section.

@@ -8,6 +8,7 @@ mod emperor;
 mod help;
 mod line;
 mod log;
+mod own;
 mod place;
 mod resolve;
 mod table;

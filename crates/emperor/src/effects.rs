@@ -18,6 +18,7 @@ use imperator_process::spawn::{self, Plan};
 use tracing::{error, info, warn};
 
 use crate::plan::App;
+use crate::run::Options;
 use crate::runtime::{AppRecord, Runtime};
 use crate::supervisor::{Name, Order, Pid};
 use crate::systemd;
@@ -63,13 +64,20 @@ pub struct Effects {
 }
 
 impl Effects {
-    pub fn new(runtime: Runtime, executable: PathBuf, nofile_soft: u64) -> Self {
-        let env = std::env::vars_os()
-            .filter(|(key, _)| !systemd::is_private(&key.to_string_lossy()))
+    pub fn new(runtime: Runtime, options: &Options, nofile_soft: u64) -> Self {
+        let added = |key: &OsString| options.env.iter().any(|(name, _)| key == name.as_str());
+        let mut env: Vec<(OsString, OsString)> = std::env::vars_os()
+            .filter(|(key, _)| !systemd::is_private(&key.to_string_lossy()) && !added(key))
             .collect();
+        for (index, (key, value)) in options.env.iter().enumerate() {
+            // A later one of the same name wins.
+            if !options.env[index + 1..].iter().any(|(name, _)| name == key) {
+                env.push((key.into(), value.into()));
+            }
+        }
         Self {
             runtime,
-            executable,
+            executable: options.executable.clone(),
             env,
             nofile_soft,
             masters: BTreeMap::new(),

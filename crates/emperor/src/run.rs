@@ -45,6 +45,8 @@ pub struct Options {
     pub runtime: PathBuf,
     /// What masters are started from.
     pub executable: PathBuf,
+    /// What masters find in their environment beside our own.
+    pub env: Vec<(String, String)>,
     /// Written once it runs, removed when it ends.
     pub pidfile: Option<PathBuf>,
 }
@@ -151,7 +153,7 @@ impl Emperor {
             cwd: options.cwd.clone(),
             supervisor: Supervisor::new((2 * cpus).max(2)),
             plan: Plan::default(),
-            effects: Effects::new(runtime, options.executable.clone(), nofile_soft),
+            effects: Effects::new(runtime, options, nofile_soft),
             monitor,
             control,
             systemd: Systemd::new(now),
