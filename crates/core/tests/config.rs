@@ -188,6 +188,13 @@ fn what_the_original_refuses_is_an_error_with_a_way_out() {
         "harakiri = -1\n",
         &["app.ini:4: error: option \"harakiri\": \"-1\" is negative"],
     );
+    check(
+        "processes = many\n",
+        &[
+            "app.ini:4: error: option \"processes\": \"many\" is no number\n  \
+           hint: write a number, 1 or more",
+        ],
+    );
     assert_eq!(read("processes = -1\n").0, None);
 }
 
@@ -257,9 +264,8 @@ fn options_that_act_at_once_get_no_expansion_and_magic_still_works() {
     check(
         "n = 5\nlisten = %(n)\n",
         &[
-            "app.ini:5: warning: option \"listen\" reads only the leading number of \"%(n)\": 0\n  \
-             hint: write 0",
-            "app.ini:5: warning: option \"listen\" is 0, and 1 is used",
+            "app.ini:5: error: option \"listen\": \"%(n)\" is no number\n  \
+             hint: write a number, 1 or more",
             "app.ini:4: warning: unknown option \"n\", and no %(n) uses it",
         ],
     );

@@ -99,8 +99,17 @@ impl Draft {
         Ok(u32::try_from(self.number(given)?).unwrap_or(u32::MAX))
     }
 
-    /// At least one of what the app cannot have none of.
+    /// At least one of what the app cannot have none of. Without a number the original starts
+    /// none, and nothing serves.
     pub(super) fn count(&mut self, given: &Given<'_>) -> Result<u32, Invalid> {
+        if !given
+            .text
+            .trim_start()
+            .starts_with(|c: char| c.is_ascii_digit())
+        {
+            let text = format!("\"{}\" is no number", given.text);
+            return Err(Invalid::with_hint(text, "write a number, 1 or more"));
+        }
         let number = self.number32(given)?;
         if number == 0 {
             self.warn("is 0, and 1 is used", None);
