@@ -24,7 +24,7 @@ use crate::lifecycle::{Event, Phase};
 use crate::refusal::Refusal;
 use crate::request::{Known, Limits, Request};
 use crate::signals::Signals;
-use crate::{io_thread, socket};
+use crate::{io_thread, socket, sys};
 
 /// What one receive may bring beside the head: most bodies come with it.
 const BODY_ROOM: usize = 16 * 1024;
@@ -101,11 +101,14 @@ fn places() -> usize {
 }
 
 impl Listener {
-    fn new(held: &Held, socket: OwnedFd) -> Self {
+    fn new(held: &Held, socket: OwnedFd, patience: Duration) -> Self {
         let port = match &held.address {
             Address::Tcp(address) => {
                 // Accepted sockets inherit it: a streamed answer does not wait for an ACK.
                 let _ = rustix::net::sockopt::set_tcp_nodelay(&socket, true);
+                // As the original: an idle thread is woken for a request, not for a handshake.
+                let seconds = i32::try_from(patience.as_secs()).unwrap_or(i32::MAX);
+                let _ = sys::defer_accept(&socket, seconds.max(1));
                 address.port()
             }
             Address::Unix(_) | Address::Abstract(_) => 80,
@@ -143,7 +146,7 @@ impl WorkerContext {
             .listeners
             .iter()
             .zip(parts.listeners)
-            .map(|(held, socket)| Listener::new(held, socket))
+            .map(|(held, socket)| Listener::new(held, socket, setup.settings.socket_timeout))
             .collect();
         let hostname = rustix::system::uname();
         let worker = Arc::new(Self {

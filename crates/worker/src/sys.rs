@@ -33,6 +33,25 @@ pub(crate) fn ignore(signal: i32) {
     unsafe { libc::signal(signal, libc::SIG_IGN) };
 }
 
+/// Connections of this TCP listener are accepted when their first bytes are there (tcp(7)), at the
+/// latest after `seconds`.
+pub(crate) fn defer_accept(listener: impl AsFd, seconds: i32) -> io::Result<()> {
+    // SAFETY: the option's value is an int, which outlives the call.
+    let set = unsafe {
+        libc::setsockopt(
+            listener.as_fd().as_raw_fd(),
+            libc::IPPROTO_TCP,
+            libc::TCP_DEFER_ACCEPT,
+            (&raw const seconds).cast(),
+            size_of::<i32>() as libc::socklen_t,
+        )
+    };
+    match set {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
 /// Broken-down local time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct LocalTime {

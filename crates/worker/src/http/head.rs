@@ -311,6 +311,7 @@ impl Vars<'_> {
 mod tests {
     use super::*;
     use imperator_core::settings::Protocol;
+    use proptest::prelude::*;
 
     const LIMITS: Limits = Limits {
         head: 1000,
@@ -387,6 +388,35 @@ mod tests {
         assert_eq!(request.body_here(), b"abc");
         assert_eq!(request.framing, Framing::Length(3));
         assert!(request.keep_alive && !request.head_only);
+    }
+
+    proptest! {
+        /// Pieces of requests in any order and cut anywhere: no panic, and what is accepted has one
+        /// end that does not depend on how it arrived.
+        #[test]
+        fn any_bytes_are_refused_or_have_one_meaning(
+            pieces in prop::collection::vec(
+                prop::sample::select(vec![
+                    "GET ", "POST ", "/", "/a%4", "%00", "?q", " HTTP/1.1", " HTTP/1.0", "\r\n", "\n",
+                    "\r", "Host: x\r\n", "Content-Length: 3\r\n", "Content-Length: ", "12",
+                    "Transfer-Encoding: chunked\r\n", ": ", " ", "\t", "abc", "\0", "\u{e4}",
+                    "\r\n\r\n", "Connection: close\r\n", "http://h", "*",
+                ]),
+                0..14,
+            ),
+            cut in 0usize..60,
+        ) {
+            let bytes = pieces.concat().into_bytes();
+            let Ok((Progress::Whole, whole)) = parsed(&bytes) else { return Ok(()) };
+            let early = parsed(&bytes[..cut.min(bytes.len())]);
+            if let Ok((Progress::Whole, early)) = early {
+                prop_assert_eq!(early.body_start, whole.body_start);
+                prop_assert!(early.vars().eq(whole.vars()));
+            } else {
+                prop_assert!(early.is_ok(), "refused early, accepted later");
+                prop_assert!(cut < whole.body_start);
+            }
+        }
     }
 
     #[test]

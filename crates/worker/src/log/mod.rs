@@ -44,7 +44,8 @@ impl Outcome {
             head_bytes: response.head.len() as u64,
             body_bytes: response.body_bytes,
             micros,
-            chunks: answer.chunks,
+            // The original counts what the app did.
+            chunks: if is_static { 0 } else { answer.chunks },
             by_sendfile: answer.by_sendfile,
             failed: answer.failed,
             write_failed: answer.write_failed(),
