@@ -127,3 +127,27 @@ fn when_emperor_and_master_are_killed_the_next_emperor_starts_afresh() {
         (!is_alive(worker)).then_some(())
     });
 }
+
+#[test]
+fn a_master_that_does_not_answer_is_shown_and_left_alone() {
+    let mut empire = empire(&[
+        ("blog.ini", &ini("blog", "one")),
+        ("shop.ini", &ini("shop", "x")),
+    ]);
+    let blog = master(&settled(&empire, "blog"));
+    let worker = wait_greeting(&empire, "blog", "one");
+    settled(&empire, "shop");
+    send(blog, Signal::STOP);
+    empire.send(Signal::KILL);
+    empire.wait_for_end();
+    empire.start_again();
+    settled(&empire, "shop");
+    empire.wait_state("blog", "silent");
+    empire.wait_for("the log to say so", |empire| {
+        empire.log().contains("does not answer").then_some(())
+    });
+    assert_eq!(ask(&empire, "blog"), Some(("one".to_owned(), worker)));
+    send(blog, Signal::CONT);
+    assert_eq!(master(&settled(&empire, "blog")), blog);
+    assert_eq!(ask(&empire, "blog"), Some(("one".to_owned(), worker)));
+}
