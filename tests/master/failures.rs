@@ -173,8 +173,16 @@ fn a_failing_start_is_tried_again_by_itself() {
 }
 
 #[test]
-fn a_config_that_cannot_be_read() {
-    let app = start("socket = nonsense:port");
-    wait_log(&app, "generation 1 failed: ");
+fn a_config_that_cannot_be_run_ends_the_start_and_never_a_serving_app() {
+    let mut app = start("socket = nonsense:port");
+    assert_eq!(app.wait_for_end(), 1);
+    wait_log(&app, "app.ini:6: error: ");
+    let app = start("");
+    serving(&app);
+    app.folder.write("app.ini", &ini("socket = nonsense:port"));
+    app.send(Signal::HUP);
+    wait_log(&app, "generation 2 failed: ");
     wait_log(&app, "app.ini:6: ");
+    wait_log(&app, "generation 1 serves on");
+    serving(&app);
 }

@@ -41,7 +41,6 @@ fn an_app_with_threads_at_import_is_loaded_by_each_worker() {
     let app = start_in(folder(&threaded), "processes = 2");
     let facts = serving(&app);
     assert_eq!(facts["loaded"], facts["pid"], "{}", app.report());
-    app.send(Signal::USR1);
     wait_log(&app, "starts threads while it loads (pump)");
 }
 
@@ -192,10 +191,16 @@ fn harmless_signals_harm_nobody() {
 
 #[test]
 fn tstp_pauses_and_goes_on() {
-    let app = start("processes = 2");
+    let app = start("processes = 2\nstats = {dir}/stats.sock");
     serving(&app);
+    wait_log(&app, "generation 1 serves");
     app.send(Signal::TSTP);
     wait_log(&app, "SIGTSTP: pause");
+    app.wait_for("workers that do not accept", |app| {
+        let stats = crate::stats::stats(app)?;
+        let mut workers = stats["workers"].as_array()?.iter();
+        workers.all(|it| it["accepting"] == 0).then_some(())
+    });
     app.send(Signal::USR1);
     wait_log(&app, "status of app: paused");
     let socket = app.path("app.sock");

@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::apps::{ask, serving, start};
 use crate::support::Alone;
 
-fn stats(app: &Alone) -> Option<Value> {
+pub(crate) fn stats(app: &Alone) -> Option<Value> {
     let mut text = String::new();
     let mut stream = UnixStream::connect(app.path("stats.sock")).ok()?;
     stream.read_to_string(&mut text).ok()?;

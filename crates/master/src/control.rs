@@ -110,7 +110,8 @@ impl Control {
         );
     }
 
-    pub(crate) fn hold(&mut self, holding: &Holding<'_>) {
+    #[must_use]
+    pub(crate) fn hold(&mut self, holding: &Holding<'_>) -> bool {
         let listeners = holding
             .listeners
             .iter()
@@ -118,11 +119,12 @@ impl Control {
             .collect();
         let mut fds: Vec<_> = holding.listeners.iter().map(|&(_, fd)| fd).collect();
         fds.extend(holding.logs);
-        self.say(&FromMaster::Holding { listeners }, &fds);
+        self.say(&FromMaster::Holding { listeners }, &fds)
     }
 
-    pub(crate) fn report(&mut self, status: &AppStatus) {
-        self.say(&FromMaster::Report(Box::new(status.clone())), &[]);
+    #[must_use]
+    pub(crate) fn report(&mut self, status: &AppStatus) -> bool {
+        self.say(&FromMaster::Report(Box::new(status.clone())), &[])
     }
 
     pub(crate) fn goodbye(&mut self, why: &str) {
@@ -134,8 +136,17 @@ impl Control {
         }
     }
 
-    /// A peer that does not read is no emperor any more: it may adopt us anew.
-    fn say(&mut self, message: &FromMaster, fds: &[BorrowedFd<'_>]) {
-        self.peers.retain(|peer| peer.send(message, fds).is_ok());
+    /// `false`: somebody did not read for a while and has to be told again.
+    fn say(&mut self, message: &FromMaster, fds: &[BorrowedFd<'_>]) -> bool {
+        let mut all = true;
+        self.peers.retain(|peer| match peer.send(message, fds) {
+            Ok(()) => true,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                all = false;
+                true
+            }
+            Err(_) => false,
+        });
+        all
     }
 }

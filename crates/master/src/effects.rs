@@ -438,17 +438,17 @@ impl Effects {
             } => {
                 ready.load_seconds = seconds;
                 let has_threads = !threads.is_empty();
+                let mut fresh = notes;
                 if child.worker.is_none() && has_threads {
-                    let text = format!(
+                    fresh.push(format!(
                         "the app starts threads while it loads ({}): each worker loads it itself",
                         threads.join(", ")
-                    );
-                    ready.notes.push(text);
+                    ));
                 }
-                for note in notes {
-                    if !ready.notes.contains(&note) {
-                        ready.notes.push(note);
-                    }
+                fresh.retain(|note| !ready.notes.contains(note));
+                ready.notes.extend(fresh.iter().cloned());
+                for note in fresh {
+                    self.note(note);
                 }
                 let threads = has_threads;
                 Some(Event::Loaded { process, threads })

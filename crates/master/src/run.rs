@@ -21,6 +21,9 @@ use crate::{stats, status};
 /// How often touched files and moved log files are looked for.
 const SECOND: Duration = Duration::from_secs(1);
 
+/// An emperor that was too busy to hear something is told again.
+const TELL_AGAIN: Duration = Duration::from_millis(100);
+
 pub(crate) struct Master {
     pub app: App,
     pub effects: Effects,
@@ -99,8 +102,8 @@ impl Master {
 
     /// Tells the emperor what changed.
     fn tell(&mut self) {
-        if std::mem::take(&mut self.effects.sockets_changed) {
-            self.hold();
+        if self.effects.sockets_changed {
+            self.effects.sockets_changed = !self.hold();
         }
         let now = clock::now();
         let status = status::status(&self.app, &self.effects, now);
@@ -109,12 +112,12 @@ impl Master {
             .as_ref()
             .is_none_or(|old| status::is_news(old, &status));
         if is_news {
-            self.control.report(&status);
-            self.reported = Some(status);
+            let told = self.control.report(&status);
+            self.reported = Some(status).filter(|_| told);
         }
     }
 
-    fn hold(&mut self) {
+    fn hold(&mut self) -> bool {
         let holding = Holding {
             listeners: self.effects.held(),
             logs: [
@@ -122,7 +125,7 @@ impl Master {
                 self.effects.log.requests.read.as_fd(),
             ],
         };
-        self.control.hold(&holding);
+        self.control.hold(&holding)
     }
 
     fn wait(&mut self) -> std::io::Result<Woken> {
@@ -190,12 +193,15 @@ impl Master {
         let second = effects.wants_seconds().then_some(self.next_second);
         let harakiri = effects.harakiri_limit().map(|_| self.next_harakiri);
         let resolving = effects.resolving.as_ref().map(|it| it.deadline);
+        let owes = self.reported.is_none() || effects.sockets_changed;
+        let again = owes.then(|| clock::now() + TELL_AGAIN);
         self.app
             .deadline()
             .into_iter()
             .chain(second)
             .chain(harakiri)
             .chain(resolving)
+            .chain(again)
             .chain(effects.stats.deadline())
             .min()
     }
@@ -265,7 +271,7 @@ impl Master {
                 ToMaster::Adopt { .. } => {
                     let origin = &self.effects.origin;
                     self.control.introduce(&origin.name, &origin.config);
-                    self.hold();
+                    self.effects.sockets_changed = true;
                     self.reported = None;
                     continue;
                 }

@@ -256,3 +256,58 @@ fn syslog() -> io::Result<UnixDatagram> {
     socket.connect("/dev/log")?;
     Ok(socket)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Read;
+
+    #[test]
+    fn a_reader_that_sleeps_costs_lines_and_nothing_else() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("fifo");
+        nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).unwrap();
+        let mut options = OpenOptions::new();
+        options.read(true).custom_flags(nix::libc::O_NONBLOCK);
+        let mut reader = options.open(&path).unwrap();
+        let mut sink = Sink::open(&LogTarget::File(path), "app", b"").unwrap();
+        let line = vec![b'x'; 10_000];
+        for _ in 0..1000 {
+            sink.line(&line);
+            sink.flush();
+        }
+        assert!(sink.blocked().is_some());
+        assert!(sink.pending.len() <= MAX_PENDING);
+        let lost = sink.dropped();
+        assert!((800..1000).contains(&lost), "{lost}");
+        let mut text = Vec::new();
+        while sink.blocked().is_some() || !sink.pending.is_empty() {
+            let mut buffer = [0; 65536];
+            let count = reader.read(&mut buffer).unwrap();
+            text.extend_from_slice(&buffer[..count]);
+            sink.flush();
+        }
+        let mut rest = [0; 65536];
+        while let Ok(count @ 1..) = reader.read(&mut rest) {
+            text.extend_from_slice(&rest[..count]);
+            sink.flush();
+        }
+        let text = String::from_utf8(text).unwrap();
+        let told = format!("{lost} log lines were dropped: nobody read them in time");
+        let (notes, whole): (Vec<_>, Vec<_>) = text.lines().partition(|it| !it.starts_with('x'));
+        assert_eq!(notes, [told.as_str()]);
+        assert_eq!(whole.len() as u64, 1000 - lost);
+        assert!(
+            whole.iter().all(|it| it.len() == 10_000),
+            "only whole lines"
+        );
+    }
+
+    #[test]
+    fn a_host_name_is_no_log_address() {
+        assert!(numeric("127.0.0.1:514").is_some());
+        assert!(numeric("[::1]:514").is_some());
+        assert!(numeric("localhost:514").is_some());
+        assert!(numeric("logs.example.org:514").is_none());
+    }
+}

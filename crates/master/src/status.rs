@@ -8,7 +8,7 @@ use imperator_core::message::{AppStatus, WorkerStatus};
 use imperator_core::settings::Protocol;
 
 use crate::app::App;
-use crate::effects::Effects;
+use crate::effects::{Child, Effects};
 use crate::generation::{Role, State};
 use crate::sockets;
 
@@ -47,6 +47,12 @@ pub(crate) fn status(app: &App, effects: &Effects, now: Instant) -> AppStatus {
             "{dropped} log lines were dropped: nobody read them in time"
         ));
     }
+    let lost: u64 = effects.children.values().filter_map(lost_lines).sum();
+    if lost > 0 {
+        notes.push(format!(
+            "{lost} request lines were dropped: the log pipe was full"
+        ));
+    }
     AppStatus {
         state: app.state(),
         generation: app.serving(),
@@ -71,6 +77,16 @@ pub(crate) fn status(app: &App, effects: &Effects, now: Instant) -> AppStatus {
     }
 }
 
+/// Request lines that a worker could not write.
+fn lost_lines(child: &Child) -> Option<u64> {
+    let counters = Counters::open(child.counters.as_ref()?.words())?;
+    Some(
+        counters
+            .worker(Worker::LogLinesDropped)
+            .load(Ordering::Relaxed),
+    )
+}
+
 fn state(state: State) -> &'static str {
     match state {
         State::Starting { .. } => "starting",
@@ -85,6 +101,10 @@ pub(crate) fn is_news(old: &AppStatus, new: &AppStatus) -> bool {
         let mut status = status.clone();
         status.retry_in_ms = status.retry_in_ms.map(|_| 0);
         status.workers.iter_mut().for_each(|it| it.requests = 0);
+        // A flood would report each of its lines.
+        status
+            .notes
+            .retain(|note| !note.contains(" were dropped: "));
         status
     };
     plain(old) != plain(new)

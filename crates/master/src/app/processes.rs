@@ -103,9 +103,10 @@ impl App {
             return;
         };
         let generation = it.generation;
+        let is_starting = matches!(it.state, State::Starting { .. });
         if self.is_next(generation) {
             self.fail_next(cause, now, actions);
-        } else if self.serving() == Some(generation) {
+        } else if self.serving() == Some(generation) && is_starting {
             actions.push(Action::Failed { generation, cause });
             self.replace_later(process, now);
             self.let_go(process, Order::Drain, now, actions);
