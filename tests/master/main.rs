@@ -1,4 +1,8 @@
 //! One app run by a master alone, `imperator app.ini`: real interpreters, sockets and signals.
+#![expect(
+    clippy::disallowed_methods,
+    reason = "tests stand at the edge: they read clocks and run threads"
+)]
 
 mod apps;
 mod failures;
