@@ -3,7 +3,7 @@
 use std::io::Write;
 
 use super::harness::{BOTH, Protocol, on_each, on_each_over_both};
-use super::support::Exchange;
+use super::support::{Exchange, Vars, uwsgi};
 
 #[test]
 fn wsgiref_validate_has_nothing_to_say() {
@@ -110,9 +110,9 @@ fn the_front_end_names_the_scheme() {
             ("REQUEST_SCHEME", "https", "https"),
             ("UWSGI_SCHEME", "https", "https"),
         ] {
-            let vars = super::support::Vars::request("GET", "/environ").with(name, value);
+            let vars = Vars::request("GET", "/environ").with(name, value);
             let to = served.address(Protocol::Uwsgi);
-            let text = super::support::uwsgi(&to, &vars, b"").unwrap().text();
+            let text = uwsgi(&to, &vars, b"").unwrap().text();
             let line = format!("wsgi.url_scheme='{scheme}'");
             assert!(text.contains(&line), "{name}={value}: no {line} in\n{text}");
         }
@@ -131,7 +131,7 @@ fn an_environ_that_the_app_keeps_stays_as_it_was() {
 #[test]
 fn bytes_become_latin1_characters_and_back() {
     on_each("", |served| {
-        let vars = super::support::Vars(vec![
+        let vars = Vars(vec![
             (b"REQUEST_METHOD".to_vec(), b"GET".to_vec()),
             (b"REQUEST_URI".to_vec(), b"/valid/latin".to_vec()),
             (b"PATH_INFO".to_vec(), b"/valid/latin\xc3\xa9\xff".to_vec()),
@@ -176,5 +176,48 @@ fn a_body_of_50_megabytes_arrives_whole() {
             served.report()
         );
         assert!(sums.iter().all(|sum| *sum == sums[0]), "{sums:?}");
+    });
+}
+
+#[test]
+fn an_environ_holds_nothing_of_the_request_before() {
+    let long = ["x".repeat(500), "y".repeat(500)];
+    let rows: [&[(&str, &str)]; 12] = [
+        &[("HTTP_X_A", "1"), ("HTTP_X_B", "1")],
+        &[("HTTP_X_A", "2"), ("HTTP_X_B", "1")],
+        &[("HTTP_X_A", "1"), ("HTTP_X_B", "")],
+        &[("HTTP_X_B", "1")],
+        &[],
+        &[("HTTP_X_B", "3"), ("HTTP_X_A", "4")],
+        &[("HTTP_X_A", &long[0])],
+        &[("HTTP_X_A", &long[1])],
+        &[("HTTP_X_A", &long[0])],
+        &[("HTTP_X_A", "1"), ("HTTPS", "on")],
+        &[("HTTP_X_A", "1"), ("HTTPS", "off")],
+        &[("HTTP_X_A", "1")],
+    ];
+    on_each("", |served| {
+        for row in rows {
+            let mut vars = Vars::request("GET", "/environ");
+            for (name, value) in row {
+                vars = vars.with(name, value);
+            }
+            let to = served.address(Protocol::Uwsgi);
+            let text = uwsgi(&to, &vars, b"").unwrap().text();
+            let is_https = row.contains(&("HTTPS", "on"));
+            let scheme = if is_https { "https" } else { "http" };
+            assert!(
+                text.contains(&format!("wsgi.url_scheme='{scheme}'\n")),
+                "{row:?}: {text}"
+            );
+            for name in ["HTTP_X_A", "HTTP_X_B", "HTTPS"] {
+                let found = text
+                    .lines()
+                    .find(|line| line.starts_with(&format!("{name}=")));
+                let sent = row.iter().find(|(sent, _)| *sent == name);
+                let expected = sent.map(|(_, value)| format!("{name}='{value}'"));
+                assert_eq!(found, expected.as_deref(), "{row:?}: {text}");
+            }
+        }
     });
 }

@@ -3,6 +3,7 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use imperator_core::settings::Settings;
 use imperator_worker::Exchange;
@@ -34,6 +35,14 @@ struct Names {
     by_bytes: HashMap<Box<[u8]>, usize>,
     /// Which name stood at each place of the last request: front ends keep their order.
     order: Vec<usize>,
+    /// The last request's dict without what is that request's alone. A copy of it is one
+    /// allocation of the right size, where a dict that grows is several.
+    last: Option<Last>,
+}
+
+struct Last {
+    environ: Py<PyDict>,
+    is_https: bool,
 }
 
 struct Name {
@@ -81,27 +90,20 @@ impl Environ {
     pub(super) fn build<'py>(
         &self,
         py: Python<'py>,
-        exchange: &std::sync::Arc<Exchange>,
+        exchange: &Arc<Exchange>,
     ) -> PyResult<Bound<'py, PyDict>> {
-        let environ = self.template.bind(py).copy()?;
-        let mut is_https = false;
-        let mut scheme = None;
-        {
+        let environ = {
             let mut names = self.names.borrow_mut();
-            for (place, (name, value)) in exchange.vars().enumerate() {
-                names.set(py, &environ, place, name, value)?;
-                match name {
-                    b"HTTPS" => is_https |= matches!(value, b"on" | b"1"),
-                    b"REQUEST_SCHEME" => is_https |= value == b"https",
-                    // The front end's last word.
-                    b"UWSGI_SCHEME" => scheme = Some(value == b"https"),
-                    _ => (),
+            match names.build_like_last(py, exchange) {
+                Ok(Some(environ)) => environ,
+                Ok(None) => names.build(py, self.template.bind(py), exchange)?,
+                Err(error) => {
+                    // It may be half of this request's.
+                    names.last = None;
+                    return Err(error);
                 }
             }
-        }
-        if scheme.unwrap_or(is_https) {
-            environ.set_item(intern!(py, "wsgi.url_scheme"), intern!(py, "https"))?;
-        }
+        };
         environ.set_item(
             intern!(py, "wsgi.input"),
             Bound::new(py, Input::new(exchange))?,
@@ -131,29 +133,83 @@ impl Environ {
 }
 
 impl Names {
-    fn set(
+    /// The environ of a request with the same variables in the same order as the last one's:
+    /// only values that differ are set.
+    fn build_like_last<'py>(
         &mut self,
-        py: Python<'_>,
-        environ: &Bound<'_, PyDict>,
-        place: usize,
-        name: &[u8],
-        value: &[u8],
-    ) -> PyResult<()> {
-        let Some(index) = self.find(py, place, name)? else {
-            return environ.set_item(latin1(py, name)?, latin1(py, value)?);
+        py: Python<'py>,
+        exchange: &Exchange,
+    ) -> PyResult<Option<Bound<'py, PyDict>>> {
+        let Some(last) = &mut self.last else {
+            return Ok(None);
         };
-        let known = &mut self.known[index];
-        if let Some((bytes, text)) = &known.last
-            && **bytes == *value
-        {
-            return environ.set_item(known.key.bind(py), text.bind(py));
+        let mut count = 0;
+        for (name, _) in exchange.vars() {
+            let expected = self
+                .order
+                .get(count)
+                .map(|&index| &*self.known[index].bytes);
+            if expected != Some(name) {
+                return Ok(None);
+            }
+            count += 1;
         }
-        let text = latin1(py, value)?;
-        environ.set_item(known.key.bind(py), &text)?;
-        if value.len() <= MAX_REMEMBERED {
-            known.last = Some((value.into(), text.unbind()));
+        if count != self.order.len() {
+            return Ok(None);
         }
-        Ok(())
+        let kept = last.environ.bind(py);
+        let mut scheme = Scheme::default();
+        for (&index, (name, value)) in self.order.iter().zip(exchange.vars()) {
+            scheme.learn(name, value);
+            let known = &mut self.known[index];
+            if !known.had(value) {
+                let text = known.text(py, value)?;
+                kept.set_item(known.key.bind(py), text)?;
+            }
+        }
+        if scheme.is_https() != last.is_https {
+            last.is_https = scheme.is_https();
+            kept.set_item(intern!(py, "wsgi.url_scheme"), scheme.text(py))?;
+        }
+        kept.copy().map(Some)
+    }
+
+    fn build<'py>(
+        &mut self,
+        py: Python<'py>,
+        template: &Bound<'py, PyDict>,
+        exchange: &Exchange,
+    ) -> PyResult<Bound<'py, PyDict>> {
+        // Until it is complete there is nothing to be like.
+        self.last = None;
+        let environ = template.copy()?;
+        let mut scheme = Scheme::default();
+        let mut count = 0;
+        let mut is_known = true;
+        for (name, value) in exchange.vars() {
+            scheme.learn(name, value);
+            match self.find(py, count, name)? {
+                Some(index) => {
+                    let known = &mut self.known[index];
+                    let text = known.text(py, value)?;
+                    environ.set_item(known.key.bind(py), text)?;
+                }
+                None => {
+                    is_known = false;
+                    environ.set_item(latin1(py, name)?, latin1(py, value)?)?;
+                }
+            }
+            count += 1;
+        }
+        environ.set_item(intern!(py, "wsgi.url_scheme"), scheme.text(py))?;
+        if is_known {
+            self.order.truncate(count);
+            self.last = Some(Last {
+                environ: environ.copy()?.unbind(),
+                is_https: scheme.is_https(),
+            });
+        }
+        Ok(environ)
     }
 
     /// `None`: one name too many.
@@ -188,6 +244,55 @@ impl Names {
             self.order.push(index);
         }
         Ok(Some(index))
+    }
+}
+
+impl Name {
+    fn had(&self, value: &[u8]) -> bool {
+        matches!(&self.last, Some((bytes, _)) if **bytes == *value)
+    }
+
+    /// The value as text; the one of the last request when it is the same.
+    fn text<'py>(&mut self, py: Python<'py>, value: &[u8]) -> PyResult<Bound<'py, PyString>> {
+        if let Some((bytes, text)) = &self.last
+            && **bytes == *value
+        {
+            return Ok(text.bind(py).clone());
+        }
+        let text = latin1(py, value)?;
+        self.last = (value.len() <= MAX_REMEMBERED).then(|| (value.into(), text.clone().unbind()));
+        Ok(text)
+    }
+}
+
+/// What the front end says of its client's connection. `X-Forwarded-Proto` is the client's word.
+#[derive(Default)]
+struct Scheme {
+    is_https: bool,
+    /// `UWSGI_SCHEME`, the last word.
+    named: Option<bool>,
+}
+
+impl Scheme {
+    fn learn(&mut self, name: &[u8], value: &[u8]) {
+        match name {
+            b"HTTPS" => self.is_https |= matches!(value, b"on" | b"1"),
+            b"REQUEST_SCHEME" => self.is_https |= value == b"https",
+            b"UWSGI_SCHEME" => self.named = Some(value == b"https"),
+            _ => (),
+        }
+    }
+
+    fn is_https(&self) -> bool {
+        self.named.unwrap_or(self.is_https)
+    }
+
+    fn text<'py>(&self, py: Python<'py>) -> &Bound<'py, PyString> {
+        if self.is_https() {
+            intern!(py, "https")
+        } else {
+            intern!(py, "http")
+        }
     }
 }
 
