@@ -1,8 +1,12 @@
 //! What bad apps and bad surroundings get: one line with cause, place and way out; and the app is
 //! tried again.
 
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::Command;
+
 use crate::apps::{APP, folder, ini, serving, start, start_in, wait_log};
-use crate::support::Signal;
+use crate::support::{Process, Signal, skips_without, wait_for};
 
 /// A first generation with this code fails with these texts, and serves once it is mended.
 fn fails(code: &str, lines: &str, texts: &[&str]) {
@@ -185,4 +189,50 @@ fn a_config_that_cannot_be_run_ends_the_start_and_never_a_serving_app() {
     wait_log(&app, "app.ini:6: ");
     wait_log(&app, "generation 1 serves on");
     serving(&app);
+}
+
+#[test]
+fn a_low_port_or_another_user_without_rights() {
+    let root = rustix::process::geteuid().is_root();
+    let first_free = std::fs::read_to_string("/proc/sys/net/ipv4/ip_unprivileged_port_start");
+    let first_free = first_free.ok().and_then(|text| text.trim().parse().ok());
+    if skips_without(
+        "root, and privileged ports",
+        root && first_free.unwrap_or(1024) > 81,
+    ) {
+        return;
+    }
+    // The build directory may be closed to others.
+    let folder = folder(APP);
+    let built = Path::new(env!("CARGO_BIN_EXE_imperator"));
+    for name in ["imperator", "libimperator_python.so"] {
+        std::fs::copy(built.with_file_name(name), folder.join(name)).unwrap();
+    }
+    let cases = [
+        (
+            "http-socket = 127.0.0.1:81",
+            "app.ini:2: cannot listen on 127.0.0.1:81: ports below 1024 need root",
+        ),
+        (
+            "http-socket = 127.0.0.1:0\nuid = root",
+            "app.ini:3: cannot become user \"root\": this process is no root",
+        ),
+    ];
+    for (index, (lines, text)) in cases.into_iter().enumerate() {
+        folder.write(
+            "app.ini",
+            &format!("[uwsgi]\n{lines}\nmodule = app\npython = /usr/bin/python3\n"),
+        );
+        let mut command = Command::new(folder.join("imperator"));
+        command
+            .arg(folder.join("app.ini"))
+            .current_dir(folder.path());
+        command.uid(65534).gid(65534);
+        let process = Process::start(command, &folder.join(&format!("{index}.log")));
+        wait_for(
+            text,
+            || process.report(),
+            || process.log().contains(text).then_some(()),
+        );
+    }
 }
