@@ -249,6 +249,13 @@ fn not_started() -> PyErr {
 
 /// PEP 3333: `close` is called once however the request ended.
 fn close(result: &Bound<'_, PyAny>) -> PyResult<()> {
+    // These have none, and to look for it would cost the making of an AttributeError.
+    let is_plain = result.is_exact_instance_of::<PyList>()
+        || result.is_exact_instance_of::<PyTuple>()
+        || result.is_exact_instance_of::<PyBytes>();
+    if is_plain {
+        return Ok(());
+    }
     let py = result.py();
     if let Some(close) = result.getattr_opt(intern!(py, "close"))? {
         close.call0()?;
