@@ -45,8 +45,9 @@ fn a_drain_answers_what_was_accepted_and_then_ends() {
             .core(0, counters::Core::StartMillis)
             .load(Ordering::Relaxed)
     };
-    worker.wait_until("the app runs", |worker| core(worker) != 0);
-    assert_eq!(worker.context.counters().line(0), b"1.2.3.4 - GET /slow");
+    worker.wait_until("the app runs", |worker| {
+        worker.context.counters().line(0) == b"1.2.3.4 - GET /slow" && core(worker) != 0
+    });
 
     worker.tell(&ToWorker::Drain);
     worker.wait_until("it drains", |worker| worker.context.is_draining());
