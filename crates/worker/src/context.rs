@@ -347,20 +347,18 @@ impl WorkerContext {
     /// Takes a place for one more waiting connection; `false`: all are taken.
     pub(crate) fn hold(&self) -> bool {
         let held = self.handover.hold();
-        self.count_held();
+        if held {
+            let parked = self.counters().worker(counters::Worker::Parked);
+            parked.fetch_add(1, Ordering::Relaxed);
+        }
         held
-    }
-
-    fn count_held(&self) {
-        self.counters()
-            .worker(counters::Worker::Parked)
-            .store(self.handover.held() as u64, Ordering::Relaxed);
     }
 
     /// A connection left the waiting ones.
     pub(crate) fn let_go(&self) {
         let last = self.handover.release();
-        self.count_held();
+        let parked = self.counters().worker(counters::Worker::Parked);
+        parked.fetch_sub(1, Ordering::Relaxed);
         // Threads that only waited for it can end now.
         if last && self.phase() == Phase::Draining {
             self.wake_threads();

@@ -35,7 +35,6 @@ fn a_signal_asks_the_master_who_answers() {
         unreachable!("it was matched")
     };
     assert!(why == "SIGHUP" || why == "SIGTERM", "{why}");
-    assert!(worker.talk("s", &get("/")).ends_with('x'));
     worker.tell(&ToWorker::Drain);
     worker.wait_until_ended();
     assert!(!worker.has_said(|said| matches!(said, FromWorker::WantsToDrain { .. })));
