@@ -33,6 +33,9 @@ fn coarse(condition: Condition) -> &'static str {
     }
 }
 
+/// One app with a very long name does not push all others' columns off the screen.
+const WIDEST: usize = 40;
+
 pub(crate) fn text(emperor: Option<&EmperorStatus>, apps: &[&AppLine], colour: bool) -> String {
     let mut text = String::new();
     if let Some(emperor) = emperor {
@@ -72,6 +75,7 @@ pub(crate) fn text(emperor: Option<&EmperorStatus>, apps: &[&AppLine], colour: b
                 .map(|row| row[column].chars().count())
                 .max()
                 .unwrap_or(0)
+                .min(WIDEST)
         })
         .collect();
     for (index, row) in rows.iter().enumerate() {

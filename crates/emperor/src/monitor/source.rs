@@ -200,7 +200,16 @@ impl Source {
             }
             Kind::File(_) => Path::new(path.file_name().unwrap_or(path.as_os_str())),
         };
-        relative.with_extension("").to_string_lossy().into_owned()
+        let name = relative.with_extension("");
+        // Names stand in log lines and tables: a file name with a line end must not make two.
+        let plain = |letter: char| {
+            if letter.is_control() {
+                '\u{fffd}'
+            } else {
+                letter
+            }
+        };
+        name.to_string_lossy().chars().map(plain).collect()
     }
 }
 
@@ -266,6 +275,14 @@ mod tests {
         }
         assert_eq!(vassal_name(Path::new("/v/blog.ini")), Some("blog.ini"));
         assert_eq!(vassal_name(Path::new("a b.c.ini")), Some("a b.c.ini"));
+    }
+
+    #[test]
+    fn a_name_is_one_line_whatever_the_file_is_called() {
+        let base = tempfile::tempdir().unwrap();
+        let source = Source::parse(base.path().to_str().unwrap(), Path::new("/")).unwrap();
+        let name = source.name_of(&base.path().join("two\nlines\u{1b}[2J.ini"));
+        assert_eq!(name, "two\u{fffd}lines\u{fffd}[2J");
     }
 
     #[test]
