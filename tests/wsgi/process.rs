@@ -130,27 +130,28 @@ fn a_process_that_the_app_forks_keeps_no_socket_of_ours() {
             )
         };
         let pid = served.fact("pid");
-        let mut shared = Vec::new();
-        for fd in std::fs::read_dir(format!("/proc/{pid}/fd"))
-            .unwrap()
-            .flatten()
-        {
-            let fd = fd.file_name().to_string_lossy().into_owned();
-            let ours = inode(&pid, &fd);
-            if ours.starts_with("socket:") && ours == inode(&child, &fd) {
-                shared.push(ours);
-            }
-        }
-        served.app.folder.write("child-may-go", "");
-        // The listeners and the channel are gone; what a thread wakes another with may stay.
-        let listening = std::fs::read_to_string("/proc/net/unix").unwrap();
-        let is_listener = |socket: &String| {
-            let inode = socket.trim_start_matches("socket:[").trim_end_matches(']');
-            listening.lines().any(|line| {
-                line.contains(inode) && line.contains(served.app.folder.path().to_str().unwrap())
+        let folder = served.app.folder.path().to_str().unwrap();
+        // The listeners are gone; what one of our threads wakes another with may stay.
+        let holds_listener = || {
+            let listening = std::fs::read_to_string("/proc/net/unix").unwrap();
+            let fds = std::fs::read_dir(format!("/proc/{pid}/fd")).unwrap();
+            fds.flatten().any(|fd| {
+                let fd = fd.file_name().to_string_lossy().into_owned();
+                let ours = inode(&pid, &fd);
+                let number = ours.trim_start_matches("socket:[").trim_end_matches(']');
+                ours.starts_with("socket:[")
+                    && ours == inode(&child, &fd)
+                    && listening
+                        .lines()
+                        .any(|line| line.contains(number) && line.contains(folder))
             })
         };
-        assert!(!shared.iter().any(is_listener), "{shared:?}");
+        // The answer may come before the child's fork hooks have run.
+        served.app.wait_for("the child to hold no listener", |_| {
+            (!holds_listener()).then_some(())
+        });
+        assert!(is_alive(child.parse().unwrap()));
+        served.app.folder.write("child-may-go", "");
     });
 }
 
