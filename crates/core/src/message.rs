@@ -240,6 +240,8 @@ pub enum ToWorker {
     /// Stop accepting, but stay.
     Pause,
     Resume,
+    /// `WantsToDrain` was heard, and a replacement is on its way: go on until told.
+    Heard,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

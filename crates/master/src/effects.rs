@@ -332,6 +332,7 @@ impl Effects {
             Order::Finish => ToWorker::Finish,
             Order::Pause => ToWorker::Pause,
             Order::Resume => ToWorker::Resume,
+            Order::Heard => ToWorker::Heard,
         };
         if child.channel.send(&message, &[]).is_ok() || child.pid.is_none() {
             return;

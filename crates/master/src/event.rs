@@ -106,6 +106,8 @@ pub(crate) enum Order {
     Finish,
     Pause,
     Resume,
+    /// Its wish to drain was heard: it goes on until its replacement accepts.
+    Heard,
 }
 
 /// Why a generation or one of its processes failed.
@@ -208,6 +210,7 @@ impl fmt::Display for Action {
                     Order::Finish => "finish",
                     Order::Pause => "pause",
                     Order::Resume => "resume",
+                    Order::Heard => "heard",
                 };
                 write!(f, "{order} {process}")
             }

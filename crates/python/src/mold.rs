@@ -53,7 +53,7 @@ pub(crate) fn serve(py: Python<'_>, line: Line) -> Option<Birth> {
             }
             // A mold has no listeners and no requests; the master lets it go by closing its end.
             ToWorker::Drain | ToWorker::Finish => return None,
-            ToWorker::Pause | ToWorker::Resume | ToWorker::Setup(_) => (),
+            ToWorker::Pause | ToWorker::Resume | ToWorker::Heard | ToWorker::Setup(_) => (),
         }
     }
 }

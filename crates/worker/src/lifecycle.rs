@@ -45,6 +45,8 @@ pub(crate) enum Event {
     Finish,
     Pause,
     Resume,
+    /// The master has a replacement on its way.
+    Heard,
     MasterGone,
     /// A limit was reached: the master replaces us when it can.
     Worn(String),
@@ -63,6 +65,7 @@ impl Event {
             ToWorker::Finish => Some(Self::Finish),
             ToWorker::Pause => Some(Self::Pause),
             ToWorker::Resume => Some(Self::Resume),
+            ToWorker::Heard => Some(Self::Heard),
             ToWorker::Setup(_) | ToWorker::Fork { .. } => None,
         }
     }
@@ -84,6 +87,7 @@ pub(crate) struct Lifecycle {
     phase: Phase,
     mercy: Duration,
     asked: bool,
+    heard: bool,
     answer_by: Option<Moment>,
     exit_at: Option<Moment>,
 }
@@ -94,6 +98,7 @@ impl Lifecycle {
             phase: Phase::Accepting,
             mercy,
             asked: false,
+            heard: false,
             answer_by: None,
             exit_at: None,
         }
@@ -110,11 +115,15 @@ impl Lifecycle {
             Event::BacklogEmpty if self.phase == Phase::Finishing => {
                 self.enter(Phase::Draining, now, &mut actions);
             }
+            Event::Heard => {
+                self.heard = true;
+                self.answer_by = None;
+            }
             Event::BacklogEmpty | Event::Tick => (),
             Event::Worn(why) => self.ask(why, &mut actions),
             Event::Signalled(why) => {
                 self.ask(why, &mut actions);
-                if self.exit_at.is_none() {
+                if self.exit_at.is_none() && !self.heard {
                     self.answer_by.get_or_insert(now.after(ANSWER_WAIT));
                 }
             }
@@ -189,6 +198,20 @@ mod tests {
         );
         assert_eq!(life.deadline(), Some(at(61000)));
         assert_eq!(life.step(Event::Tick, at(61000)), [Action::Exit]);
+    }
+
+    #[test]
+    fn a_master_that_has_heard_is_waited_for() {
+        let mut life = life();
+        let term = || Event::Signalled("SIGTERM".to_owned());
+        life.step(term(), at(0));
+        assert_eq!(life.step(Event::Heard, at(5)), []);
+        assert_eq!(life.step(term(), at(10)), []);
+        assert_eq!(life.deadline(), None);
+        assert_eq!(
+            life.step(Event::Drain, at(9000)),
+            [Action::Enter(Phase::Draining)]
+        );
     }
 
     #[test]

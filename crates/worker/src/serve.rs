@@ -9,7 +9,6 @@ use std::time::Duration;
 use imperator_core::counters;
 use imperator_core::message::FromWorker;
 use imperator_core::settings::Protocol;
-use nix::sys::signal::{SigSet, Signal};
 use rustix::event::epoll::{self, EventData, EventFlags};
 use rustix::event::{PollFlags, Timespec};
 use rustix::io::Errno;
@@ -39,10 +38,11 @@ const SHORTAGE_WAIT: Duration = Duration::from_millis(50);
 
 /// The loop of one app thread. Call it with the interpreter held, on the main thread with core 0
 /// and on one more thread per core; returns when the worker has drained.
+///
+/// Unlike the original's, no thread blocks signals: what the app starts from one would inherit the
+/// mask, and `Popen.terminate()` would not end it. The kernel gives a signal of the process to its
+/// main thread first (signal(7)), where the interpreter runs the app's handlers.
 pub fn serve(worker: &Arc<WorkerContext>, core: usize, app: &impl App) {
-    if core > 0 {
-        block_signals();
-    }
     let Some(mut thread) = AppThread::join(worker, core) else {
         return;
     };
@@ -60,25 +60,6 @@ pub fn serve(worker: &Arc<WorkerContext>, core: usize, app: &impl App) {
         }
         thread.called = next == Next::Request;
     }
-}
-
-/// Signals go to the main thread, where the interpreter runs the app's handlers. What a fault of
-/// the thread itself raises stays its own.
-fn block_signals() {
-    let mut all = SigSet::all();
-    for own in [
-        Signal::SIGSEGV,
-        Signal::SIGBUS,
-        Signal::SIGFPE,
-        Signal::SIGILL,
-        Signal::SIGABRT,
-        Signal::SIGTRAP,
-        Signal::SIGSYS,
-    ] {
-        all.remove(own);
-    }
-    // It can only fail for a mask that is none.
-    let _ = all.thread_block();
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -203,6 +203,8 @@ impl App {
                     Some(timeout) => {
                         let deadline = now + timeout + it.mercy;
                         it.state = State::Leaving { deadline };
+                        let order = Order::Heard;
+                        actions.push(Action::Say { process, order });
                     }
                     None => self.say_goodbye(process, Order::Drain, now, actions),
                 }

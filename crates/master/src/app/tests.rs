@@ -294,7 +294,7 @@ fn a_worker_that_wants_to_go_is_replaced_first() {
            0 ms  prepared 1 x1 direct  -> worker 1.1 #1
            0 ms  spawned #1 100        ->
           50 ms  accepting #1          -> serve 1
-         100 ms  wants-to-drain #1     -> worker 1.1 #2
+         100 ms  wants-to-drain #1     -> heard #1, worker 1.1 #2
          100 ms  spawned #2 101        ->
          150 ms  accepting #2          -> drain #1
          160 ms  exited 100 0          -> forget #1
