@@ -258,7 +258,7 @@ fn status_sentence(system: &Container) {
     );
     assert!(status.contains("1 failing"), "{status}");
     system.remove(&format!("{VASSALS}/broken.ini"));
-    wait_for_status(system, "The Emperor is governing 1 vassal");
+    wait_for_status(system, "The Emperor is governing 1 vassals");
 }
 
 fn a_dropped_file_serves(system: &Container) {

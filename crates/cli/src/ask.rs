@@ -17,8 +17,17 @@ const NO_PERMISSION: u8 = 4;
 
 const COMMANDS: &[&str] = &["status", "why", "reload", "retry", "stop"];
 
-pub(crate) fn is_command(word: &str) -> bool {
-    COMMANDS.contains(&word)
+/// Whether one of the commands stands first, or behind `--runtime-dir DIR`.
+pub(crate) fn is_asking(arguments: &[OsString]) -> bool {
+    let mut words = arguments
+        .iter()
+        .map(|word| word.to_str().unwrap_or_default());
+    let first = match words.next() {
+        Some("--runtime-dir") => words.nth(1),
+        Some(joined) if joined.starts_with("--runtime-dir=") => words.next(),
+        first => first,
+    };
+    first.is_some_and(|word| COMMANDS.contains(&word))
 }
 
 fn parser() -> Command {

@@ -39,7 +39,7 @@ fn run(arguments: &[OsString]) -> anyhow::Result<ExitCode> {
         Some("resolve") => Ok(resolve::run(rest)),
         Some("master") => Ok(exit_code(imperator_master::run_under_emperor())),
         Some("drain") => drain::run(rest),
-        Some(word) if ask::is_command(word) => ask::run(arguments),
+        Some(_) if ask::is_asking(arguments) => ask::run(arguments),
         Some("help") => help::print(),
         Some(_) | None => emperor::run(arguments),
     }

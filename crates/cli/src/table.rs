@@ -45,11 +45,12 @@ pub(crate) fn text(emperor: Option<&EmperorStatus>, apps: &[&AppLine], colour: b
         };
         let _ = writeln!(
             text,
-            "Emperor {} (pid {}) over {}: {} apps{failing}",
+            "Emperor {} (pid {}) over {}: {} {}{failing}",
             emperor.version,
             emperor.pid,
             emperor.sources.join(", "),
             emperor.apps,
+            if emperor.apps == 1 { "app" } else { "apps" },
         );
     }
     if apps.is_empty() {

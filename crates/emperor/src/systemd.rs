@@ -75,14 +75,14 @@ impl Systemd {
         self.is_there && self.status_at.is_none_or(|at| at <= now)
     }
 
-    /// The line that `systemctl status` shows; people grep its first half.
+    /// The line that `systemctl status` shows; people grep its first half, which is the original's
+    /// for one vassal, too.
     pub fn status(&mut self, governed: usize, failing: usize, now: Instant) {
-        let vassals = if governed == 1 { "vassal" } else { "vassals" };
         self.status_at = Some(now + STATUS_EVERY);
         self.status = match failing {
-            0 => format!("The Emperor is governing {governed} {vassals}"),
+            0 => format!("The Emperor is governing {governed} vassals"),
             failing => {
-                format!("The Emperor is governing {governed} {vassals}, {failing} failing")
+                format!("The Emperor is governing {governed} vassals, {failing} failing")
             }
         };
     }
