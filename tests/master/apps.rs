@@ -77,10 +77,17 @@ pub(crate) fn ask(app: &Alone, uri: &str) -> Option<Value> {
     (reply.status == 200).then(|| reply.json())
 }
 
-/// The first answer.
+/// The first answer, once the generation is ready: its first worker may answer before that.
 #[track_caller]
 pub(crate) fn serving(app: &Alone) -> Value {
-    app.wait_for("the app to serve", |app| ask(app, "/"))
+    let answer = app.wait_for("the app to serve", |app| ask(app, "/"));
+    // Where the log goes elsewhere, the answer has to do.
+    let ini = app.folder.read("app.ini");
+    let elsewhere = ["logto", "logger", "daemonize"];
+    if !elsewhere.iter().any(|option| ini.contains(option)) {
+        wait_log(app, " serves on ");
+    }
+    answer
 }
 
 #[track_caller]
