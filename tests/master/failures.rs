@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::Command;
 
 use crate::apps::{APP, folder, ini, serving, start, start_in, wait_log};
-use crate::support::{Process, Signal, skips_without, wait_for};
+use crate::support::{Process, Signal, is_alive, skips_without, wait_for};
 
 /// A first generation with this code fails with these texts, and serves once it is mended.
 fn fails(code: &str, lines: &str, texts: &[&str]) {
@@ -54,6 +54,37 @@ fn a_module_that_calls_exit() {
         "",
         &["ended with exit code 7 before it was ready", "app.ini:3:"],
     );
+}
+
+#[test]
+fn a_failed_load_is_told_once() {
+    let code = "
+import os, time
+open('pids', 'a').write('%d ' % os.getpid())
+try:
+    os.mkdir('first')
+except FileExistsError:
+    time.sleep(100)
+while len(open('pids').read().split()) < 2:
+    time.sleep(0.01)
+raise ValueError('bad')
+";
+    let app = start_in(folder(code), "processes = 2\nlazy-apps = true");
+    wait_log(&app, "generation 1 failed: ");
+    // The worker that still loads is killed, and that is nobody's news.
+    let pids = app.folder.read("pids");
+    let pids = pids.split_whitespace().take(2);
+    let pids: Vec<i32> = pids.map(|pid| pid.parse().unwrap()).collect();
+    app.wait_for("the end of both workers", |_| {
+        (!pids.iter().any(|&pid| is_alive(pid))).then_some(())
+    });
+    let log = app.log();
+    let place = format!("{}:3: ", app.path("app.ini").display());
+    assert_eq!(log.matches(&place).count(), 1, "{log}");
+    assert_eq!(log.matches(" failed: ").count(), 1, "{log}");
+    for noise in ["SIGKILL", "exit code", "died", "ended"] {
+        assert!(!log.contains(noise), "{noise}: {log}");
+    }
 }
 
 #[test]

@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use crate::apps::{ask, pid_of, serving, start, wait_log};
-use crate::support::{Load, is_alive, uwsgi_get};
+use crate::apps::{APP, ask, folder, pid_of, serving, start, start_in, wait_log};
+use crate::support::{Load, Signal, is_alive, send, stays, uwsgi_get};
 
 #[test]
 fn a_request_past_harakiri_costs_its_worker() {
@@ -43,6 +43,29 @@ fn max_requests_replaces_workers_without_a_lost_request() {
     });
     load.wait_for_more(300);
     load.stop().must_be_clean(300, || app.report());
+}
+
+#[test]
+fn the_only_worker_serves_until_its_slow_replacement_accepts() {
+    let slow =
+        format!("import os, time\nif os.path.exists('slow-load'):\n    time.sleep(3)\n{APP}");
+    let app = start_in(folder(&slow), "");
+    let first = pid_of(&serving(&app));
+    app.folder.write("slow-load", "");
+    let load = Load::uwsgi(app.path("app.sock"), 2, "/");
+    load.wait_for_more(10);
+    send(first, Signal::TERM);
+    wait_log(&app, "is to be replaced: SIGTERM");
+    // Longer than a worker waits for a master that says nothing.
+    stays(Duration::from_secs(2), "it accepts", || {
+        ask(&app, "/").is_some_and(|facts| pid_of(&facts) == first)
+    });
+    app.wait_for("the first worker to go", |_| {
+        (!is_alive(first)).then_some(())
+    });
+    load.wait_for_more(10);
+    load.stop().must_be_clean(20, || app.report());
+    assert!(!app.log().contains("died"), "{}", app.report());
 }
 
 #[test]

@@ -6,6 +6,7 @@ import io
 import os
 import random
 import signal
+import subprocess
 import sys
 import threading
 import time
@@ -401,6 +402,15 @@ def facts(environ, start_response):
     return ["\n".join(lines).encode()]
 
 
+def terminate_a_child(environ, start_response):
+    """A new process has the signal mask of the thread that starts it."""
+    meeting.wait(20)
+    child = subprocess.Popen(["sleep", "60"])
+    child.terminate()
+    start_response("200 OK", TEXT)
+    return [("%s %d" % (threading.current_thread().name, child.wait(20))).encode()]
+
+
 def listen_to_signals(environ, start_response):
     """On the main thread only: one thread."""
     for number in (signal.SIGTERM, signal.SIGUSR2):
@@ -463,6 +473,7 @@ OTHERS = {
     "/meet": meet,
     "/fork": fork,
     "/fork-and-stay": fork_and_stay,
+    "/terminate-a-child": terminate_a_child,
     "/facts": facts,
     "/listen-to-signals": listen_to_signals,
     "/hang": hang,

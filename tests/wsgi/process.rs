@@ -104,6 +104,19 @@ fn threads_run_the_app_at_the_same_time_and_have_names() {
 }
 
 #[test]
+fn every_thread_of_the_app_starts_processes_that_hear_signals() {
+    on_each("threads = 2\n", |served| {
+        let mut ends: Vec<String> = std::thread::scope(|scope| {
+            let ask = || served.text(Protocol::Uwsgi, "/terminate-a-child");
+            let asks = [(), ()].map(|()| scope.spawn(ask));
+            asks.map(|ask| ask.join().unwrap()).into()
+        });
+        ends.sort();
+        assert_eq!(ends, ["MainThread -15", "uWSGIWorker1Core1 -15"]);
+    });
+}
+
+#[test]
 fn a_process_that_the_app_forks_answers_nothing() {
     on_each("", |served| {
         for protocol in BOTH {

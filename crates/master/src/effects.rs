@@ -19,7 +19,7 @@ use imperator_process::signals;
 use imperator_process::spawn::{self, Plan};
 
 use crate::clock;
-use crate::event::{Action, Event, Order, ProcessId};
+use crate::event::{Action, Event, Order, Parting, ProcessId};
 use crate::failure;
 use crate::log::Log;
 use crate::resolve::Resolving;
@@ -153,9 +153,9 @@ impl Effects {
             Action::Forget {
                 process,
                 end,
-                expected,
+                parting,
             } => {
-                self.forget(process, end, expected);
+                self.forget(process, end, parting);
                 Vec::new()
             }
             Action::UnlinkSockets => {
@@ -343,30 +343,35 @@ impl Effects {
         }
     }
 
-    fn forget(&mut self, process: ProcessId, end: Option<End>, expected: bool) {
+    fn forget(&mut self, process: ProcessId, end: Option<End>, parting: Parting) {
         let Some(child) = self.children.remove(&process) else {
             return;
         };
         let pid = child.pid.unwrap_or_default();
-        match (end, child.worker) {
-            (Some(end), Some(worker)) if !expected => {
-                *self.respawns.entry(worker).or_default() += 1;
-                self.log
-                    .note(&format!("worker {worker} (pid {pid}) died: {end}"));
+        let who = match child.worker {
+            Some(worker) => format!("worker {worker} (pid {pid})"),
+            None => format!("the mold (pid {pid})"),
+        };
+        match (end, parting) {
+            (Some(end), Parting::Unexpected) => {
+                if let Some(worker) = child.worker {
+                    *self.respawns.entry(worker).or_default() += 1;
+                }
+                self.log.note(&format!("{who} died: {end}"));
             }
-            (Some(end), None) if !expected => {
-                self.log.note(&format!("the mold (pid {pid}) died: {end}"));
+            (Some(_), Parting::Late) => {
+                let text = format!("{who} did not finish in time and was killed");
+                self.log.note(&text);
             }
-            (Some(end), Some(worker)) if !end.is_success() => {
-                self.log
-                    .note(&format!("worker {worker} (pid {pid}) ended: {end}"));
+            (Some(end), Parting::Ordered) if !end.is_success() && child.worker.is_some() => {
+                self.log.note(&format!("{who} ended: {end}"));
             }
+            (Some(_), Parting::Ordered | Parting::Told) => (),
             (None, _) if child.pid.is_some() => {
-                let text =
-                    format!("process {pid} was killed and does not end: it hangs in the kernel");
+                let text = format!("{who} was killed and does not end: it hangs in the kernel");
                 self.note(text);
             }
-            (Some(_) | None, _) => (),
+            (None, _) => (),
         }
         self.drop_old_generations();
     }

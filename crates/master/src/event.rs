@@ -121,6 +121,19 @@ pub(crate) enum Cause {
     Late { after: Duration },
 }
 
+/// What is still to be said about the end of a process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Parting {
+    /// Nobody asked for it.
+    Unexpected,
+    /// It was told to finish.
+    Ordered,
+    /// It was told to finish, did not in time, and was killed.
+    Late,
+    /// Why it ended has been told: its start failed, or what it was killed for.
+    Told,
+}
+
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Action {
     /// Resolve the config, bind its sockets, find interpreter and user.
@@ -169,8 +182,7 @@ pub(crate) enum Action {
     Forget {
         process: ProcessId,
         end: Option<End>,
-        /// We asked for it.
-        expected: bool,
+        parting: Parting,
     },
     /// The app is unwanted: nobody shall find its Unix sockets any more.
     UnlinkSockets,

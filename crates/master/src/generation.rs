@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use imperator_core::backoff::Backoff;
 
-use crate::event::{ProcessId, Shape};
+use crate::event::{Parting, ProcessId, Shape};
 
 /// A worker that ended before this age died young: it is replaced with a growing delay.
 pub(crate) const YOUNG: Duration = Duration::from_secs(10);
@@ -21,23 +21,17 @@ pub(crate) enum Role {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum State {
     /// Asked for or loading; killed at the deadline.
-    Starting {
-        deadline: Instant,
-    },
+    Starting { deadline: Instant },
     /// A worker that accepts, a mold that can fork.
-    Up {
-        since: Instant,
-    },
+    Up { since: Instant },
     /// Accepts, and waits for its replacement.
-    Leaving {
-        deadline: Instant,
-    },
+    Leaving { deadline: Instant },
     /// Finishes its requests; killed at the deadline.
-    Draining {
-        deadline: Instant,
-    },
+    Draining { deadline: Instant },
     Killed {
         give_up: Instant,
+        /// It had not finished at its deadline.
+        late: bool,
     },
 }
 
@@ -47,7 +41,9 @@ impl State {
             Self::Starting { deadline }
             | Self::Leaving { deadline }
             | Self::Draining { deadline }
-            | Self::Killed { give_up: deadline } => Some(deadline),
+            | Self::Killed {
+                give_up: deadline, ..
+            } => Some(deadline),
             Self::Up { .. } => None,
         }
     }
@@ -63,11 +59,24 @@ pub(crate) struct Process {
     pub mercy: Duration,
     /// Its death is no fault of its start: harakiri, or an order.
     pub excused: bool,
+    /// It has accepted, or could fork: its start is no longer what can fail.
+    pub was_up: bool,
 }
 
 impl Process {
     pub(crate) fn is_up(&self) -> bool {
         matches!(self.state, State::Up { .. })
+    }
+
+    /// What its end has to say now.
+    pub(crate) fn parting(&self) -> Parting {
+        match self.state {
+            _ if !self.was_up => Parting::Told,
+            State::Up { .. } | State::Starting { .. } => Parting::Unexpected,
+            State::Leaving { .. } | State::Draining { .. } => Parting::Ordered,
+            State::Killed { late: true, .. } => Parting::Late,
+            State::Killed { late: false, .. } => Parting::Told,
+        }
     }
 
     /// Counts as the one who holds its slot.

@@ -33,11 +33,15 @@ pub(crate) fn run(py: Python<'_>) -> i32 {
     let Some((order, mut fds)) = py.detach(|| line.hear()) else {
         return 1;
     };
-    let ToWorker::Setup(setup) = order else {
-        log::line("the master's first word is no setup");
-        return 1;
+    let mut setup = match order {
+        ToWorker::Setup(setup) => *setup,
+        // Its generation failed or the app stops, before this process had begun.
+        ToWorker::Drain | ToWorker::Finish => return 0,
+        ToWorker::Fork { .. } | ToWorker::Pause | ToWorker::Resume | ToWorker::Heard => {
+            log::line("the master's first word is no setup");
+            return 1;
+        }
     };
-    let mut setup = *setup;
     let is_complete = fds.len() == setup.listeners.len() + usize::from(setup.worker.is_some());
     if !is_complete {
         log::line("the master's setup came without its descriptors");

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use imperator_process::reap::End;
 
 use super::{App, MAX_LIMBO, PREPARE_LIMIT};
-use crate::event::{Action, Cause, Order, ProcessId, Shape};
+use crate::event::{Action, Cause, Order, Parting, ProcessId, Shape};
 use crate::generation::{GIVE_UP, Generation, Phase, Process, Role, State, YOUNG};
 
 /// How long a worker that does not accept yet may go on before it is killed.
@@ -89,6 +89,7 @@ impl App {
             self.say_goodbye(process, Order::Drain, now, actions);
         } else if let Some(it) = self.processes.get_mut(&process) {
             it.state = State::Up { since: now };
+            it.was_up = true;
         }
     }
 
@@ -127,7 +128,7 @@ impl App {
         actions.push(Action::Forget {
             process,
             end: None,
-            expected: true,
+            parting: Parting::Told,
         });
         self.empty_limbo();
         if self.is_next(it.generation) {
@@ -151,6 +152,7 @@ impl App {
         let Role::Worker(worker) = it.role else {
             return;
         };
+        it.was_up = true;
         match it.state {
             State::Starting { .. } => it.state = State::Up { since: now },
             // Said before our order reached it: it may have a request, and finishes that.
@@ -227,12 +229,12 @@ impl App {
         let Some(it) = self.processes.remove(&process) else {
             return;
         };
-        let expected = !matches!(it.state, State::Up { .. } | State::Starting { .. });
+        let parting = it.parting();
         let end = Some(end);
         actions.push(Action::Forget {
             process,
             end,
-            expected,
+            parting,
         });
         if it.role == Role::Mold {
             self.mold_is_gone(it.generation, process, now, actions);
@@ -269,7 +271,7 @@ impl App {
                 actions.push(Action::Forget {
                     process,
                     end: None,
-                    expected: true,
+                    parting: Parting::Ordered,
                 });
                 self.vacate(&it, now);
             }
@@ -388,7 +390,8 @@ impl App {
     pub(super) fn kill(&mut self, process: ProcessId, now: Instant, actions: &mut Vec<Action>) {
         if let Some(it) = self.processes.get_mut(&process) {
             let give_up = now + GIVE_UP;
-            it.state = State::Killed { give_up };
+            let late = it.state.deadline().is_some_and(|at| at <= now);
+            it.state = State::Killed { give_up, late };
             if let Some(pid) = it.pid {
                 actions.push(Action::Kill { process, pid });
             }
@@ -420,7 +423,7 @@ impl App {
                     actions.push(Action::Forget {
                         process,
                         end: None,
-                        expected: true,
+                        parting: Parting::Ordered,
                     });
                     if let Some(it) = given_up {
                         if it.role == Role::Mold {
@@ -531,6 +534,7 @@ impl App {
                 state: State::Starting { deadline },
                 mercy,
                 excused: false,
+                was_up: false,
             },
         );
         id
