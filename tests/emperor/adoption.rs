@@ -151,3 +151,20 @@ fn a_master_that_does_not_answer_is_shown_and_left_alone() {
     assert_eq!(master(&settled(&empire, "blog")), blog);
     assert_eq!(ask(&empire, "blog"), Some(("one".to_owned(), worker)));
 }
+
+#[test]
+fn a_file_that_is_broken_when_the_next_emperor_comes_stops_nothing() {
+    let mut empire = empire(&[("blog.ini", &ini("blog", "one"))]);
+    let blog = master(&settled(&empire, "blog"));
+    let worker = wait_greeting(&empire, "blog", "one");
+    empire.send(Signal::KILL);
+    empire.wait_for_end();
+    empire.folder.write("vassals/blog.ini", "");
+    empire.start_again();
+    let app = empire.wait_state("blog", "serving-old");
+    assert_eq!(master(&app), blog);
+    assert_eq!(ask(&empire, "blog"), Some(("one".to_owned(), worker)));
+    empire.write("blog.ini", &ini("blog", "two"));
+    wait_greeting(&empire, "blog", "two");
+    assert_eq!(master(&settled(&empire, "blog")), blog);
+}

@@ -138,6 +138,10 @@ fn of_file(text: &str) -> anyhow::Result<Run> {
         return one_app(args, resolved);
     }
     let mut bytes = Vec::new();
+    // Opening a FIFO waits for its writer, and its text could be read only once.
+    if std::fs::metadata(&path).is_ok_and(|metadata| !metadata.is_file()) {
+        bail!("cannot read {file}: this is no regular file");
+    }
     std::fs::File::open(&path)
         .and_then(|file| file.take(MAX_FILE).read_to_end(&mut bytes))
         .with_context(|| format!("cannot read {file}"))?;

@@ -6,7 +6,7 @@ use std::ffi::OsString;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::PathBuf;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use imperator_core::config::resolve_args;
 use imperator_core::message::{
@@ -25,6 +25,9 @@ use crate::systemd;
 
 /// Orders that a master has not read yet; it has hung when there are more.
 const MAX_UNSENT: usize = 32;
+
+/// A master of an earlier emperor that has not answered by then is reported.
+pub const SILENCE: Duration = Duration::from_secs(5);
 
 /// A master that lives.
 pub struct Master {
@@ -307,6 +310,11 @@ impl Effects {
 }
 
 impl Master {
+    /// It was adopted, and has not answered in time.
+    pub fn is_silent(&self, now: Instant) -> bool {
+        self.pidfd.is_some() && !self.spoke && now >= self.started + SILENCE
+    }
+
     pub fn wants_write(&self) -> bool {
         !self.unsent.is_empty() && !self.hung_up
     }

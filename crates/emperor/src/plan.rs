@@ -93,6 +93,25 @@ impl Plan {
         events
     }
 
+    /// Keeps an app whose master was adopted and whose file cannot be used as it is now: it serves on
+    /// as it would have under the emperor before. Tells whether there is such a file.
+    pub fn keep(&mut self, name: &str, config: &Config, sources: &[Source], start: &Path) -> bool {
+        let Some(file) = self.files.get_mut(&config.file) else {
+            return false;
+        };
+        if file.problem.is_none() {
+            return false;
+        }
+        file.apps.push(name.to_owned());
+        let app = App {
+            config: config.clone(),
+            cwd: sources[file.source].cwd(start),
+            body: Vec::new(),
+        };
+        self.apps.insert(name.to_owned(), app);
+        true
+    }
+
     pub fn app(&self, name: &str) -> Option<&App> {
         self.apps.get(name)
     }
@@ -374,6 +393,26 @@ mod tests {
         assert_eq!(world.plan.resolve_name("empty").as_deref(), Ok("empty"));
         world.check(Change::Removed("/v/empty.ini".into()), "");
         assert_eq!(world.plan.problems().count(), 0);
+    }
+
+    #[test]
+    fn an_adopted_app_whose_file_is_broken_is_kept_until_the_file_says_otherwise() {
+        let mut world = World::new();
+        world.check(appeared("/v/site.ini", ""), "");
+        let config = |file: &str| Config {
+            file: PathBuf::from(file),
+            section: None,
+        };
+        let keep = |world: &mut World, name: &str, file: &str| {
+            let start = Path::new("/start");
+            world.plan.keep(name, &config(file), &world.sources, start)
+        };
+        assert!(keep(&mut world, "site", "/v/site.ini"));
+        assert!(!keep(&mut world, "gone", "/v/gone.ini"));
+        assert_eq!(world.plan.problems().count(), 1);
+        world.check(edited("/v/site.ini", "[uwsgi]\n"), "changed site");
+        assert!(!keep(&mut world, "other", "/v/site.ini"));
+        world.check(Change::Removed("/v/site.ini".into()), "gone site");
     }
 
     #[test]

@@ -20,7 +20,7 @@ use tracing::{debug, error, info, warn};
 
 use crate::adopt;
 use crate::control::Control;
-use crate::effects::{Effects, Kept};
+use crate::effects::{Effects, Kept, SILENCE};
 use crate::monitor::source::{Source, SourceError};
 use crate::monitor::{Monitor, SCAN_EVERY};
 use crate::plan::Plan;
@@ -28,8 +28,6 @@ use crate::runtime::{Runtime, RuntimeError};
 use crate::supervisor::{Action, Event, Name, Supervisor};
 use crate::systemd::Systemd;
 
-/// A master of an earlier emperor that has not answered by then is reported.
-const SILENCE: Duration = Duration::from_secs(5);
 /// An included file that changed so shortly before we heard of it may have changed after it was read.
 const READ_BEFORE: Duration = Duration::from_secs(10);
 /// The loop wakes at least this often, whatever the deadlines say.
@@ -197,6 +195,10 @@ impl Emperor {
             .plan
             .apply(changes, self.monitor.sources(), &self.cwd, &|_| Vec::new());
         for (name, config) in adopted {
+            let sources = self.monitor.sources();
+            if self.plan.keep(&name, &config, sources, &self.cwd) {
+                continue;
+            }
             match self.plan.app(&name) {
                 Some(app) if app.config == config => {
                     // Its file may have changed while nobody watched.

@@ -42,7 +42,7 @@ pub fn lines(
         let kept = effects.kept.get(name);
         let master = effects.masters.get(name);
         let situation = supervisor.situation(name, now);
-        let (condition, failure, retry_in_ms) = judge(situation, kept, master);
+        let (condition, failure, retry_in_ms) = judge(situation, kept, master, now);
         let mut line = AppLine {
             name: name.clone(),
             id: id(&app.config.file, app.config.section.as_deref()),
@@ -144,6 +144,7 @@ fn judge(
     situation: Option<(Situation, Option<std::time::Duration>)>,
     kept: Option<&Kept>,
     master: Option<&Master>,
+    now: Instant,
 ) -> (Condition, Option<Failure>, Option<u64>) {
     let status = kept.and_then(|kept| kept.status.as_ref());
     let death = kept.and_then(|kept| kept.death.clone());
@@ -156,7 +157,7 @@ fn judge(
             (Condition::Failing, death, millis)
         }
         Some((Situation::Up, _)) => {
-            let silent = master.is_some_and(|master| master.pidfd.is_some() && !master.spoke);
+            let silent = master.is_some_and(|master| master.is_silent(now));
             let Some(status) = status else {
                 let condition = if silent {
                     Condition::Silent

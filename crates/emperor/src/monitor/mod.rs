@@ -87,6 +87,7 @@ struct Tracked {
     sound: bool,
     /// Of the symlink itself, when it is one.
     link: Option<u64>,
+    dangling: bool,
     /// What was told; `None`: nothing yet.
     told: Option<(u64, Stamp)>,
 }
@@ -246,12 +247,16 @@ impl Monitor {
 
     /// Looks at one file.
     fn look(&mut self, source: usize, path: &Path, scan: &mut Scan) {
-        let stamp = match fs::metadata(path) {
-            Ok(metadata) if metadata.is_file() => Stamp::of(&metadata),
-            Ok(_) | Err(_) => return,
+        let Some(stand) = stand(path) else {
+            return;
         };
-        scan.present.insert(path.to_owned());
+        let stamp = stand.stamp;
         let known = self.files.get(path);
+        // As in the original the file went with the target; the link is shown from the next look on.
+        if stand.dangling && known.is_some_and(|known| !known.dangling) {
+            return;
+        }
+        scan.present.insert(path.to_owned());
         let complete = scan.hints.complete.contains(path);
         let same = known.is_some_and(|known| {
             known.stamp == stamp && known.told == Some((known.content, stamp))
@@ -259,7 +264,7 @@ impl Monitor {
         if same && !scan.deep && !complete {
             return;
         }
-        let text = read(path);
+        let text = stand.unfit.map_or_else(|| read(path), Err);
         let content = hash(&text);
         let sound = match (known, &text) {
             (Some(known), _) if known.content == content => known.sound,
@@ -282,11 +287,13 @@ impl Monitor {
                 content,
                 sound,
                 link: None,
+                dangling: false,
                 told: None,
             });
         tracked.stamp = stamp;
         tracked.content = content;
         tracked.sound = sound;
+        tracked.dangling = stand.dangling;
         // A symlink is never half-written: what it leads to was there before.
         let link = link_inode(path);
         let new_link = link.is_some() && link != tracked.link;
@@ -386,6 +393,16 @@ impl Monitor {
     }
 }
 
+/// What stands at a path of a vassal.
+struct Stand {
+    /// Of the symlink itself when it leads nowhere.
+    stamp: Stamp,
+    /// Why it is no file to read.
+    unfit: Option<String>,
+    /// A symlink to nothing.
+    dangling: bool,
+}
+
 /// One scan on its way.
 struct Scan {
     deep: bool,
@@ -407,6 +424,45 @@ impl Scan {
 impl AsFd for Monitor {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.wake.as_fd()
+    }
+}
+
+/// What stands at a path. `None`: nothing is there, or it came between our two looks.
+fn stand(path: &Path) -> Option<Stand> {
+    let unfit = |metadata: &fs::Metadata, why: &str| Stand {
+        stamp: Stamp::of(metadata),
+        unfit: Some(format!("{}: {why}", path.display())),
+        dangling: false,
+    };
+    match fs::metadata(path) {
+        Ok(metadata) if metadata.is_dir() => Some(unfit(&metadata, "this is a directory")),
+        Ok(metadata) if !metadata.is_file() => Some(unfit(&metadata, "this is no regular file")),
+        // Masters are told paths as text.
+        Ok(metadata) if path.to_str().is_none() => {
+            Some(unfit(&metadata, "its name is not UTF-8; rename it"))
+        }
+        Ok(metadata) => Some(Stand {
+            stamp: Stamp::of(&metadata),
+            unfit: None,
+            dangling: false,
+        }),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let link = fs::symlink_metadata(path).ok()?;
+            let target = fs::read_link(path).ok()?;
+            let why = format!(
+                "this link leads to {}, which is not there",
+                target.display()
+            );
+            Some(Stand {
+                dangling: true,
+                ..unfit(&link, &why)
+            })
+        }
+        // A file system that is away is no order to stop what serves.
+        Err(error) => {
+            let link = fs::symlink_metadata(path).ok()?;
+            Some(unfit(&link, &error.to_string()))
+        }
     }
 }
 

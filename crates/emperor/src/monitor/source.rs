@@ -1,5 +1,6 @@
 //! What one `emperor = …` line names, and which of the files there are vassals.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::fs;
 use std::path::{Component, Path, PathBuf};
@@ -230,8 +231,8 @@ fn plain(path: &Path) -> PathBuf {
 
 /// The name of a file that is a vassal by its name, `None` for all others. Editors' and package
 /// managers' temporary files are not; hidden files are not either.
-pub fn vassal_name(path: &Path) -> Option<&str> {
-    let name = path.file_name()?.to_str()?;
+pub fn vassal_name(path: &Path) -> Option<Cow<'_, str>> {
+    let name = path.file_name()?.to_string_lossy();
     let temporary = name.starts_with('.')
         || name.ends_with('~')
         || name.ends_with(".swp")
@@ -273,8 +274,10 @@ mod tests {
         ] {
             assert_eq!(vassal_name(Path::new(name)), None, "{name}");
         }
-        assert_eq!(vassal_name(Path::new("/v/blog.ini")), Some("blog.ini"));
-        assert_eq!(vassal_name(Path::new("a b.c.ini")), Some("a b.c.ini"));
+        for name in ["blog.ini", "a b.c.ini"] {
+            let path = Path::new("/v").join(name);
+            assert_eq!(vassal_name(&path).as_deref(), Some(name));
+        }
     }
 
     #[test]

@@ -119,6 +119,9 @@ fn symlinks_are_followed_and_their_targets_seen() {
     place.check(&["edited a.ini"]);
     fs::remove_file(place.path("two")).unwrap();
     place.check(&["removed a.ini"]);
+    place.check(&["appeared a.ini broken"]);
+    place.write("two", A);
+    place.check(&["edited a.ini"]);
 }
 
 #[test]
@@ -144,7 +147,6 @@ fn what_is_no_ini_is_told_as_broken() {
     place.write("binary.ini", "\u{0}\u{1}");
     let big = File::create(place.path("big.ini")).unwrap();
     big.set_len(100 << 20).unwrap();
-    fs::create_dir(place.path("directory.ini")).unwrap();
     place.check(&["appeared big.ini broken", "appeared binary.ini broken"]);
 }
 
@@ -189,4 +191,36 @@ fn inotify_rings_for_a_closed_file_and_not_for_our_own_reading() {
         told.extend(changes.iter().map(|change| place.show(change)));
     }
     assert_eq!(told, ["appeared b.ini"]);
+}
+
+#[test]
+fn what_is_no_file_to_read_is_told_and_never_ignored() {
+    use std::os::unix::ffi::OsStrExt;
+    let mut place = Place::new(&[("blog.ini", A), ("kept", A)]);
+    let strange = std::ffi::OsStr::from_bytes(b"caf\xe9.ini");
+    fs::write(place.directory.path().join(strange), A).unwrap();
+    fs::create_dir(place.path("directory.ini")).unwrap();
+    symlink("missing", place.path("dangling.ini")).unwrap();
+    symlink("loop.ini", place.path("loop.ini")).unwrap();
+    rustix::fs::mkfifoat(
+        rustix::fs::CWD,
+        place.path("fifo.ini"),
+        rustix::fs::Mode::RWXU,
+    )
+    .unwrap();
+    symlink("kept", place.path("linked.ini")).unwrap();
+    place.check(&[
+        "appeared blog.ini",
+        "appeared caf\u{fffd}.ini broken",
+        "appeared dangling.ini broken",
+        "appeared directory.ini broken",
+        "appeared fifo.ini broken",
+        "appeared linked.ini",
+        "appeared loop.ini broken",
+    ]);
+    place.check(&[]);
+    place.write("missing", B);
+    fs::remove_file(place.path("linked.ini")).unwrap();
+    fs::create_dir(place.path("linked.ini")).unwrap();
+    place.check(&["edited dangling.ini", "edited linked.ini broken"]);
 }

@@ -5,8 +5,9 @@ use std::time::Instant;
 use imperator_core::message::{AppState, AppStatus};
 use tracing::{error, info, warn};
 
-use super::{Emperor, SILENCE, now};
+use super::{Emperor, now};
 use crate::control::AppLine;
+use crate::effects::SILENCE;
 use crate::status;
 use crate::supervisor::Name;
 
@@ -39,6 +40,12 @@ impl Emperor {
             .problems()
             .map(|(name, _, why)| (name.to_owned(), why.to_owned()))
             .collect();
+        for (name, told) in &mut self.told {
+            // What comes again after it was mended is news.
+            if !problems.iter().any(|(problem, _)| problem == name) {
+                told.problem = None;
+            }
+        }
         for (name, why) in problems {
             let told = self.told.entry(name.clone()).or_default();
             if told.problem.as_ref() != Some(&why) {
@@ -59,7 +66,7 @@ impl Emperor {
         }
         self.silence_told = true;
         for (name, master) in &self.effects.masters {
-            if master.pidfd.is_some() && !master.spoke {
+            if master.is_silent(now) {
                 warn!(
                     "[emperor] the master of {name} (pid {}) does not answer; its workers are \
                      left alone\n  hint: look at it, or kill -9 it: then it is replaced on the \
