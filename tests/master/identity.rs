@@ -1,6 +1,9 @@
 //! uid and gid: the app drops them, with its supplementary groups, and the master keeps its own.
 
-use crate::apps::{serving, start, wait_log};
+use std::process::Command;
+
+use crate::apps::{APP, folder, ini, serving, start, wait_log};
+use crate::support::{Process, skips_without, uwsgi_get, wait_for};
 
 #[test]
 fn the_app_runs_as_user_and_group_with_its_supplementary_groups() {
@@ -16,6 +19,39 @@ fn the_app_runs_as_user_and_group_with_its_supplementary_groups() {
         facts["groups"],
         serde_json::json!([33]),
         "no group of root is left"
+    );
+}
+
+#[test]
+fn the_users_other_groups_are_the_apps_too() {
+    if skips_without("unshare (root)", rustix::process::geteuid().is_root()) {
+        return;
+    }
+    let folder = folder(APP);
+    folder.write(
+        "app.ini",
+        &ini("uid = www-data\ngid = 54322\npython = /usr/bin/python3"),
+    );
+    let groups = std::fs::read_to_string("/etc/group").unwrap();
+    folder.write("group", &format!("{groups}shared-data:x:54321:www-data\n"));
+    let script = "mount --bind group /etc/group && exec \"$0\" app.ini";
+    let mut command = Command::new("unshare");
+    command
+        .args(["--mount", "sh", "-c", script])
+        .arg(env!("CARGO_BIN_EXE_imperator"))
+        .current_dir(folder.path());
+    let process = Process::start(command, &folder.join("imperator.log"));
+    let facts = wait_for(
+        "the app",
+        || process.report(),
+        || uwsgi_get(folder.join("app.sock"), "/").ok(),
+    );
+    let facts = facts.json();
+    assert_eq!(
+        (&facts["gid"], &facts["groups"]),
+        (&54322.into(), &serde_json::json!([54321, 54322])),
+        "{}",
+        process.report()
     );
 }
 

@@ -223,8 +223,16 @@ fn an_app_finds_a_clean_environment_and_its_own_limits() {
     let watchdog = ("WATCHDOG_USEC", "30000000");
     let listen = ("LISTEN_FDS", "0");
     let ours = ("IMPERATOR_WHATEVER", "1");
+    let option = ("UWSGI_PROCNAME_PREFIX", "x");
     let kept = ("KEPT", "yes");
-    let env = [notify, watchdog, listen, ours, kept];
+    let env = [notify, watchdog, listen, ours, option, kept];
+    // What the master itself raises its limit from.
+    let (_, hard) = nofile();
+    let before = rustix::process::Rlimit {
+        current: Some(hard.min(4096) - 1),
+        maximum: Some(hard),
+    };
+    rustix::process::setrlimit(rustix::process::Resource::Nofile, before).unwrap();
     let app = Alone::start_with(folder, &["{dir}/app.ini"], &env);
     let facts = serving(&app);
     let env = facts["env"].as_object().unwrap();
@@ -233,6 +241,7 @@ fn an_app_finds_a_clean_environment_and_its_own_limits() {
         "WATCHDOG_USEC",
         "LISTEN_FDS",
         "IMPERATOR_WHATEVER",
+        "UWSGI_PROCNAME_PREFIX",
     ] {
         assert!(!env.contains_key(name), "{name}: {env:#?}");
     }
@@ -244,11 +253,20 @@ fn an_app_finds_a_clean_environment_and_its_own_limits() {
         (&env["GREETING"], &env["KEPT"]),
         (&"servus".into(), &"yes".into())
     );
-    let (soft, hard) = rustix_nofile();
-    assert_eq!(facts["nofile"], serde_json::json!([soft, hard]));
+    assert_eq!(
+        facts["nofile"],
+        serde_json::json!([hard.min(4096) - 1, hard]),
+        "the app has the limits that we were started with"
+    );
+    let limits = std::fs::read_to_string(format!("/proc/{}/limits", app.pid())).unwrap();
+    let line = limits
+        .lines()
+        .find(|line| line.starts_with("Max open files"));
+    let mut words = line.expect("a limit").split_whitespace().skip(3);
+    assert_eq!(words.next(), words.next(), "the master has all it may have");
 }
 
-fn rustix_nofile() -> (u64, u64) {
+fn nofile() -> (u64, u64) {
     let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
     (
         limit.current.unwrap_or(u64::MAX),

@@ -28,9 +28,10 @@ use crate::{io_thread, socket, sys};
 
 /// What one receive may bring beside the head: most bodies come with it.
 const BODY_ROOM: usize = 16 * 1024;
-/// Kinds of notes beside the statuses, of which none is 0 or 1 modulo 64 among ours.
+/// Kinds of notes beside the statuses, of which none is 0, 1 or 2 modulo 64 among ours.
 const CUT: u16 = 0;
 const MISSING: u16 = 1;
+const STALLED: u16 = 2;
 /// How long a message to a master that does not read may wait.
 const TELL_WAIT: Duration = Duration::from_secs(1);
 
@@ -74,7 +75,7 @@ pub struct WorkerContext {
     running: Vec<Mutex<Option<Arc<Exchange>>>>,
     /// Loader variables that were reported already: bits.
     reported: AtomicU16,
-    /// What was noted already: bits by status (mod 64), [`CUT`] and [`MISSING`].
+    /// What was noted already: bits by status (mod 64), [`CUT`], [`MISSING`] and [`STALLED`].
     noted: AtomicU64,
     announced: AtomicBool,
     worn: AtomicBool,
@@ -396,6 +397,19 @@ impl WorkerContext {
                 format!("the app sent {missing} bytes less than its Content-Length: {uri}")
             });
         }
+    }
+
+    /// Tells the operator once that an answer was cut because its client took nothing.
+    pub(crate) fn note_stalled(&self, request: &Request, patience: Duration) {
+        let uri = request.known(Known::Uri).escape_ascii();
+        self.note_once(STALLED, || {
+            let seconds = patience.as_secs();
+            let option = match request.protocol {
+                Protocol::Uwsgi => "socket-timeout",
+                Protocol::Http => "http-timeout",
+            };
+            format!("an answer was cut: its client took nothing for {seconds} s ({option}): {uri}")
+        });
     }
 
     /// After each request: whether the worker has served enough.

@@ -381,12 +381,17 @@ impl Exchange {
 
     /// For one wait. HTTP clients are people: a socket with a large buffer is writable again only
     /// after they have taken a third of it.
-    fn patience(&self) -> Duration {
+    pub(crate) fn patience(&self) -> Duration {
         let settings = self.worker.settings();
         match self.request.protocol {
             Protocol::Uwsgi => settings.socket_timeout,
             Protocol::Http => settings.socket_timeout.max(settings.http_timeout),
         }
+    }
+
+    /// Whether the answer was cut because the client took nothing.
+    pub(crate) fn has_stalled(&self, answer: &Answer) -> bool {
+        answer.broken == Some(WriteError::TimedOut) && !self.was_overdue.load(Ordering::Acquire)
     }
 
     /// Sends what is still missing of the answer, without the interpreter. The exchange stays

@@ -295,6 +295,9 @@ impl<'a> AppThread<'a> {
             let (cut, missing) = (response.cut_bytes, response.missing_bytes());
             self.worker.note_length(request, cut, missing);
         }
+        if exchange.has_stalled(&answer) {
+            self.worker.note_stalled(request, exchange.patience());
+        }
         if let Some(connection) = answer.connection.take() {
             close::after_answer(self.worker, connection, request, &answer);
         }

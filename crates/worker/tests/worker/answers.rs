@@ -263,7 +263,7 @@ fn a_client_that_goes_is_noticed_and_the_next_one_served() {
 fn a_client_that_takes_nothing_is_left_after_socket_timeout() {
     let errors = Arc::new(Mutex::new(Vec::new()));
     let seen = Arc::clone(&errors);
-    let worker = Worker::start(
+    let mut worker = Worker::start(
         &[(Uwsgi, "s")],
         |settings| settings.socket_timeout = Duration::from_millis(200),
         move |exchange, interpreter| {
@@ -284,6 +284,10 @@ fn a_client_that_takes_nothing_is_left_after_socket_timeout() {
     assert_eq!(
         *errors.lock().unwrap(),
         [WriteError::TimedOut, WriteError::TimedOut]
+    );
+    worker.wait_for_message(
+        "a note",
+        |said| matches!(said, FromWorker::Note { text } if text.contains("took nothing for")),
     );
 }
 
