@@ -362,3 +362,29 @@ fn flush(name: &str, master: &mut Master) {
         }
     }
 }
+
+#[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "tests have clocks of their own")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_adopted_master_is_silent_only_when_its_time_to_answer_is_over() {
+        let start = Instant::now();
+        let (channel, _its_end) = Channel::pair().unwrap();
+        let mut master = Master {
+            pid: 1,
+            channel,
+            pidfd: Some(rustix::event::eventfd(0, rustix::event::EventfdFlags::CLOEXEC).unwrap()),
+            started: start,
+            spoke: false,
+            goodbye: None,
+            hung_up: false,
+            unsent: VecDeque::new(),
+        };
+        assert!(!master.is_silent(start));
+        assert!(master.is_silent(start + SILENCE));
+        master.spoke = true;
+        assert!(!master.is_silent(start + SILENCE));
+    }
+}
