@@ -145,11 +145,14 @@ impl Plan {
     /// # Errors
     /// All names that fit: none or several.
     pub fn resolve_name(&self, text: &str) -> Result<Name, Vec<Name>> {
-        let text = text.strip_suffix(".ini").unwrap_or(text);
+        let without = text.strip_suffix(".ini").unwrap_or(text);
         let shown = || self.problems().map(|(name, _, _)| name.to_owned());
-        if self.apps.contains_key(text) || shown().any(|name| name == text) {
-            return Ok(text.to_owned());
+        for text in [text, without] {
+            if self.apps.contains_key(text) || shown().any(|name| name == text) {
+                return Ok(text.to_owned());
+            }
         }
+        let text = without;
         let fits: Vec<Name> = self
             .apps
             .keys()
@@ -198,10 +201,16 @@ impl Plan {
         let mut same = Vec::new();
         let mut names = Vec::new();
         for stanza in stanzas {
-            let name = match &stanza.name {
+            let named = |base: &str| match &stanza.name {
                 Some(own) => format!("{base}:{own}"),
-                None => base.clone(),
+                None => base.to_owned(),
             };
+            // `site:x` is the stanza x of site.ini, and may be a file site:x.ini beside it.
+            let (mut name, whole) = (named(&base), named(&path.to_string_lossy()));
+            let taken = self.apps.contains_key(&name) && !old.contains(&name);
+            if taken || old.contains(&whole) {
+                name = whole;
+            }
             let app = planned(path, cwd, stanza);
             match self.apps.insert(name.clone(), app.clone()) {
                 Some(before) if old.contains(&name) => {
@@ -422,6 +431,14 @@ mod tests {
         world.check(appeared("/w/site.ini", "[uwsgi]\n"), "found /w/site");
         world.check(appeared("/w/two.ini", TWO), "found two:a, found two:b");
         assert_eq!(world.plan.resolve_name("a").as_deref(), Ok("two:a"));
+        world.check(appeared("/v/two:a.ini", "[uwsgi]\n"), "found /v/two:a.ini");
+        world.check(
+            edited("/v/two:a.ini", "[uwsgi]\nx\n"),
+            "changed /v/two:a.ini",
+        );
+        let name = world.plan.resolve_name("/v/two:a.ini");
+        assert_eq!(name.as_deref(), Ok("/v/two:a.ini"));
+        world.check(Change::Removed("/v/two:a.ini".into()), "gone /v/two:a.ini");
         assert_eq!(world.plan.resolve_name("site.ini").as_deref(), Ok("site"));
         assert!(world.plan.resolve_name("c").is_err());
         world.check(Change::IncludeEdited("/etc/base".into()), "changed site");
