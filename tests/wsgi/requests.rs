@@ -2,7 +2,7 @@
 
 use std::io::Write;
 
-use super::harness::{BOTH, Protocol, on_each, on_each_over_both};
+use super::harness::{BOTH, Protocol, Served, interpreters, on_each, on_each_over_both};
 use super::support::{Exchange, Vars, uwsgi};
 
 #[test]
@@ -220,4 +220,47 @@ fn an_environ_holds_nothing_of_the_request_before() {
             }
         }
     });
+}
+
+#[test]
+fn loader_variables_are_kept_from_the_app_and_told_once() {
+    const LOADERS: [&str; 11] = [
+        "UWSGI_FILE",
+        "UWSGI_SCRIPT",
+        "UWSGI_MODULE",
+        "UWSGI_CALLABLE",
+        "UWSGI_HOME",
+        "UWSGI_PYHOME",
+        "UWSGI_CHDIR",
+        "UWSGI_SETENV",
+        "UWSGI_POSTFILE",
+        "UWSGI_TOUCH_RELOAD",
+        "UWSGI_APPID",
+    ];
+    let python = &interpreters()[0];
+    let request = LOADERS
+        .iter()
+        .fold(Vars::request("GET", "/environ"), |vars, name| {
+            vars.with(name, "evil")
+        });
+    let request = request.with("UWSGI_SCHEME", "https");
+    let served = Served::start(python, "");
+    for _ in 0..3 {
+        let reply = uwsgi(&served.address(Protocol::Uwsgi), &request, b"").unwrap();
+        assert_eq!(reply.status, 200, "{}", served.report());
+        assert!(!reply.text().contains("evil"), "{}", reply.text());
+        assert!(reply.text().contains("wsgi.url_scheme='https'"));
+    }
+    for name in LOADERS {
+        let told = format!("a request tried to set {name}: ignored");
+        served.app.wait_for(&told, |app| {
+            (app.log().matches(&told).count() == 1).then_some(())
+        });
+    }
+    let served = Served::start(python, "strict-vars = true\n");
+    for name in LOADERS {
+        let request = Vars::request("GET", "/environ").with(name, "evil");
+        let reply = uwsgi(&served.address(Protocol::Uwsgi), &request, b"").unwrap();
+        assert_eq!(reply.status, 403, "{name}: {}", reply.text());
+    }
 }
