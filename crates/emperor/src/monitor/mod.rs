@@ -21,8 +21,9 @@ use self::settle::{Look, REFILLED, Settling, VANISHED, Verdict};
 use self::source::Source;
 use self::wake::{Hints, Wake};
 
-/// uWSGI's `emperor-freq`: symlink targets, NFS and other things that inotify does not tell.
-pub const SCAN_EVERY: Duration = Duration::from_secs(3);
+/// For symlink targets, NFS and other things that inotify does not tell. With the quiet time that a
+/// changed file needs it stays below uWSGI's `emperor-freq` of 3 s.
+pub const SCAN_EVERY: Duration = Duration::from_millis(2800);
 /// A longer ini is a mistake (a log file, an image), and reading it would stop the loop.
 pub const MAX_INI: u64 = 1 << 20;
 /// More files are reported and left out.

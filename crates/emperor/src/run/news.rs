@@ -40,12 +40,14 @@ impl Emperor {
             .problems()
             .map(|(name, _, why)| (name.to_owned(), why.to_owned()))
             .collect();
-        for (name, told) in &mut self.told {
+        let supervisor = &self.supervisor;
+        self.told.retain(|name, told| {
             // What comes again after it was mended is news.
             if !problems.iter().any(|(problem, _)| problem == name) {
                 told.problem = None;
             }
-        }
+            told.problem.is_some() || supervisor.contains(name)
+        });
         for (name, why) in problems {
             let told = self.told.entry(name.clone()).or_default();
             if told.problem.as_ref() != Some(&why) {
