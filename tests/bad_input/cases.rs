@@ -136,6 +136,12 @@ pub(crate) const CASES: &[Case] = &[
         &["no-such-user.ini:4", "nobody-has-this-name"],
     ),
     fails(
+        "no-such-number",
+        "wsgi-file = {dir}/good.py\nuid = 4294967295\n",
+        None,
+        &["no-such-number.ini:4", "4294967295", "does not exist"],
+    ),
+    fails(
         "no-such-group",
         "wsgi-file = {dir}/good.py\ngid = nobody-has-this-name\n",
         None,

@@ -317,6 +317,8 @@ fn what_is_no_ini_is_shown_failing_and_hurts_nobody() {
         let app = empire.wait_state(name, "failing");
         let summary = app["failure"]["summary"].as_str().unwrap_or("");
         assert!(summary.contains(why), "{name}: {summary}");
+        let hint = app["failure"]["hint"].as_str().unwrap_or("");
+        assert!(hint.contains("mend the file"), "{name}: {hint}");
     }
     // The same to a file whose app serves.
     empire

@@ -91,7 +91,7 @@ fn a_module_that_does_not_exist() {
 fn a_module_that_raises() {
     let code = "def start():\n    raise RuntimeError('no database')\nstart()\n";
     let expected = [
-        "RuntimeError: no database, {dir}/code.py:2",
+        "RuntimeError: no database ({dir}/code.py:2)",
         "app.ini:4: ",
         "module = code",
     ];
@@ -120,7 +120,7 @@ fn a_module_with_a_syntax_error() {
 #[test]
 fn a_module_that_calls_sys_exit() {
     let expected = [
-        "the app called sys.exit(3) while it was loaded, {dir}/code.py:2",
+        "the app called sys.exit(3) while it was loaded ({dir}/code.py:2)",
         "app.ini:4: ",
         "module = code",
     ];

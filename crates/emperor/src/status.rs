@@ -191,10 +191,14 @@ fn id(file: &Path, section: Option<&str>) -> String {
     }
 }
 
+/// The way out for a file that cannot be used at all.
+pub(crate) const MEND: &str =
+    "mend the file, or remove it, or give it a name that does not end in .ini";
+
 fn problem(why: &str) -> Failure {
     Failure {
         summary: why.to_owned(),
-        hint: None,
+        hint: Some(MEND.to_owned()),
         detail: None,
         at: 0,
     }

@@ -53,6 +53,9 @@ impl fmt::Display for IdentityError {
 
 impl std::error::Error for IdentityError {}
 
+/// (uid_t)-1 and (gid_t)-1: "leave as it is" to the kernel (setreuid(2), chown(2)).
+const UNCHANGED: u32 = u32::MAX;
+
 /// What `uid = …` and `gid = …` mean, each a name or a number. A number needs no entry in the user
 /// database. Without `gid` it is the user's own group. `None`: nothing was asked for, or what was
 /// asked for is what we are and cannot change anyway.
@@ -121,6 +124,9 @@ fn user(text: &str) -> Result<(u32, Option<User>), IdentityError> {
         errno: error as i32,
     };
     if let Ok(number) = text.parse::<u32>() {
+        if number == UNCHANGED {
+            return Err(IdentityError::NoUser(text.to_owned()));
+        }
         let entry = User::from_uid(Uid::from_raw(number)).map_err(lookup)?;
         return Ok((number, entry));
     }
@@ -132,7 +138,8 @@ fn user(text: &str) -> Result<(u32, Option<User>), IdentityError> {
 
 fn group(text: &str) -> Result<u32, IdentityError> {
     if let Ok(number) = text.parse::<u32>() {
-        return Ok(number);
+        let no_group = || IdentityError::NoGroup(text.to_owned());
+        return (number != UNCHANGED).then_some(number).ok_or_else(no_group);
     }
     match Group::from_name(text) {
         Ok(Some(entry)) => Ok(entry.gid.as_raw()),
@@ -209,6 +216,15 @@ mod tests {
         assert_eq!((who.uid, who.gid, who.groups), (61234, 61234, vec![61234]));
         let who = identity(Some("61234"), Some("12")).unwrap().unwrap();
         assert_eq!((who.uid, who.gid), (61234, 12));
+    }
+
+    #[test]
+    fn minus_one_is_nobody() {
+        let minus_one = "4294967295";
+        let error = identity(Some(minus_one), None).unwrap_err();
+        assert_eq!(error.to_string(), "user \"4294967295\" does not exist");
+        let error = owner(&format!(":{minus_one}")).unwrap_err();
+        assert_eq!(error.to_string(), "group \"4294967295\" does not exist");
     }
 
     #[test]

@@ -223,7 +223,7 @@ fn explain(py: Python<'_>, error: &PyErr, mount: &Mount) -> Failure {
         format!("{kind}: {text}")
     };
     let place = match app_place(py, error) {
-        Some((file, line)) => format!(", {file}:{line}"),
+        Some((file, line)) => format!(" ({file}:{line})"),
         None => String::new(),
     };
     Failure {

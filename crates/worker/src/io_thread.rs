@@ -364,7 +364,11 @@ impl IoThread {
             let rss = self.memory.read().rss;
             if rss >= limit && self.worker.may_wear() {
                 self.step(
-                    Event::Worn(format!("reload-on-rss: {rss} of {limit} bytes")),
+                    Event::Worn(format!(
+                        "reload-on-rss: {} MB of {}",
+                        rss >> 20,
+                        limit >> 20
+                    )),
                     now,
                 );
             }

@@ -57,7 +57,10 @@ impl Emperor {
                 } else {
                     ""
                 };
-                error!("[emperor] vassal {name} fails{serves}: {why}");
+                error!(
+                    "[emperor] vassal {name} fails{serves}: {why}; hint: {}",
+                    status::MEND
+                );
             }
         }
     }
