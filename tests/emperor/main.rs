@@ -17,6 +17,7 @@ mod signals;
 mod stanzas;
 mod start;
 mod status;
+mod storms;
 
 use support::{Empire, Folder, uwsgi_get};
 
