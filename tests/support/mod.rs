@@ -109,10 +109,7 @@ pub(crate) fn skips_without(what: &str, there: bool) -> bool {
 fn skip(what: &str) {
     use std::io::Write;
     let test = std::thread::current();
-    let line = format!(
-        "{}: {what} is missing; tests/run installs it\n",
-        test.name().unwrap_or("a test")
-    );
+    let line = format!("{}: without {what}\n", test.name().unwrap_or("a test"));
     eprint!("SKIPPED {line}");
     if let Some(list) = std::env::var_os("TEST_SKIPS") {
         let list = std::fs::File::options()
