@@ -69,6 +69,11 @@ pub struct WorkerContext {
     events: Mutex<Vec<Event>>,
     /// App threads inside [`crate::serve`].
     pub(crate) serving: AtomicUsize,
+    /// Those of them that are inside the app.
+    pub(crate) busy: AtomicUsize,
+    /// Listeners with a connection for which one of our threads was woken and that it had to leave:
+    /// bits by index (mod 64).
+    owed: AtomicU64,
     /// Requests that the app saw.
     pub(crate) app_requests: AtomicU64,
     /// What each core answers now, for the I/O thread's 504; only with harakiri.
@@ -165,6 +170,8 @@ impl WorkerContext {
             threads: Mutex::default(),
             events: Mutex::default(),
             serving: AtomicUsize::new(0),
+            busy: AtomicUsize::new(0),
+            owed: AtomicU64::new(0),
             app_requests: AtomicU64::new(0),
             running: (0..cores).map(|_| Mutex::default()).collect(),
             reported: AtomicU16::new(0),
@@ -318,6 +325,30 @@ impl WorkerContext {
     }
 
     /// A connection of one listener, without waiting.
+    /// A thread was woken for a connection of this listener and does something else first.
+    pub(crate) fn owe(&self, index: u64) {
+        self.owed.fetch_or(1 << (index % 64), Ordering::AcqRel);
+    }
+
+    /// Nothing waits at this listener.
+    pub(crate) fn owe_nothing(&self, index: usize) {
+        let bit = 1 << (index % 64);
+        // A thread that finds nothing is idle already; one that owes nothing writes nothing.
+        if self.owed.load(Ordering::Acquire) & bit != 0 {
+            self.owed.fetch_and(!bit, Ordering::AcqRel);
+        }
+    }
+
+    /// How many connections of this listener may have woken nobody but threads of ours that do not
+    /// accept any more. A thread inside the app was woken for none: what waits behind it is left to
+    /// other workers, who serve it at once.
+    pub(crate) fn woken_for(&self, index: usize) -> usize {
+        let serving = self.serving.load(Ordering::Acquire);
+        let idle = serving.saturating_sub(self.busy.load(Ordering::Acquire));
+        let owed = self.owed.load(Ordering::Acquire) >> (index % 64) & 1;
+        idle + usize::from(owed == 1)
+    }
+
     pub(crate) fn accept(&self, index: usize) -> rustix::io::Result<Connection> {
         let Listener {
             socket, protocol, ..

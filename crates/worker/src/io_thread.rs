@@ -217,11 +217,10 @@ impl IoThread {
     }
 
     /// A connection that arrived just now woke one of our threads, and that thread no longer
-    /// accepts: nobody else would be woken for it. So we take as many as we have threads.
+    /// accepts: nobody else would be woken for it.
     fn take_woken(&mut self, now: Moment) {
-        let threads = self.worker.serving.load(Ordering::Acquire);
         for index in 0..self.worker.listeners.len() {
-            for _ in 0..threads {
+            for _ in 0..self.worker.woken_for(index) {
                 if !self.worker.hold() {
                     return;
                 }

@@ -50,7 +50,11 @@ pub fn serve(worker: &Arc<WorkerContext>, core: usize, app: &impl App) {
         let mut next = Next::Drained;
         app.unlocked(&mut || next = thread.next());
         match next {
-            Next::Request => app.call(&thread.exchange),
+            Next::Request => {
+                worker.busy.fetch_add(1, Ordering::AcqRel);
+                app.call(&thread.exchange);
+                worker.busy.fetch_sub(1, Ordering::AcqRel);
+            }
             Next::Interrupted => {
                 if core == 0 {
                     app.signals();
@@ -193,7 +197,10 @@ impl<'a> AppThread<'a> {
             let index = (self.first + turn) % count;
             let accepted = match worker.accept(index) {
                 Ok(connection) => connection,
-                Err(Errno::AGAIN) => continue,
+                Err(Errno::AGAIN) => {
+                    worker.owe_nothing(index);
+                    continue;
+                }
                 Err(Errno::CONNABORTED | Errno::INTR | Errno::PROTO) => return Found::Other,
                 Err(Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM) => {
                     // The order event wakes it early; else it tries again after the pause.
@@ -364,6 +371,12 @@ impl<'a> AppThread<'a> {
         // The next turn begins with the other kind.
         self.jobs_first = connections > 0;
         if jobs + connections > 1 {
+            for event in events.iter().filter(|_| connections > 1) {
+                let token = event.data.u64();
+                if token < token::JOB {
+                    self.worker.owe(token);
+                }
+            }
             self.worker.wake_threads();
         }
     }

@@ -122,6 +122,45 @@ fn a_drain_under_load_loses_no_request() {
 }
 
 #[test]
+fn what_waits_behind_a_busy_thread_is_left_to_the_next_generation() {
+    let gate = Gate::default();
+    let inside = gate.clone();
+    let entered = Arc::new(AtomicBool::new(false));
+    let enter = Arc::clone(&entered);
+    let mut worker = Worker::start(
+        &[(Uwsgi, "s")],
+        |_| (),
+        move |exchange, interpreter| {
+            enter.store(true, Ordering::Release);
+            inside.pass();
+            ok(exchange, interpreter, "old");
+        },
+    );
+    let mut slow = worker.connect("s");
+    slow.write_all(&get("/slow")).unwrap();
+    worker.wait_until("the app runs", |_| entered.load(Ordering::Acquire));
+    // In the backlog: the only thread is in the app.
+    let mut waiting = worker.connect("s");
+    waiting.write_all(&get("/waiting")).unwrap();
+    worker.tell(&ToWorker::Drain);
+    worker.wait_until("it drains", |worker| worker.context.is_draining());
+    let socket = worker.listeners[0].try_clone().unwrap();
+    let address = imperator_core::address::Address::Unix(worker.path("s"));
+    let next = Worker::start_on(
+        tempfile::tempdir().unwrap(),
+        vec![(Uwsgi, address, socket)],
+        |_| (),
+        |exchange, interpreter| ok(exchange, interpreter, "new"),
+    );
+    // The old one is in the app still, and will be until the gate opens.
+    assert!(read_all(&mut waiting).ends_with("new"));
+    gate.open();
+    assert!(read_all(&mut slow).ends_with("old"));
+    worker.wait_until_ended();
+    drop(next);
+}
+
+#[test]
 fn finish_serves_the_backlog_first() {
     let gate = Gate::default();
     let inside = gate.clone();
