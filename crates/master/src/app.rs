@@ -242,6 +242,7 @@ impl App {
             next.phase != Phase::Preparing { only_if_changed }
         });
         let only_if_changed = only_if_changed && self.serving.is_some() && !forced_before;
+        self.keep_what_accepts(actions);
         if let Some(next) = self.next.take() {
             actions.push(Action::Abandon {
                 generation: next.id,

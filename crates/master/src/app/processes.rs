@@ -494,6 +494,26 @@ impl App {
 
     /// The starting generation is ready when all its first workers accept: it serves, and the old
     /// one drains.
+    /// A reload while the first generation fills: what accepts already must not go before its
+    /// successor is ready, so it serves from now on, and its other workers follow.
+    pub(super) fn keep_what_accepts(&mut self, actions: &mut Vec<Action>) {
+        let accepts = |next: &&mut Generation| {
+            let mut all = self.processes.values();
+            next.phase == Phase::Filling
+                && all.any(|it| it.generation == next.id && it.role != Role::Mold && it.is_up())
+        };
+        if self.serving.is_some() {
+            return;
+        }
+        if let Some(next) = self.next.as_mut().filter(accepts) {
+            next.phase = Phase::Serving;
+            actions.push(Action::Serve {
+                generation: next.id,
+            });
+            self.serving = self.next.take();
+        }
+    }
+
     pub(super) fn promote(&mut self, now: Instant, actions: &mut Vec<Action>) {
         let is_ready = |next: &&mut Generation| {
             let up = |worker: &u32| {

@@ -287,6 +287,24 @@ fn a_worker_that_dies_is_replaced_at_once_and_later_when_it_dies_young_again() {
 }
 
 #[test]
+fn a_reload_during_the_first_start_keeps_the_worker_that_accepts_until_the_next_are_ready() {
+    check(
+        "
+           0 ms  begin                 -> prepare 1
+           0 ms  prepared 1 x2 direct  -> worker 1.1 #1, worker 1.2 #2
+           0 ms  spawned #1 100        ->
+           0 ms  spawned #2 101        ->
+          50 ms  accepting #1          ->
+          60 ms  reload                -> serve 1, prepare 2
+          60 ms  prepared 2 x1 direct  -> worker 2.1 #3
+          60 ms  spawned #3 102        ->
+          70 ms  unloaded #3           -> failed 2: import, drain #3
+          80 ms  accepting #2          ->
+        ",
+    );
+}
+
+#[test]
 fn a_worker_that_wants_to_go_is_replaced_first() {
     check(
         "
