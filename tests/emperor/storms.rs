@@ -1,9 +1,12 @@
 //! Much at once: touches, signals, deaths. Nothing is lost, and nothing piles up.
 
+use std::path::Path;
 use std::time::Duration;
 
-use super::support::{Empire, Load, Signal, dawdle, send};
-use super::{empire, generation, ini, master, settled, wait_greeting};
+use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit};
+
+use super::support::{Empire, Load, Signal, dawdle, send, stays};
+use super::{ask, empire, generation, ini, master, settled, wait_greeting};
 
 /// Open descriptors of a process.
 fn descriptors(pid: i32) -> usize {
@@ -117,4 +120,44 @@ fn reloads_deaths_and_removals_leak_no_descriptor() {
         let now = open();
         (now.0 <= before.0 && now.1 <= before.1).then_some(())
     });
+}
+
+#[test]
+fn an_emperor_without_descriptors_says_so_rests_and_goes_on_when_there_are_some() {
+    let empire = empire(&[("blog.ini", &ini("blog", "one"))]);
+    let worker = wait_greeting(&empire, "blog", "one");
+    settled(&empire, "blog");
+    let pid = Pid::from_raw(empire.pid());
+    let numbers = format!("/proc/{}/fd", empire.pid());
+    let free = (0..)
+        .find(|number| !Path::new(&numbers).join(number.to_string()).exists())
+        .expect("a number");
+    let limit = |current| Rlimit {
+        current,
+        // The emperor has ours, and has raised its own limit to it.
+        maximum: getrlimit(Resource::Nofile).maximum,
+    };
+    let before = prlimit(pid, Resource::Nofile, limit(Some(free))).expect("a limit");
+    empire.write("shop.ini", &ini("shop", "x"));
+    empire.wait_for("the log and the status to speak", |empire| {
+        let said = empire.log().contains("Too many open files");
+        (said && empire.app("blog")["condition"] == "serving").then_some(())
+    });
+    let start = cpu_ticks(empire.pid());
+    stays(Duration::from_secs(1), "blog serves on", || {
+        ask(&empire, "blog").is_some_and(|(_, now)| now == worker)
+    });
+    // A hundred are a second: a loop that waits for nothing takes all of them.
+    let ticks = cpu_ticks(empire.pid()) - start;
+    assert!(ticks < 50, "{ticks} ticks in a second");
+    prlimit(pid, Resource::Nofile, limit(before.current)).expect("the limit of before");
+    wait_greeting(&empire, "shop", "x");
+}
+
+/// User and system time of a process, in hundredths of a second (proc_pid_stat(5)).
+fn cpu_ticks(pid: i32) -> u64 {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).expect("its state");
+    let (_, fields) = stat.rsplit_once(')').expect("a name");
+    let times = fields.split_whitespace().skip(11).take(2);
+    times.map(|time| time.parse::<u64>().expect("ticks")).sum()
 }

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use imperator_core::message::{AppStatus, Config, Failure};
 use imperator_process::channel::{Channel, Received};
+use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 use serde::{Deserialize, Serialize};
 
@@ -147,6 +148,8 @@ struct Client {
 pub struct Control {
     listener: OwnedFd,
     clients: Vec<Client>,
+    /// See [`spare`].
+    spare: Option<fs::File>,
 }
 
 impl Control {
@@ -171,11 +174,13 @@ impl Control {
         Ok(Self {
             listener,
             clients: Vec::new(),
+            spare: spare(),
         })
     }
 
-    pub fn listener(&self) -> BorrowedFd<'_> {
-        self.listener.as_fd()
+    /// `None`: no descriptor is left for a client, so nobody is to be waited for.
+    pub fn listener(&self) -> Option<BorrowedFd<'_>> {
+        self.spare.is_some().then(|| self.listener.as_fd())
     }
 
     /// Each client's descriptor, and whether it is to be written to.
@@ -261,11 +266,17 @@ impl Control {
             }
             (!client.answered || !client.out.is_empty()) && client.deadline > now
         });
+        self.spare = self.spare.take().or_else(spare);
     }
 
     fn accept(&mut self, now: Instant) {
         let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
-        while let Ok(socket) = rustix::net::accept_with(&self.listener, flags) {
+        loop {
+            let socket = match rustix::net::accept_with(&self.listener, flags) {
+                Ok(socket) => socket,
+                Err(Errno::MFILE | Errno::NFILE) if self.spare.take().is_some() => continue,
+                Err(_) => return,
+            };
             if self.clients.len() >= MAX_CLIENTS || !is_friend(socket.as_fd()) {
                 continue;
             }
@@ -278,6 +289,12 @@ impl Control {
             });
         }
     }
+}
+
+/// The descriptor that makes room for one client when no other is left: the status tells then why
+/// apps cannot start.
+fn spare() -> Option<fs::File> {
+    fs::File::open("/dev/null").ok()
 }
 
 /// Whether the other end is root or the emperor's own user.

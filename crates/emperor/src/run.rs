@@ -269,7 +269,9 @@ impl Emperor {
         let mut poll = PollSet::new();
         let signals = poll.add(self.signals.as_fd(), Interest::Read);
         let monitor = (!stopping).then(|| poll.add(self.monitor.as_fd(), Interest::Read));
-        poll.add(self.control.listener(), Interest::Read);
+        if let Some(listener) = self.control.listener() {
+            poll.add(listener, Interest::Read);
+        }
         for (client, write) in self.control.clients() {
             let interest = if write {
                 Interest::Write

@@ -199,10 +199,9 @@ pub fn record_in(directory: &Path) -> Option<AppRecord> {
 }
 
 fn make_private(path: &Path) -> io::Result<()> {
-    match fs::DirBuilder::new().mode(0o700).create(path) {
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
-        other => other,
-    }
+    // With its parents: somebody may have cleaned up below a running emperor.
+    let mut builder = fs::DirBuilder::new();
+    builder.recursive(true).mode(0o700).create(path)
 }
 
 /// The bytes that remain for an app's directory name so that its socket's path fits.
