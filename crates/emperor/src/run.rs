@@ -170,6 +170,8 @@ impl Emperor {
     /// Adopts what an earlier emperor left, and looks at all files for the first time.
     fn begin(&mut self) {
         let now = now();
+        // Each adopted master's time to answer begins now.
+        self.adopted_at = now;
         for source in self.monitor.sources() {
             info!("*** starting Imperator's Emperor on {} ***", source.text);
         }
