@@ -101,7 +101,16 @@ pub(crate) fn spawn(settings: &Settings, error: &SpawnError) -> Failure {
             "start as root with CAP_SETUID and CAP_SETGID, or remove uid and gid",
         ),
         Step::Exec => (
-            &["python", "virtualenv", "home", "venv", "pyhome"],
+            // With none of them it is python3 from PATH, which only another user may not execute.
+            &[
+                "python",
+                "virtualenv",
+                "home",
+                "venv",
+                "pyhome",
+                "uid",
+                "gid",
+            ],
             "let the app's user execute the interpreter, or set another one",
         ),
         Step::Prepare | Step::Fork | Step::Group | Step::Descriptors | Step::Limits => (
