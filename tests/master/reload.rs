@@ -33,6 +33,11 @@ fn hup_under_load_loses_no_request_with_one_worker() {
 }
 
 #[test]
+fn hup_under_load_loses_no_request_with_four_threads() {
+    reloads_under_load("threads = 4");
+}
+
+#[test]
 fn a_generation_that_cannot_load_leaves_the_old_one_alone() {
     let app = start("processes = 2");
     let before = pid_of(&serving(&app));
