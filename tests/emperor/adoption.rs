@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use super::support::{Load, Signal, background, is_alive, send, uwsgi_get};
+use super::support::{Empire, Load, Signal, background, is_alive, send, uwsgi_get};
 use super::{ask, empire, ini, master, settled, wait_greeting};
 
-fn pids_below(empire: &super::Empire) -> Vec<i32> {
+fn pids_below(empire: &Empire) -> Vec<i32> {
     let mut pids = empire.family();
     pids.retain(|pid| *pid != empire.pid());
     pids.sort_unstable();
@@ -71,6 +71,34 @@ fn what_is_no_longer_wanted_is_stopped_by_the_next_emperor() {
     empire.start_again();
     wait_greeting(&empire, "blog", "two");
     assert_eq!(master(&settled(&empire, "blog")), blog);
+    empire.wait_for("shop's master to end", |_| (!is_alive(shop)).then_some(()));
+}
+
+#[test]
+fn a_glob_whose_directory_is_away_when_the_next_emperor_comes_stops_nothing() {
+    let folder = super::folder();
+    folder.write("sites/blog/uwsgi.ini", &ini("blog", "one"));
+    folder.write("sites/shop/uwsgi.ini", &ini("shop", "x"));
+    let args = ["--emperor", "{dir}/sites/*/uwsgi.ini"];
+    let mut empire = Empire::start_with(folder, &[], &args);
+    let blog = master(&settled(&empire, "blog/uwsgi"));
+    let shop = master(&settled(&empire, "shop/uwsgi"));
+    empire.send(Signal::KILL);
+    empire.wait_for_end();
+    std::fs::rename(empire.path("sites"), empire.path("away")).unwrap();
+    empire.start_again();
+    empire.wait_for("the next emperor", |empire| {
+        empire.log().contains("its apps serve on").then_some(())
+    });
+    wait_greeting(&empire, "blog", "one");
+    // Back, with one site less and the other one changed.
+    std::fs::remove_dir_all(empire.path("away/shop")).unwrap();
+    empire
+        .folder
+        .write("away/blog/uwsgi.ini", &ini("blog", "two"));
+    std::fs::rename(empire.path("away"), empire.path("sites")).unwrap();
+    wait_greeting(&empire, "blog", "two");
+    assert_eq!(master(&settled(&empire, "blog/uwsgi")), blog);
     empire.wait_for("shop's master to end", |_| (!is_alive(shop)).then_some(()));
 }
 

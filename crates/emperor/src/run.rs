@@ -11,7 +11,7 @@ use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
-use imperator_core::message::{AppStatus, Failure, FromMaster, VERSION};
+use imperator_core::message::{AppStatus, Config, Failure, FromMaster, VERSION};
 use imperator_core::signals::{self, Act, Who};
 use imperator_process::poll::{Interest, PollSet};
 use imperator_process::signals::SignalSet;
@@ -118,6 +118,8 @@ struct Emperor {
     told: BTreeMap<Name, Told>,
     /// Apps that were there at start and have not settled.
     first: BTreeSet<Name>,
+    /// Adopted apps that are not yet held against their files.
+    adopted: Vec<(Name, Config)>,
     adopted_at: Instant,
     silence_told: bool,
     deep_scan_at: Instant,
@@ -158,6 +160,7 @@ impl Emperor {
             signals,
             told: BTreeMap::new(),
             first: BTreeSet::new(),
+            adopted: Vec::new(),
             adopted_at: now,
             silence_told: false,
             deep_scan_at: now,
@@ -179,13 +182,12 @@ impl Emperor {
         for name in halted {
             self.handle(Event::Halt(name));
         }
-        let mut adopted = Vec::new();
         for orphan in orphans {
             info!(
                 "[emperor] adopting vassal {} (master pid {})",
                 orphan.name, orphan.pid
             );
-            adopted.push((orphan.name.clone(), orphan.config));
+            self.adopted.push((orphan.name.clone(), orphan.config));
             self.effects
                 .adopt(&orphan.name, orphan.pid, orphan.channel, orphan.pidfd, now);
             self.handle(Event::Adopted(orphan.name, orphan.pid));
@@ -196,19 +198,7 @@ impl Emperor {
         let events = self
             .plan
             .apply(changes, self.monitor.sources(), &self.cwd, &|_| Vec::new());
-        for (name, config) in adopted {
-            let sources = self.monitor.sources();
-            if self.plan.keep(&name, &config, sources, &self.cwd) {
-                continue;
-            }
-            match self.plan.app(&name) {
-                Some(app) if app.config == config => {
-                    // Its file may have changed while nobody watched.
-                    self.handle(Event::Changed(name));
-                }
-                Some(_) | None => self.handle(Event::Gone(name)),
-            }
-        }
+        self.place_adopted();
         for name in self.supervisor.halted() {
             if self.plan.app(&name).is_none() {
                 self.handle(Event::Gone(name));
@@ -221,6 +211,31 @@ impl Emperor {
         self.tell_problems();
         if self.plan.apps().is_empty() {
             info!("[emperor] no vassal yet; waiting for .ini files");
+        }
+    }
+
+    /// Holds adopted apps against their files. One whose directory is away serves on until that is
+    /// back.
+    fn place_adopted(&mut self) {
+        let now = now();
+        let is_away = |(_, config): &(Name, Config)| self.monitor.is_away(&config.file, now);
+        let (away, placed) = std::mem::take(&mut self.adopted)
+            .into_iter()
+            .partition(is_away);
+        self.adopted = away;
+        let placed: Vec<(Name, Config)> = placed;
+        for (name, config) in placed {
+            let sources = self.monitor.sources();
+            if self.plan.keep(&name, &config, sources, &self.cwd) {
+                continue;
+            }
+            match self.plan.app(&name) {
+                Some(app) if app.config == config => {
+                    // Its file may have changed while nobody watched.
+                    self.handle(Event::Changed(name));
+                }
+                Some(_) | None => self.handle(Event::Gone(name)),
+            }
         }
     }
 
@@ -524,6 +539,7 @@ impl Emperor {
             self.deep_scan_at = now + SCAN_EVERY;
         }
         if changes.is_empty() {
+            self.place_adopted();
             return;
         }
         let kept = &self.effects.kept;
@@ -531,6 +547,7 @@ impl Emperor {
         let events = self
             .plan
             .apply(changes, self.monitor.sources(), &self.cwd, &readers);
+        self.place_adopted();
         for event in events {
             self.handle(event);
         }

@@ -203,6 +203,16 @@ impl Monitor {
         (scan.changes, scan.again)
     }
 
+    /// Whether nothing can be known of this file, because the directory of its source cannot be read
+    /// or has just come back.
+    pub fn is_away(&self, path: &Path, now: Instant) -> bool {
+        let mut sources = self.sources.iter().zip(&self.bases);
+        sources.any(|(source, base)| {
+            let refills = base.refilled_until.is_some_and(|until| now < until);
+            (base.gone || refills) && path.starts_with(source.base())
+        })
+    }
+
     /// The paths of all sources, and the first source that names each.
     fn list(&mut self, deep: bool, now: Instant) -> BTreeMap<PathBuf, usize> {
         let mut listed = BTreeMap::new();
