@@ -18,6 +18,10 @@ impl fmt::Display for Place {
     }
 }
 
+/// A text is cut to this many bytes: a config may hold a key of a megabyte, a log line and a status
+/// may not.
+pub const MAX_TEXT: usize = 2048;
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Severity {
@@ -42,7 +46,7 @@ impl Finding {
         Self {
             severity: Severity::Warning,
             place,
-            text: text.into(),
+            text: cut(text.into()),
             hint: None,
         }
     }
@@ -51,7 +55,7 @@ impl Finding {
         Self {
             severity: Severity::Error,
             place,
-            text: text.into(),
+            text: cut(text.into()),
             hint: None,
         }
     }
@@ -81,4 +85,12 @@ impl fmt::Display for Finding {
             None => Ok(()),
         }
     }
+}
+
+fn cut(mut text: String) -> String {
+    if text.len() > MAX_TEXT {
+        text.truncate(text.floor_char_boundary(MAX_TEXT));
+        text.push('…');
+    }
+    text
 }

@@ -204,6 +204,18 @@ fn all_findings_are_told_at_once() {
 }
 
 #[test]
+fn a_key_of_a_megabyte_is_told_in_a_short_line() {
+    let key = "é".repeat(250_000);
+    let (settings, findings) = read(&format!("{key} = 1\n"));
+    assert!(settings.is_some());
+    let [finding] = findings.as_slice() else {
+        panic!("{} findings", findings.len());
+    };
+    assert!(finding.starts_with("app.ini:4: warning: unknown option \"é"));
+    assert!(finding.len() < 2200, "{} bytes", finding.len());
+}
+
+#[test]
 fn an_unknown_key_is_told_with_the_nearest_name_unless_something_uses_it() {
     check(
         "proceses = 3\n",

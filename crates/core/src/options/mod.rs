@@ -131,7 +131,10 @@ pub fn nearest(name: &str) -> Option<&'static str> {
         4..=7 => 2,
         _ => 3,
     };
+    // No distance is below the difference of the lengths: a long key costs no comparison.
+    let letters = folded.chars().count();
     names()
+        .filter(|known| known.len().abs_diff(letters) <= allowed)
         .map(|known| {
             // Rows first among equals: what works is more likely meant.
             let later = later::NAMES.binary_search(&known).is_ok();
