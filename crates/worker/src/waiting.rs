@@ -105,12 +105,17 @@ impl Parked {
         let mut taken = 0;
         // What came with an earlier request is looked at before anything is received.
         let mut look = !self.waiting.request.buffer.is_empty();
-        while taken < TURN_BYTES {
+        loop {
             if look {
                 match self.look(worker, now) {
                     Fate::Wait => (),
                     fate @ (Fate::Whole | Fate::Close | Fate::Refuse(_)) => return fate,
                 }
+            }
+            // After the look: when the turn's last bytes were the body's last, nothing wakes us.
+            if taken >= TURN_BYTES {
+                // Level-triggered: the rest wakes us again.
+                return Fate::Wait;
             }
             match self.receive() {
                 Ok(Read::Bytes(read)) => taken += read,
@@ -123,8 +128,6 @@ impl Parked {
             }
             look = true;
         }
-        // Level-triggered: the rest wakes us again.
-        Fate::Wait
     }
 
     fn receive(&mut self) -> std::io::Result<Read> {

@@ -2,6 +2,7 @@
 
 use std::io::{Read, Write};
 use std::os::fd::AsFd;
+use std::os::unix::net::UnixStream;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -9,7 +10,9 @@ use crate::support::*;
 use imperator_core::counters;
 use imperator_core::message::FromWorker;
 use imperator_core::settings::Protocol::{Http, Uwsgi};
+use imperator_core::settings::Settings;
 use imperator_worker::{BodyError, Exchange, Interpreter, StartError, WriteError};
+use nix::sys::socket::sockopt;
 
 #[test]
 fn an_app_that_fails_before_its_answer_gets_a_real_500() {
@@ -366,6 +369,46 @@ fn post_buffering_takes_the_whole_body_before_the_app() {
         let sum = length / 2 * 3;
         assert!(read_all(&mut slow).ends_with(&format!("{length} {sum}")));
     }
+}
+
+/// The I/O thread takes at most 256 KiB of a connection per turn. Nothing wakes it for a body whose
+/// last byte is the turn's last.
+#[test]
+fn a_body_that_ends_with_the_turn_of_the_io_thread_is_whole() {
+    const TURN_BYTES: usize = 256 * 1024;
+    let buffer_size = Settings::default().buffer_size as usize;
+    // What the app thread receives with the head before it parks the connection.
+    let first = 4 + buffer_size + 16 * 1024;
+    let head = post("/", TURN_BYTES).len();
+    let length = first - head + TURN_BYTES;
+    assert_eq!(post("/", length).len(), head);
+    let (dir, sockets) = Worker::bind(&[(Uwsgi, "s")]);
+    // All of it is there before anybody accepts.
+    let mut stream = UnixStream::connect(dir.path().join("s")).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    let sent = nix::sys::socket::setsockopt(&stream, sockopt::SndBufForce, &(4 * length));
+    if sent.is_err() {
+        eprintln!("not root: the body may arrive in parts, and this test see nothing");
+    }
+    let mut writer = stream.try_clone().unwrap();
+    let bytes = [post("/", length), vec![1; length]].concat();
+    let writer = std::thread::spawn(move || writer.write_all(&bytes));
+    if sent.is_ok() {
+        while !writer.is_finished() {
+            std::thread::yield_now();
+        }
+    }
+    let _worker = Worker::start_on(
+        dir,
+        sockets,
+        |settings| settings.post_buffering = 4096,
+        |exchange, interpreter| {
+            let bytes = body(exchange, interpreter);
+            ok(exchange, interpreter, &bytes.len().to_string());
+        },
+    );
+    assert!(read_all(&mut stream).ends_with(&length.to_string()));
+    writer.join().unwrap().unwrap();
 }
 
 #[test]
