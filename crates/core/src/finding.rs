@@ -39,6 +39,9 @@ pub struct Finding {
     pub place: Option<Place>,
     pub text: String,
     pub hint: Option<String>,
+    /// The word of that line that is meant; the line's key when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mark: Option<String>,
 }
 
 impl Finding {
@@ -48,6 +51,7 @@ impl Finding {
             place,
             text: cut(text.into()),
             hint: None,
+            mark: None,
         }
     }
 
@@ -57,12 +61,19 @@ impl Finding {
             place,
             text: cut(text.into()),
             hint: None,
+            mark: None,
         }
     }
 
     #[must_use]
     pub fn with_hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
+        self
+    }
+
+    #[must_use]
+    pub fn with_mark(mut self, mark: impl Into<String>) -> Self {
+        self.mark = Some(cut(mark.into()));
         self
     }
 

@@ -118,7 +118,8 @@ fn dollar_pass(loader: &mut Loader<'_>) {
                     place,
                     format!("\"$({name})\" is not set in the environment and stays as it is"),
                 )
-                .with_hint("there is no default; set the variable for the whole server"),
+                .with_hint("there is no default; set the variable for the whole server")
+                .with_mark(format!("$({name})")),
             );
         }
     }
@@ -143,15 +144,17 @@ fn at_pass(loader: &mut Loader<'_>) {
                     Found::Value(bytes)
                 }
                 Err(why) => {
-                    failed.push(format!("cannot read \"@({name})\": {why}"));
+                    failed.push((name, why));
                     Found::Nothing
                 }
             }
         });
         store(loader, index, expanded);
-        for text in failed {
+        for (name, why) in failed {
             let place = known(&loader.entries[index].place);
-            loader.findings.push(Finding::error(place, text));
+            let text = format!("cannot read \"@({name})\": {why}");
+            let finding = Finding::error(place, text).with_mark(format!("@({name})"));
+            loader.findings.push(finding);
         }
     }
 }
@@ -180,6 +183,7 @@ fn percent_pass(loader: &mut Loader<'_>) {
                     place.clone(),
                     format!("no option is named \"{name}\", so \"%({name})\" stays as it is"),
                 )
+                .with_mark(format!("%({name})"))
             }));
         }
     }
@@ -280,7 +284,7 @@ fn apply(entry: &Entry, draft: &mut Draft, loader: &mut Loader<'_>, unknown: &mu
     for (text, hint) in draft.take_odd() {
         let mut finding = Finding::warning(place.clone(), format!("option \"{key}\" {text}"));
         finding.hint = hint;
-        loader.findings.push(finding);
+        loader.findings.push(finding.with_mark(&*value));
     }
     match applied {
         Ok(()) => {
@@ -292,7 +296,7 @@ fn apply(entry: &Entry, draft: &mut Draft, loader: &mut Loader<'_>, unknown: &mu
             let text = format!("option \"{key}\": {}", invalid.text);
             let mut finding = Finding::error(place, text);
             finding.hint = invalid.hint;
-            loader.findings.push(finding);
+            loader.findings.push(finding.with_mark(&*value));
         }
     }
 }

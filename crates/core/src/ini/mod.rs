@@ -215,7 +215,8 @@ fn tell_swallowed(swallowed: &Swallowed, file: &Path) -> Finding {
             place,
             "\"%\" at the end of the line joins it with the next one",
         )
-        .with_hint("write %%");
+        .with_hint("write %%")
+        .with_mark("%");
     }
     let letter = text(&[swallowed.letter]);
     Finding::warning(
@@ -226,6 +227,7 @@ fn tell_swallowed(swallowed: &Swallowed, file: &Path) -> Finding {
         ),
     )
     .with_hint(format!("write %%{letter} for a plain percent sign"))
+    .with_mark(format!("%{letter}"))
 }
 
 /// So many warnings of this kind tell enough.
