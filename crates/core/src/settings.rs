@@ -1,6 +1,8 @@
 //! What one app's config means, typed: the end of the config pipeline and all that master and
 //! worker ever see of an ini file. Two equal `Settings` need no reload.
 
+pub mod alarms;
+
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -8,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::address::Address;
 use crate::finding::{Finding, Place};
+use alarms::Alarms;
 
 /// What `imperator resolve` prints as JSON for one app.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -144,6 +147,7 @@ pub struct Settings {
     pub daemonize: Option<LogTarget>,
     pub pidfile: Option<PathBuf>,
     pub stats: Option<Address>,
+    pub alarms: Alarms,
 
     /// `emperor = …` lines: this config is an emperor's own.
     pub emperor: Vec<String>,
@@ -200,6 +204,7 @@ impl Default for Settings {
             daemonize: None,
             pidfile: None,
             stats: None,
+            alarms: Alarms::default(),
             emperor: Vec::new(),
             places: std::collections::BTreeMap::new(),
         }

@@ -1,6 +1,7 @@
 //! The one table of options: reading a config, the command line, help, suggestions and docs all come
 //! from these rows. Names are uWSGI's; `later.rs` holds those of its names that have no row yet.
 
+mod alarms;
 mod draft;
 mod language;
 mod later;
@@ -80,6 +81,7 @@ pub static TABLES: &[&[Opt]] = &[
     python::OPTIONS,
     request::OPTIONS,
     logging::OPTIONS,
+    alarms::OPTIONS,
     language::OPTIONS,
     refused::OPTIONS,
 ];
