@@ -5,6 +5,7 @@ mod config;
 mod environ;
 mod lifecycle;
 mod log;
+mod options;
 mod pair;
 mod response;
 mod static_files;

@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
-use imperator_core::options::{self, Known, Value};
+use imperator_core::options::{self, Value};
 
 /// What was typed, sorted.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -64,9 +64,9 @@ pub(crate) fn parse(arguments: &[String]) -> Result<Line, String> {
 fn takes_value(name: &str) -> bool {
     let row = match name.strip_prefix("--") {
         Some(long) => match options::find(long) {
-            Some(Known::Row(row)) => Some(row),
+            Some(row) => Some(row),
             // Nobody knows, so it is as the resolver takes it: a value, if one follows.
-            Some(Known::Later(_)) | None => return true,
+            None => return true,
         },
         None => {
             let mut letters = name.chars().skip(1);

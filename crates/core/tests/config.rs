@@ -240,8 +240,11 @@ fn an_unknown_key_is_told_with_the_nearest_name_unless_something_uses_it() {
 #[test]
 fn an_option_that_we_lack_is_told_unless_it_is_switched_off() {
     check(
-        "cheaper = 2\n",
-        &["app.ini:4: warning: option \"cheaper\" is not supported yet and has no effect"],
+        "ksm = 2\n",
+        &[
+            "app.ini:4: warning: option \"ksm\" is not supported yet and has no effect\n  \
+           hint: meanwhile do without it",
+        ],
     );
     check(
         "show-config = false\nmaster = true\nplugins = python3,http\nthunder-lock = 1\n",
@@ -258,7 +261,8 @@ fn what_confines_or_protects_an_app_is_never_ignored() {
     check(
         "chroot = /srv/jail\n",
         &[
-            "app.ini:4: error: option \"chroot\" confines the app, which is not supported yet\n  \
+            "app.ini:4: error: option \"chroot\" is refused: it confines the app, and that is left to the service \
+           manager\n  \
            hint: let systemd confine the service, or run the app in a container",
         ],
     );

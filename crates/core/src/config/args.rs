@@ -2,7 +2,7 @@
 //! files. Pure: an argument becomes an option by the table alone.
 
 use crate::finding::Finding;
-use crate::options::{self, Known, Value};
+use crate::options::{self, Value};
 
 /// One option of the command line; `value` is `true` for one that takes none.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -104,24 +104,19 @@ fn full_name(typed: &str, findings: &mut Vec<Finding>) -> Option<String> {
 }
 
 fn takes_none(name: &str) -> bool {
-    match options::find(name) {
-        Some(Known::Row(row)) => matches!(row.value, Value::Flag | Value::Nothing),
-        Some(Known::Later(_)) | None => false,
-    }
+    options::find(name).is_some_and(|row| matches!(row.value, Value::Flag | Value::Nothing))
 }
 
 /// Without a value the original takes 1 for a number and true for a flag.
 fn bare_value(name: &str) -> String {
-    match options::find(name) {
-        Some(Known::Row(row)) => match row.value {
+    options::find(name)
+        .map_or("", |row| match row.value {
             Value::Flag | Value::Nothing => "true",
             Value::Number | Value::Seconds | Value::Bytes | Value::Mebibytes => "1",
             Value::Mode => "1",
             Value::Text | Value::Path | Value::Address | Value::Pair => "",
-        },
-        Some(Known::Later(_)) | None => "",
-    }
-    .to_owned()
+        })
+        .to_owned()
 }
 
 fn positional(arg: &str, findings: &mut Vec<Finding>) -> Option<Argument> {

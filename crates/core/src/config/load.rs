@@ -9,7 +9,7 @@ use super::world::{Kind, World};
 use crate::finding::{Finding, Place};
 use crate::ini::magic::{FileFacts, Magic};
 use crate::ini::{self, Document, text};
-use crate::options::{self, Known, known};
+use crate::options::{self, known};
 
 /// Files within files within files; deeper is a mistake.
 pub const MAX_DEPTH: usize = 16;
@@ -154,10 +154,7 @@ impl<'w> Loader<'w> {
     }
 
     fn add_plain(&mut self, key: &str, value: &[u8], place: &Place) {
-        let row = match options::find(key) {
-            Some(Known::Row(row)) => Some(row),
-            Some(Known::Later(_)) | None => None,
-        };
+        let row = options::find(key);
         self.push(key, value, place, row.is_some_and(|row| row.immediate));
         if self.full {
             return;

@@ -13,7 +13,7 @@ use std::path::Path;
 use crate::finding::Finding;
 use crate::ini::text;
 use crate::message::Config;
-use crate::options::{self, Draft, Given, Known, Support, known};
+use crate::options::{self, Draft, Given, Opt, Support, known};
 use crate::settings::Resolved;
 use load::{Entry, Loader};
 pub use load::{MAX_DEPTH, MAX_ENTRIES, MAX_LOADS};
@@ -175,8 +175,8 @@ fn percent_pass(loader: &mut Loader<'_>) {
         // Log formats have %(variables) of their own, in variables for Python's logging too, and
         // unknown options mean nothing.
         let is_format = entry.key.contains("log") || entry.key == "env";
-        let is_row = matches!(options::find(&entry.key), Some(Known::Row(_)));
-        if is_row && !is_format {
+        let has_effect = options::find(&entry.key).is_some_and(Opt::has_effect);
+        if has_effect && !is_format {
             let place = known(&entry.place);
             loader.findings.extend(missing.into_iter().map(|name| {
                 Finding::warning(
@@ -235,38 +235,56 @@ fn apply(entry: &Entry, draft: &mut Draft, loader: &mut Loader<'_>, unknown: &mu
     let place = known(&entry.place);
     let key = &entry.key;
     let value = text(&entry.value);
-    let row = match options::find(key) {
-        Some(Known::Row(row)) => row,
-        Some(Known::Later(_)) => {
-            if key.starts_with("route") && value.contains("auth:") {
-                let text =
-                    format!("option \"{key}\" asks for a password, which is not supported yet");
-                let finding = Finding::error(place, text);
-                let hint = "let nginx or Apache ask for it, and remove this line";
-                loader.findings.push(finding.with_hint(hint));
-                return;
-            }
-            // What is switched off anyway is not missed, and what a %( ) uses is a placeholder.
-            if options::is_true(&value) && !loader.used.contains(key.as_bytes()) {
-                let text = format!("option \"{key}\" is not supported yet and has no effect");
-                loader.findings.push(Finding::warning(place, text));
-            }
-            return;
-        }
-        None => {
-            unknown.push(entry.clone());
-            return;
-        }
+    let Some(row) = options::find(key) else {
+        unknown.push(entry.clone());
+        return;
     };
     if row.name == "inherit" {
         loader.include(&entry.value, &entry.place);
         return;
     }
-    if let Support::Refused(instead) = row.support {
-        let text = format!("option \"{key}\" confines the app, which is not supported yet");
-        let finding = Finding::error(place, text).with_hint(instead);
-        loader.findings.push(finding);
-        return;
+    // What is switched off anyway is not missed, and what a %( ) uses is a placeholder.
+    let is_missed = options::is_true(&value) && !loader.used.contains(key.as_bytes());
+    match row.support {
+        Support::Full | Support::Differs(_) | Support::Ignored(_) => (),
+        Support::Later(_) if key.starts_with("route") && value.contains("auth:") => {
+            let text = format!("option \"{key}\" asks for a password, which is not supported yet");
+            let finding = Finding::error(place, text);
+            let hint = "let nginx or Apache ask for it, and remove this line";
+            loader.findings.push(finding.with_hint(hint));
+            return;
+        }
+        Support::Later(meanwhile) => {
+            if is_missed {
+                let text = format!("option \"{key}\" is not supported yet and has no effect");
+                let hint = format!("meanwhile {meanwhile}");
+                let finding = Finding::warning(place, text).with_hint(hint);
+                loader.findings.push(finding);
+            }
+            return;
+        }
+        Support::Refused {
+            why,
+            instead,
+            stops: true,
+        } => {
+            let text = format!("option \"{key}\" is refused: {why}");
+            let finding = Finding::error(place, text).with_hint(instead);
+            loader.findings.push(finding);
+            return;
+        }
+        Support::Refused {
+            why,
+            instead,
+            stops: false,
+        } => {
+            if is_missed {
+                let text = format!("option \"{key}\" has no effect here: {why}");
+                let finding = Finding::warning(place, text).with_hint(instead);
+                loader.findings.push(finding);
+            }
+            return;
+        }
     }
     if std::str::from_utf8(&entry.value).is_err() {
         let text = format!("the value of \"{key}\" is not UTF-8 and is read as latin-1");

@@ -188,17 +188,19 @@ pub(super) static OPTIONS: &[Opt] = &[
         crate::config::INI_FILE,
         Value::Path,
         Full,
-        "read this ini file, colons and all (ours)",
+        "read this ini file, colons and all",
         nothing,
     )
+    .ours()
     .immediate(),
     opt(
         crate::config::INI_SECTION,
         Value::Text,
         Full,
-        "section of the next ini file, colons and all (ours)",
+        "section of the next ini file, colons and all",
         nothing,
     )
+    .ours()
     .immediate(),
     opt(
         "set",

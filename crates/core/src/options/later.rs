@@ -3,9 +3,16 @@
 
 use std::sync::LazyLock;
 
-/// Sorted; checked by a test.
-pub(super) static NAMES: LazyLock<Vec<&'static str>> =
-    LazyLock::new(|| TEXT.split_ascii_whitespace().collect());
+use super::{Opt, Support, Value, nothing, opt};
+
+pub(super) static OPTIONS: LazyLock<Vec<Opt>> = LazyLock::new(|| {
+    TEXT.split_ascii_whitespace()
+        .map(|name| {
+            let support = Support::Later("do without it");
+            opt(name, Value::Text, support, "", nothing)
+        })
+        .collect()
+});
 
 const TEXT: &str = "
 abstract-socket add-cache-item add-gid add-header after-request-call after-request-hook alarm

@@ -1,5 +1,5 @@
 //! The one table of options: reading a config, the command line, help, suggestions and docs all come
-//! from these rows. Names are uWSGI's; `later.rs` holds those of its names that have no row yet.
+//! from these rows. Names are uWSGI's, and every name of uWSGI's has a row.
 
 mod alarms;
 mod draft;
@@ -28,8 +28,15 @@ pub struct Opt {
     /// Executed as soon as it is read, so its value gets no `$( )`, `@( )` or `%( )`.
     pub immediate: bool,
     pub support: Support,
-    /// One line, lower case, no full stop.
+    /// What it does; where it does nothing here, what it did in uWSGI. One line, lower case, no full
+    /// stop.
     pub help: &'static str,
+    /// As it would be written in a config; empty when there is none.
+    pub default: &'static str,
+    /// The original's default, where it is another one.
+    pub was: Option<&'static str>,
+    /// An option that uWSGI does not have.
+    pub ours: bool,
     pub apply: fn(&mut Draft, &Given<'_>) -> Result<(), Invalid>,
 }
 
@@ -58,54 +65,63 @@ pub enum Support {
     Full,
     /// Works, with this difference.
     Differs(&'static str),
-    /// Accepted without effect, because …
+    /// Accepted without effect, because that is harmless: …
     Ignored(&'static str),
-    /// Has no effect yet, and an app could miss it.
-    Later,
-    /// Would be unsafe to ignore; what to use instead.
-    Refused(&'static str),
-}
-
-/// What a name is.
-#[derive(Debug, Clone, Copy)]
-pub enum Known {
-    Row(&'static Opt),
-    /// One of the original's names without a row.
+    /// Has no effect yet, and an app could miss it; what to do meanwhile ("let nginx …").
     Later(&'static str),
+    /// Not here, and not to come.
+    Refused {
+        /// Why ("there is one language here").
+        why: &'static str,
+        /// What to do instead ("let nginx …").
+        instead: &'static str,
+        /// Whether a config that has it is not run: it would be unsafe, or the app could not work.
+        /// Otherwise the app runs without it, with a warning.
+        stops: bool,
+    },
 }
 
-/// All rows, sorted by name within each table.
-pub static TABLES: &[&[Opt]] = &[
-    socket::OPTIONS,
-    process::OPTIONS,
-    python::OPTIONS,
-    request::OPTIONS,
-    logging::OPTIONS,
-    alarms::OPTIONS,
-    language::OPTIONS,
-    refused::OPTIONS,
+/// Rows of one topic, sorted by name.
+#[derive(Debug)]
+pub struct Table {
+    pub title: &'static str,
+    pub rows: &'static [Opt],
+}
+
+/// All tables. Where two have a row of one name, the first one's is meant.
+pub static TABLES: &[Table] = &[
+    table("Sockets", socket::OPTIONS),
+    table("Processes", process::OPTIONS),
+    table("Python", python::OPTIONS),
+    table("Requests", request::OPTIONS),
+    table("Logs and numbers", logging::OPTIONS),
+    table("Alarms", alarms::OPTIONS),
+    table("The config language", language::OPTIONS),
+    table("Confinement", refused::OPTIONS),
 ];
+
+const fn table(title: &'static str, rows: &'static [Opt]) -> Table {
+    Table { title, rows }
+}
 
 /// All rows.
 pub fn rows() -> impl Iterator<Item = &'static Opt> {
-    TABLES.iter().copied().flatten()
+    let tables = TABLES.iter().flat_map(|table| table.rows);
+    tables.chain(later::OPTIONS.iter())
 }
 
-/// The row of this name or alias, or the fact that the original knows it.
-pub fn find(name: &str) -> Option<Known> {
+/// The row of this name or alias.
+pub fn find(name: &str) -> Option<&'static Opt> {
     static BY_NAME: LazyLock<HashMap<&str, &Opt>> = LazyLock::new(|| {
-        let named = |row: &'static Opt| {
-            std::iter::once(row.name)
-                .chain(row.aliases.iter().copied())
-                .map(move |name| (name, row))
-        };
-        rows().flat_map(named).collect()
+        let mut names = HashMap::new();
+        for row in rows() {
+            for name in row.names() {
+                names.entry(name).or_insert(row);
+            }
+        }
+        names
     });
-    if let Some(row) = BY_NAME.get(name) {
-        return Some(Known::Row(row));
-    }
-    let index = later::NAMES.binary_search(&name).ok()?;
-    later::NAMES.get(index).copied().map(Known::Later)
+    BY_NAME.get(name).copied()
 }
 
 /// The row of a short option.
@@ -120,8 +136,7 @@ pub fn is_true(text: &str) -> bool {
 
 /// Every name that the original or we know.
 pub fn names() -> impl Iterator<Item = &'static str> {
-    let rows = rows().flat_map(|row| std::iter::once(row.name).chain(row.aliases.iter().copied()));
-    rows.chain(later::NAMES.iter().copied())
+    rows().flat_map(Opt::names)
 }
 
 /// The known name that is most like this one, when it is like enough to be what was meant.
@@ -138,9 +153,9 @@ pub fn nearest(name: &str) -> Option<&'static str> {
     names()
         .filter(|known| known.len().abs_diff(letters) <= allowed)
         .map(|known| {
-            // Rows first among equals: what works is more likely meant.
-            let later = later::NAMES.binary_search(&known).is_ok();
-            (strsim::damerau_levenshtein(&folded, known), later, known)
+            // What works is more likely meant, among equals.
+            let works = find(known).is_some_and(Opt::has_effect);
+            (strsim::damerau_levenshtein(&folded, known), !works, known)
         })
         .filter(|(distance, _, _)| *distance <= allowed)
         .min()
@@ -149,7 +164,7 @@ pub fn nearest(name: &str) -> Option<&'static str> {
 
 /// `docs/options.md`.
 pub fn markdown() -> String {
-    let mut rows: Vec<&Opt> = rows().collect();
+    let mut rows: Vec<&Opt> = TABLES.iter().flat_map(|table| table.rows).collect();
     rows.sort_by_key(|row| row.name);
     let mut text = String::from(MARKDOWN_HEAD);
     for row in rows {
@@ -161,8 +176,8 @@ pub fn markdown() -> String {
             Support::Full => String::new(),
             Support::Differs(how) => format!("differs: {how}"),
             Support::Ignored(why) => format!("no effect: {why}"),
-            Support::Later => "not yet".to_owned(),
-            Support::Refused(instead) => format!("refused: {instead}"),
+            Support::Later(meanwhile) => format!("not yet; meanwhile {meanwhile}"),
+            Support::Refused { why, instead, .. } => format!("refused: {why}; {instead}"),
         };
         let value = match row.value {
             Value::Flag => "true or false",
@@ -184,7 +199,7 @@ pub fn markdown() -> String {
     }
     text.push_str(&format!(
         "\n{} more names of uWSGI's are known and told as \"not supported yet\".\n",
-        later::NAMES.len()
+        later::OPTIONS.len()
     ));
     text
 }
@@ -214,6 +229,9 @@ const fn opt(
         immediate: false,
         support,
         help,
+        default: "",
+        was: None,
+        ours: false,
         apply,
     }
 }
@@ -235,6 +253,19 @@ fn nothing(_draft: &mut Draft, _given: &Given<'_>) -> Result<(), Invalid> {
 }
 
 impl Opt {
+    /// Its name and its aliases.
+    pub fn names(&self) -> impl Iterator<Item = &'static str> {
+        std::iter::once(self.name).chain(self.aliases.iter().copied())
+    }
+
+    /// Whether it does what it says.
+    pub fn has_effect(&self) -> bool {
+        match self.support {
+            Support::Full | Support::Differs(_) => true,
+            Support::Ignored(_) | Support::Later(_) | Support::Refused { .. } => false,
+        }
+    }
+
     const fn aka(self, aliases: &'static [&'static str]) -> Self {
         Self { aliases, ..self }
     }
@@ -252,6 +283,22 @@ impl Opt {
             ..self
         }
     }
+
+    const fn default(self, default: &'static str) -> Self {
+        Self { default, ..self }
+    }
+
+    /// The original's default, where it is another one.
+    const fn was(self, original: &'static str) -> Self {
+        Self {
+            was: Some(original),
+            ..self
+        }
+    }
+
+    const fn ours(self) -> Self {
+        Self { ours: true, ..self }
+    }
 }
 
 #[cfg(test)]
@@ -261,15 +308,12 @@ mod tests {
 
     #[test]
     fn rows_are_sorted_and_every_name_stands_once() {
-        for table in TABLES {
-            assert!(table.is_sorted_by_key(|row| row.name));
-        }
-        assert!(later::NAMES.is_sorted());
         let mut seen = BTreeSet::new();
         // A row hides the same name of `later.rs`.
-        for row in rows() {
-            for name in std::iter::once(&row.name).chain(row.aliases) {
-                assert!(seen.insert(*name), "\"{name}\" stands twice");
+        for table in TABLES {
+            assert!(table.rows.is_sorted_by_key(|row| row.name));
+            for name in table.rows.iter().flat_map(Opt::names) {
+                assert!(seen.insert(name), "\"{name}\" stands twice");
             }
         }
         let mut shorts = BTreeSet::new();
@@ -280,7 +324,7 @@ mod tests {
 
     #[test]
     fn help_is_one_short_line() {
-        for row in rows() {
+        for row in TABLES.iter().flat_map(|table| table.rows) {
             assert!(row.help.len() <= 72, "{}: {}", row.name, row.help);
             assert!(
                 !row.help.ends_with('.') && !row.help.contains('\n'),

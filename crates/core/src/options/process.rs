@@ -15,7 +15,9 @@ pub(super) static OPTIONS: &[Opt] = &[
             draft.settings.auto_procname = draft.flag(given);
             Ok(())
         },
-    ),
+    )
+    .default("true")
+    .was("false"),
     opt(
         "chdir",
         Value::Path,
@@ -127,7 +129,8 @@ pub(super) static OPTIONS: &[Opt] = &[
             draft.settings.min_worker_lifetime = draft.seconds(given)?;
             Ok(())
         },
-    ),
+    )
+    .default("10"),
     ignored(
         "no-orphans",
         Value::Flag,
@@ -155,18 +158,21 @@ pub(super) static OPTIONS: &[Opt] = &[
             Ok(())
         },
     )
+    .default("1")
     .aka(&["workers"])
     .short('p'),
     opt(
         "ready-timeout",
         Value::Seconds,
         Full,
-        "how long a new generation may take until it serves (ours)",
+        "how long a new generation may take until it serves",
         |draft, given| {
             draft.settings.ready_timeout = draft.seconds(given)?.max(Duration::from_secs(1));
             Ok(())
         },
-    ),
+    )
+    .default("60")
+    .ours(),
     opt(
         "reload-on-rss",
         Value::Mebibytes,
@@ -186,7 +192,8 @@ pub(super) static OPTIONS: &[Opt] = &[
             draft.settings.threads = draft.count(given)?;
             Ok(())
         },
-    ),
+    )
+    .default("1"),
     opt(
         "touch-reload",
         Value::Path,
@@ -217,5 +224,6 @@ pub(super) static OPTIONS: &[Opt] = &[
             draft.settings.worker_reload_mercy = draft.seconds(given)?;
             Ok(())
         },
-    ),
+    )
+    .default("60"),
 ];

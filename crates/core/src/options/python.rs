@@ -13,7 +13,8 @@ pub(super) static OPTIONS: &[Opt] = &[
             draft.settings.callable = Some(Draft::some_text(given)?);
             Ok(())
         },
-    ),
+    )
+    .default("application"),
     ignored(
         "enable-threads",
         Value::Flag,
@@ -67,7 +68,9 @@ pub(super) static OPTIONS: &[Opt] = &[
             draft.settings.need_app = draft.flag(given);
             Ok(())
         },
-    ),
+    )
+    .default("true")
+    .was("false"),
     opt(
         "need-plugins",
         Value::Text,
@@ -110,12 +113,13 @@ pub(super) static OPTIONS: &[Opt] = &[
         "python",
         Value::Path,
         Full,
-        "interpreter that runs the app (ours)",
+        "interpreter that runs the app",
         |draft, given| {
             draft.settings.python = Some(Draft::path(given)?);
             Ok(())
         },
-    ),
+    )
+    .ours(),
     opt(
         "pythonpath",
         Value::Path,

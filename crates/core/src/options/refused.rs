@@ -1,7 +1,6 @@
 //! Rows: what confines an app. To ignore such a line would run the app with more rights than its
 //! config gives it, in silence; so it is an error until we can do it.
 
-use super::Support::Refused;
 use super::{Opt, Value, nothing, opt};
 
 pub(super) static OPTIONS: &[Opt] = &[
@@ -46,5 +45,8 @@ pub(super) static OPTIONS: &[Opt] = &[
     .aka(&["unshare2"]),
 ];
 
-const INSTEAD: super::Support =
-    Refused("let systemd confine the service, or run the app in a container");
+const INSTEAD: super::Support = super::Support::Refused {
+    why: "it confines the app, and that is left to the service manager",
+    instead: "let systemd confine the service, or run the app in a container",
+    stops: true,
+};

@@ -23,6 +23,8 @@ pub(super) static OPTIONS: &[Opt] = &[
             Ok(())
         },
     )
+    .default("32768")
+    .was("4096")
     .short('b'),
     opt(
         "disable-write-exception",
@@ -33,7 +35,9 @@ pub(super) static OPTIONS: &[Opt] = &[
             draft.settings.write_exception = !draft.flag(given);
             Ok(())
         },
-    ),
+    )
+    .default("true")
+    .was("false"),
     ignored(
         "ignore-sigpipe",
         Value::Flag,
@@ -95,12 +99,13 @@ pub(super) static OPTIONS: &[Opt] = &[
         "strict-vars",
         Value::Flag,
         Full,
-        "answer 403 to requests that try to load code (ours)",
+        "answer 403 to requests that try to load code",
         |draft, given| {
             draft.settings.strict_vars = draft.flag(given);
             Ok(())
         },
-    ),
+    )
+    .ours(),
 ];
 
 /// The size field of a uwsgi packet has 16 bits.

@@ -69,7 +69,8 @@ pub(super) static OPTIONS: &[Opt] = &[
             draft.settings.http_timeout = draft.seconds(given)?;
             Ok(())
         },
-    ),
+    )
+    .default("60"),
     opt(
         "http11-socket",
         Value::Address,
@@ -94,6 +95,8 @@ pub(super) static OPTIONS: &[Opt] = &[
             Ok(())
         },
     )
+    .default("1024")
+    .was("100")
     .short('l')
     .immediate(),
     opt(
@@ -103,6 +106,7 @@ pub(super) static OPTIONS: &[Opt] = &[
         "what a plain socket speaks: uwsgi or http",
         |draft, given| draft.protocol(given),
     )
+    .default("uwsgi")
     .aka(&["socket-protocol"]),
     opt(
         "socket",
@@ -122,6 +126,7 @@ pub(super) static OPTIONS: &[Opt] = &[
             Ok(())
         },
     )
+    .default("4")
     .short('z'),
     opt(
         "thunder-lock",
@@ -146,5 +151,7 @@ pub(super) static OPTIONS: &[Opt] = &[
             draft.settings.vacuum = draft.flag(given);
             Ok(())
         },
-    ),
+    )
+    .default("true")
+    .was("false"),
 ];
