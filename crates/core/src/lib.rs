@@ -11,6 +11,7 @@ pub mod ini;
 pub mod message;
 pub mod options;
 pub mod packet;
+pub mod pattern;
 pub mod settings;
 pub mod signals;
 pub mod stanzas;
