@@ -65,6 +65,7 @@ pub(crate) fn run(arguments: &[OsString]) -> anyhow::Result<ExitCode> {
                 executable: std::env::current_exe().context("cannot find this very command")?,
                 env: own.settings.env,
                 pidfile: own.settings.pidfile,
+                empire: own.settings.empire,
             };
             imperator_emperor::run::run(&options)?;
             Ok(ExitCode::SUCCESS)

@@ -124,7 +124,9 @@ mod tests {
 
     #[test]
     fn groups_are_ranges_of_bytes() {
-        let groups = matcher("^/(.)(x)?(.+)").groups("/\u{e9}/a".as_bytes()).unwrap();
+        let groups = matcher("^/(.)(x)?(.+)")
+            .groups("/\u{e9}/a".as_bytes())
+            .unwrap();
         assert_eq!(groups, [Some(0..5), Some(1..2), None, Some(2..5)]);
         let groups = matcher("/é").groups("/é".as_bytes()).unwrap();
         assert_eq!(groups, [Some(0..3)]);

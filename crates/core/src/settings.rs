@@ -2,6 +2,7 @@
 //! worker ever see of an ini file. Two equal `Settings` need no reload.
 
 pub mod alarms;
+pub mod empire;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -11,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::address::Address;
 use crate::finding::{Finding, Place};
 use alarms::Alarms;
+use empire::Empire;
 
 /// What `imperator resolve` prints as JSON for one app.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -151,6 +153,7 @@ pub struct Settings {
 
     /// `emperor = …` lines: this config is an emperor's own.
     pub emperor: Vec<String>,
+    pub empire: Empire,
     /// Where `module`, `uid`, … stand, for messages: option name → place.
     pub places: std::collections::BTreeMap<String, Place>,
 }
@@ -206,6 +209,7 @@ impl Default for Settings {
             stats: None,
             alarms: Alarms::default(),
             emperor: Vec::new(),
+            empire: Empire::default(),
             places: std::collections::BTreeMap::new(),
         }
     }

@@ -12,11 +12,13 @@ use imperator_core::config::resolve_args;
 use imperator_core::message::{
     AppStatus, Failure, FromMaster, Held, MAX_FDS, Start, ToMaster, VERSION, fd,
 };
+use imperator_core::settings::empire::Empire;
 use imperator_process::channel::{Channel, Received};
 use imperator_process::signals;
 use imperator_process::spawn::{self, Plan};
 use tracing::{error, info, warn};
 
+use crate::hooks;
 use crate::plan::App;
 use crate::run::Options;
 use crate::runtime::{AppRecord, Runtime};
@@ -62,6 +64,7 @@ pub struct Effects {
     executable: PathBuf,
     env: Vec<(OsString, OsString)>,
     nofile_soft: u64,
+    empire: Empire,
     pub masters: BTreeMap<Name, Master>,
     pub kept: BTreeMap<Name, Kept>,
 }
@@ -71,6 +74,7 @@ impl Effects {
         let added = |key: &OsString| options.env.iter().any(|(name, _)| key == name.as_str());
         let mut env: Vec<(OsString, OsString)> = std::env::vars_os()
             .filter(|(key, _)| !systemd::is_private(&key.to_string_lossy()) && !added(key))
+            .map(|(key, value)| (for_vassals(key), value))
             .collect();
         for (index, (key, value)) in options.env.iter().enumerate() {
             // A later one of the same name wins.
@@ -83,6 +87,7 @@ impl Effects {
             executable: options.executable.clone(),
             env,
             nofile_soft,
+            empire: options.empire.clone(),
             masters: BTreeMap::new(),
             kept: BTreeMap::new(),
         }
@@ -109,7 +114,7 @@ impl Effects {
             version: VERSION,
             name: name.to_owned(),
             config: app.config.clone(),
-            resolve: resolve_args(&app.config),
+            resolve: self.empire.vassals.around(resolve_args(&app.config)),
             cwd: app.cwd.clone(),
             runtime,
             nofile_soft: self.nofile_soft,
@@ -163,10 +168,16 @@ impl Effects {
         } else {
             PathBuf::from("/proc/self/exe")
         };
-        let mut plan = Plan::new(program);
-        plan.argv0 = Some("imperator".into());
-        plan.args = vec!["master".into(), name.into()];
-        plan.env.clone_from(&self.env);
+        let mut plan = match &self.empire.start_hook {
+            Some(hook) => hooks::before(hook, name, &program, &start.cwd),
+            None => {
+                let mut plan = Plan::new(program);
+                plan.argv0 = Some("imperator".into());
+                plan.args = vec!["master".into(), name.into()];
+                plan
+            }
+        };
+        plan.env.extend_from_slice(&self.env);
         plan.fds = vec![(there.as_fd(), fd::CHANNEL)];
         let pid = spawn::spawn(&plan).map_err(|error| error.to_string())?;
         Ok((pid, here))
@@ -240,6 +251,11 @@ impl Effects {
         self.masters.remove(name);
         self.kept.remove(name);
         self.runtime.forget(name);
+        if let Some(hook) = &self.empire.stop_hook
+            && let Err(error) = hooks::after(hook, name, &self.env)
+        {
+            error!("[emperor] vassals-stop-hook for {name}: {error}");
+        }
         info!("[emperor] removed uwsgi instance {name}");
     }
 
@@ -386,5 +402,16 @@ mod tests {
         assert!(master.is_silent(start + SILENCE));
         master.spoke = true;
         assert!(!master.is_silent(start + SILENCE));
+    }
+}
+
+/// uWSGI: core/emperor.c, uwsgi_emperor_spawn_vassal: a variable for the vassals alone.
+fn for_vassals(key: OsString) -> OsString {
+    match key
+        .to_str()
+        .and_then(|key| key.strip_prefix("UWSGI_VASSAL_"))
+    {
+        Some(rest) => format!("UWSGI_{rest}").into(),
+        None => key,
     }
 }

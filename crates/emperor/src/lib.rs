@@ -12,6 +12,7 @@ pub mod adopt;
 pub mod control;
 pub mod drain;
 pub mod effects;
+mod hooks;
 pub mod monitor;
 pub mod plan;
 pub mod run;

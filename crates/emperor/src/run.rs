@@ -2,11 +2,12 @@
 //! decide. The only place here that reads the clock.
 
 mod news;
+mod options;
 mod requests;
 
+pub use self::options::{Fatal, Options};
+
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::fmt;
-use std::io;
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
@@ -21,10 +22,10 @@ use tracing::{debug, error, info, warn};
 use crate::adopt;
 use crate::control::Control;
 use crate::effects::{Effects, Kept, SILENCE};
-use crate::monitor::source::{Source, SourceError};
-use crate::monitor::{Monitor, SCAN_EVERY};
+use crate::monitor::Monitor;
+use crate::monitor::source::Source;
 use crate::plan::Plan;
-use crate::runtime::{Runtime, RuntimeError};
+use crate::runtime::Runtime;
 use crate::supervisor::{Action, Event, Name, Supervisor};
 use crate::systemd::Systemd;
 
@@ -33,45 +34,6 @@ const READ_BEFORE: Duration = Duration::from_secs(10);
 /// The loop wakes at least this often, whatever the deadlines say.
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
 
-/// What an emperor is started with.
-#[derive(Debug, Clone)]
-pub struct Options {
-    /// Directories, globs and files, as the operator wrote them.
-    pub sources: Vec<String>,
-    /// The working directory.
-    pub cwd: PathBuf,
-    pub runtime: PathBuf,
-    /// What masters are started from.
-    pub executable: PathBuf,
-    /// What masters find in their environment beside our own.
-    pub env: Vec<(String, String)>,
-    /// Written once it runs, removed when it ends.
-    pub pidfile: Option<PathBuf>,
-}
-
-/// Why an emperor cannot start, or cannot go on.
-#[derive(Debug)]
-pub enum Fatal {
-    Source(SourceError),
-    Runtime(RuntimeError),
-    Io {
-        doing: &'static str,
-        error: io::Error,
-    },
-}
-
-impl fmt::Display for Fatal {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Source(error) => error.fmt(f),
-            Self::Runtime(error) => error.fmt(f),
-            Self::Io { doing, error } => write!(f, "cannot {doing}: {error}"),
-        }
-    }
-}
-
-impl std::error::Error for Fatal {}
-
 /// Runs until a signal stops it and all apps are gone.
 ///
 /// # Errors
@@ -79,7 +41,7 @@ impl std::error::Error for Fatal {}
 /// emperor's. Later: only what makes waiting impossible.
 pub fn run(options: &Options) -> Result<(), Fatal> {
     let mut emperor = Emperor::new(options)?;
-    if let Some(path) = &options.pidfile {
+    for path in options.pidfiles() {
         let text = format!("{}\n", std::process::id());
         std::fs::write(path, text).map_err(|error| Fatal::Io {
             doing: "write the pidfile",
@@ -90,7 +52,7 @@ pub fn run(options: &Options) -> Result<(), Fatal> {
     while !emperor.supervisor.is_finished() {
         emperor.turn()?;
     }
-    if let Some(path) = &options.pidfile {
+    for path in options.pidfiles() {
         // Somebody removed it already: good.
         let _ = std::fs::remove_file(path);
     }
@@ -146,7 +108,7 @@ impl Emperor {
             SignalSet::listen(&signals::handled(Who::Emperor)).map_err(failed("handle signals"))?;
         let control =
             Control::bind(&runtime.control_socket()).map_err(failed("bind the control socket"))?;
-        let monitor = Monitor::new(sources).map_err(failed("watch files"))?;
+        let monitor = Monitor::new(sources, &options.empire).map_err(failed("watch files"))?;
         let cpus = std::thread::available_parallelism().map_or(1, usize::from);
         let now = now();
         Ok(Self {
@@ -194,7 +156,7 @@ impl Emperor {
         }
         let (changes, again) = self.monitor.scan(true, now);
         self.scan_again_at = again;
-        self.deep_scan_at = now + SCAN_EVERY;
+        self.deep_scan_at = now + self.monitor.scan_every();
         let events = self
             .plan
             .apply(changes, self.monitor.sources(), &self.cwd, &|_| Vec::new());
@@ -536,7 +498,7 @@ impl Emperor {
         let (changes, again) = self.monitor.scan(deep, now);
         self.scan_again_at = again;
         if deep {
-            self.deep_scan_at = now + SCAN_EVERY;
+            self.deep_scan_at = now + self.monitor.scan_every();
         }
         if changes.is_empty() {
             self.place_adopted();

@@ -3,6 +3,7 @@
 
 mod alarms;
 mod draft;
+mod empire;
 mod language;
 mod later;
 mod logging;
@@ -96,6 +97,7 @@ pub static TABLES: &[Table] = &[
     table("Requests", request::OPTIONS),
     table("Logs and numbers", logging::OPTIONS),
     table("Alarms", alarms::OPTIONS),
+    table("The emperor", empire::OPTIONS),
     table("The config language", language::OPTIONS),
     table("Confinement", refused::OPTIONS),
 ];

@@ -14,6 +14,7 @@ use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
+use imperator_core::settings::empire::Empire;
 use imperator_core::stanzas;
 use tracing::{info, warn};
 
@@ -21,9 +22,8 @@ use self::settle::{Look, REFILLED, Settling, VANISHED, Verdict};
 use self::source::Source;
 use self::wake::{Hints, Wake};
 
-/// For symlink targets, NFS and other things that inotify does not tell. With the quiet time that a
-/// changed file needs it stays below uWSGI's `emperor-freq` of 3 s.
-pub const SCAN_EVERY: Duration = Duration::from_millis(2800);
+/// The quiet time that a changed file needs; with it a scan stays below `emperor-freq`.
+const QUIET: Duration = Duration::from_millis(200);
 /// A longer ini is a mistake (a log file, an image), and reading it would stop the loop.
 pub const MAX_INI: u64 = 1 << 20;
 /// More files are reported and left out.
@@ -87,7 +87,7 @@ struct Tracked {
     content: u64,
     sound: bool,
     /// Of the symlink itself, when it is one.
-    link: Option<u64>,
+    link: Option<(u64, u64)>,
     dangling: bool,
     /// What was told; `None`: nothing yet.
     told: Option<(u64, Stamp)>,
@@ -112,6 +112,10 @@ struct Base {
 pub struct Monitor {
     sources: Vec<Source>,
     bases: Vec<Base>,
+    /// For symlink targets, NFS and other things that inotify does not tell.
+    scan_every: Duration,
+    /// A symlink counts as itself.
+    nofollow: bool,
     wake: Wake,
     files: BTreeMap<PathBuf, Tracked>,
     included: BTreeMap<PathBuf, Included>,
@@ -123,11 +127,13 @@ pub struct Monitor {
 impl Monitor {
     /// # Errors
     /// What eventfd(2) says.
-    pub fn new(sources: Vec<Source>) -> io::Result<Self> {
+    pub fn new(sources: Vec<Source>, empire: &Empire) -> io::Result<Self> {
         let bases = sources.iter().map(|_| Base::default()).collect();
         Ok(Self {
             sources,
             bases,
+            scan_every: empire.freq.saturating_sub(QUIET),
+            nofollow: empire.nofollow,
             wake: Wake::new()?,
             files: BTreeMap::new(),
             included: BTreeMap::new(),
@@ -135,6 +141,11 @@ impl Monitor {
             other_languages: BTreeSet::new(),
             overflow_told: false,
         })
+    }
+
+    /// How long after a deep scan the next one is due.
+    pub fn scan_every(&self) -> Duration {
+        self.scan_every
     }
 
     pub fn sources(&self) -> &[Source] {
@@ -258,7 +269,17 @@ impl Monitor {
 
     /// Looks at one file.
     fn look(&mut self, source: usize, path: &Path, scan: &mut Scan) {
-        let Some(stand) = stand(path) else {
+        let link = link(path);
+        let itself = link.as_ref().filter(|_| self.nofollow);
+        let stand = match itself {
+            Some(link) => Some(Stand {
+                stamp: link.stamp,
+                unfit: None,
+                dangling: false,
+            }),
+            None => stand(path),
+        };
+        let Some(stand) = stand else {
             return;
         };
         let stamp = stand.stamp;
@@ -276,7 +297,8 @@ impl Monitor {
             return;
         }
         let text = stand.unfit.map_or_else(|| read(path), Err);
-        let content = hash(&text);
+        // With `emperor-nofollow` what a link leads to may change unseen.
+        let content = itself.map_or_else(|| hash(&text), |link| hash(&link.target));
         let sound = match (known, &text) {
             (Some(known), _) if known.content == content => known.sound,
             (_, Ok(text)) => !stanzas::apps(text).is_empty(),
@@ -306,9 +328,9 @@ impl Monitor {
         tracked.sound = sound;
         tracked.dangling = stand.dangling;
         // A symlink is never half-written: what it leads to was there before.
-        let link = link_inode(path);
-        let new_link = link.is_some() && link != tracked.link;
-        tracked.link = link;
+        let inode = link.map(|link| link.stamp.inode);
+        let new_link = inode.is_some() && inode != tracked.link;
+        tracked.link = inode;
         let look = Look {
             content,
             sound,
@@ -477,9 +499,19 @@ fn stand(path: &Path) -> Option<Stand> {
     }
 }
 
-fn link_inode(path: &Path) -> Option<u64> {
+/// A symlink itself.
+struct Link {
+    stamp: Stamp,
+    target: PathBuf,
+}
+
+fn link(path: &Path) -> Option<Link> {
     let metadata = fs::symlink_metadata(path).ok()?;
-    metadata.is_symlink().then(|| metadata.ino())
+    metadata.is_symlink().then_some(())?;
+    Some(Link {
+        stamp: Stamp::of(&metadata),
+        target: fs::read_link(path).ok()?,
+    })
 }
 
 fn read(path: &Path) -> Text {

@@ -15,12 +15,16 @@ struct Place {
 
 impl Place {
     fn new(files: &[(&str, &str)]) -> Self {
+        Self::of(files, &Empire::default())
+    }
+
+    fn of(files: &[(&str, &str)], empire: &Empire) -> Self {
         let directory = tempfile::tempdir().unwrap();
         for (name, text) in files {
             fs::write(directory.path().join(name), text).unwrap();
         }
         let source = Source::parse(directory.path().to_str().unwrap(), Path::new("/")).unwrap();
-        let monitor = Monitor::new(vec![source]).unwrap();
+        let monitor = Monitor::new(vec![source], empire).unwrap();
         Self {
             directory,
             monitor,
@@ -49,7 +53,7 @@ impl Place {
             }
         }
         assert_eq!(told, expected);
-        self.now += SCAN_EVERY;
+        self.now += self.monitor.scan_every();
     }
 
     fn show(&self, change: &Change) -> String {
@@ -223,4 +227,29 @@ fn what_is_no_file_to_read_is_told_and_never_ignored() {
     fs::remove_file(place.path("linked.ini")).unwrap();
     fs::create_dir(place.path("linked.ini")).unwrap();
     place.check(&["edited dangling.ini", "edited linked.ini broken"]);
+}
+
+#[test]
+fn a_link_that_is_not_followed_counts_as_itself() {
+    let empire = Empire {
+        nofollow: true,
+        ..Empire::default()
+    };
+    let mut place = Place::of(&[("target", A), ("other", B)], &empire);
+    symlink(place.path("target"), place.path("a.ini")).unwrap();
+    place.check(&["appeared a.ini"]);
+    place.write("target", B);
+    place.check(&[]);
+    fs::remove_file(place.path("target")).unwrap();
+    place.check(&[]);
+    // What `touch -h` and `ln -sfn` do.
+    fs::remove_file(place.path("a.ini")).unwrap();
+    symlink(place.path("target"), place.path("a.ini")).unwrap();
+    place.write("target", A);
+    place.check(&["touched a.ini"]);
+    fs::remove_file(place.path("a.ini")).unwrap();
+    symlink(place.path("other"), place.path("a.ini")).unwrap();
+    place.check(&["edited a.ini"]);
+    fs::remove_file(place.path("a.ini")).unwrap();
+    place.check(&["removed a.ini"]);
 }
