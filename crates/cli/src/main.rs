@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 mod ask;
+mod check;
 mod drain;
 mod emperor;
 mod help;
@@ -39,6 +40,7 @@ fn run(arguments: &[OsString]) -> anyhow::Result<ExitCode> {
         Some("resolve") => Ok(resolve::run(rest)),
         Some("master") => Ok(exit_code(imperator_master::run_under_emperor())),
         Some("drain") => drain::run(rest),
+        Some("check") => check::run(rest),
         Some(_) if ask::is_asking(arguments) => ask::run(arguments),
         Some("help") => help::print(),
         Some(_) | None => emperor::run(arguments),

@@ -41,8 +41,11 @@ fn print(arguments: &[OsString]) -> anyhow::Result<()> {
 }
 
 /// The machine, this process and its file system.
+#[derive(Clone)]
 pub(crate) struct RealWorld {
     facts: Facts,
+    /// Whether a config may run commands; `imperator check` runs none.
+    commands: bool,
 }
 
 impl RealWorld {
@@ -76,9 +79,28 @@ impl RealWorld {
                 seconds: now.as_secs(),
                 micros: u64::try_from(now.as_micros()).unwrap_or(u64::MAX),
             },
+            commands: true,
         })
     }
+
+    /// The same world for an app that runs in another directory; relative paths start there.
+    pub(crate) fn within(&self, cwd: &Path) -> Self {
+        let mut world = self.clone();
+        world.facts.cwd = cwd.to_owned();
+        world
+    }
+
+    /// The same world, where commands are not run.
+    pub(crate) fn without_commands(self) -> Self {
+        Self {
+            commands: false,
+            ..self
+        }
+    }
 }
+
+/// Why a command gave nothing, where none may be run.
+pub(crate) const NO_COMMANDS: &str = "no command is run here";
 
 impl World for RealWorld {
     fn facts(&self) -> &Facts {
@@ -86,6 +108,7 @@ impl World for RealWorld {
     }
 
     fn read(&self, path: &Path) -> Result<Vec<u8>, String> {
+        let path = &self.facts.cwd.join(path);
         let plain = |error: std::io::Error| plain_reason(&error);
         let kind = std::fs::metadata(path).map_err(plain)?.file_type();
         if !kind.is_file() && !kind.is_fifo() {
@@ -105,8 +128,12 @@ impl World for RealWorld {
     }
 
     fn run(&self, command: &str) -> Result<Vec<u8>, String> {
+        if !self.commands {
+            return Err(NO_COMMANDS.to_owned());
+        }
         let output = Command::new("/bin/sh")
             .args(["-c", command])
+            .current_dir(&self.facts.cwd)
             .stdin(Stdio::null())
             .stderr(Stdio::inherit())
             .output()
@@ -118,7 +145,7 @@ impl World for RealWorld {
     }
 
     fn kind(&self, path: &Path) -> Kind {
-        match std::fs::metadata(path) {
+        match std::fs::metadata(self.facts.cwd.join(path)) {
             Err(_) => Kind::Missing,
             Ok(metadata) if metadata.is_file() => Kind::File,
             Ok(metadata) if metadata.is_dir() => Kind::Directory,
@@ -127,7 +154,7 @@ impl World for RealWorld {
     }
 
     fn inode(&self, path: &Path) -> u64 {
-        std::fs::symlink_metadata(path).map_or(0, |metadata| metadata.ino())
+        std::fs::symlink_metadata(self.facts.cwd.join(path)).map_or(0, |metadata| metadata.ino())
     }
 
     fn env(&self, name: &[u8]) -> Option<Vec<u8>> {
@@ -147,7 +174,7 @@ impl World for RealWorld {
 }
 
 /// `No such file or directory (os error 2)`, as we write errors.
-fn plain_reason(error: &std::io::Error) -> String {
+pub(crate) fn plain_reason(error: &std::io::Error) -> String {
     let text = error.to_string();
     let text = text.split(" (os error").next().unwrap_or_default();
     let mut letters = text.chars();

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::ffi::OsString;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use imperator_core::counters::{self, Counters};
@@ -233,9 +233,8 @@ impl Effects {
             }
             None => (None, None),
         };
-        let mut plan = Plan::new(&ready.interpreter);
-        plan.args = vec!["-c".into(), BOOT.into()];
-        plan.env = app_env(&ready.settings);
+        let cwd = &self.origin.cwd;
+        let mut plan = plan(&ready.interpreter, &ready.settings, cwd);
         plan.fds = vec![
             (null.as_fd(), 0),
             (self.log.app.write.as_fd(), 1),
@@ -245,11 +244,6 @@ impl Effects {
             (self.log.requests.write.as_fd(), fd::REQUEST_LOG),
         ];
         plan.identity.clone_from(&ready.identity);
-        let chdir = ready.settings.chdir.as_deref();
-        plan.chdir = Some(match chdir {
-            Some(chdir) => self.origin.cwd.join(chdir),
-            None => self.origin.cwd.clone(),
-        });
         plan.nofile = Some(self.origin.nofile_soft);
         let pid = spawn::spawn(&plan).map_err(|error| failure::spawn(&ready.settings, &error))?;
         self.children.insert(
@@ -528,6 +522,18 @@ impl Effects {
         };
         child.channel.send(&ToWorker::Setup(Box::new(setup)), &fds)
     }
+}
+
+/// The start of an app's interpreter, but for its user and its descriptors.
+pub(crate) fn plan<'a>(interpreter: &Path, settings: &Settings, cwd: &Path) -> Plan<'a> {
+    let mut plan = Plan::new(interpreter);
+    plan.args = vec!["-c".into(), BOOT.into()];
+    plan.env = app_env(settings);
+    plan.chdir = Some(match &settings.chdir {
+        Some(chdir) => cwd.join(chdir),
+        None => cwd.to_owned(),
+    });
+    plan
 }
 
 fn take_fork(forks: &mut VecDeque<(u32, ProcessId)>, worker: u32) -> Option<ProcessId> {

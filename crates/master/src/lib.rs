@@ -13,6 +13,7 @@ mod extension;
 mod failure;
 mod generation;
 mod harakiri;
+mod identity;
 mod interpreter;
 mod lines;
 mod log;
@@ -26,6 +27,8 @@ mod start;
 mod stats;
 mod status;
 mod touched;
+mod trial;
 mod watch;
 
 pub use start::{run_alone, run_under_emperor};
+pub use trial::{Imported, Trial, import, interpreter};

@@ -172,28 +172,7 @@ impl Effects {
                 Some(hint.to_owned()),
             ));
         }
-        let identity = privileges::identity(settings.uid.as_deref(), settings.gid.as_deref())
-            .map_err(|error| {
-                let hint = match &error {
-                    privileges::IdentityError::NoUser(name) => {
-                        format!(
-                            "make the user (adduser --system {name}), or set uid to another one"
-                        )
-                    }
-                    privileges::IdentityError::NoGroup(name) => {
-                        format!(
-                            "make the group (addgroup --system {name}), or set gid to another one"
-                        )
-                    }
-                    privileges::IdentityError::NotRoot { .. } => {
-                        "start as root, or remove uid and gid".to_owned()
-                    }
-                    privileges::IdentityError::Lookup { .. } => {
-                        "look at nsswitch.conf and its services".to_owned()
-                    }
-                };
-                failure::at(&settings, &["uid", "gid"], error.to_string(), hint)
-            })?;
+        let identity = crate::identity::of(&settings)?;
         if self.extension.is_none() {
             self.extension = Some(extension::open()?);
         }

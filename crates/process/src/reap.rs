@@ -2,8 +2,10 @@
 //! Raw statuses, because nix loses a child that a real-time signal killed (after reaping it).
 
 use std::fmt;
+use std::io;
+use std::time::Duration;
 
-use rustix::process::{WaitOptions, WaitStatus};
+use rustix::process::{Pid, PidfdFlags, WaitOptions, WaitStatus};
 
 /// How a process ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,6 +55,29 @@ pub fn next() -> Option<Reaped> {
     }
 }
 
+/// Waits until this child has ended, and leaves it to be reaped: so long its pid is its own.
+/// `false`: it has not ended in time.
+///
+/// # Errors
+/// What pidfd_open(2) or poll(2) says.
+pub fn wait_for_end(pid: i32, limit: Duration) -> io::Result<bool> {
+    let pid = Pid::from_raw(pid).ok_or(io::ErrorKind::InvalidInput)?;
+    let fd = rustix::process::pidfd_open(pid, PidfdFlags::empty())?;
+    crate::poll::wait_one(&fd, crate::poll::Interest::Read, limit)
+}
+
+/// Reaps this child if it has ended.
+pub fn this(pid: i32) -> Option<End> {
+    let pid = Pid::from_raw(pid)?;
+    loop {
+        match rustix::process::waitpid(Some(pid), WaitOptions::NOHANG) {
+            Ok(Some((_, status))) => return end(status),
+            Err(rustix::io::Errno::INTR) => continue,
+            Ok(None) | Err(_) => return None,
+        }
+    }
+}
+
 /// `None`: only stopped or continued.
 fn end(status: WaitStatus) -> Option<End> {
     match (status.exit_status(), status.terminating_signal()) {
@@ -66,7 +91,7 @@ fn end(status: WaitStatus) -> Option<End> {
 ///
 /// # Errors
 /// What prctl(2) says.
-pub fn become_subreaper() -> std::io::Result<()> {
+pub fn become_subreaper() -> io::Result<()> {
     // Any pid means "on".
     Ok(rustix::process::set_child_subreaper(Some(
         rustix::process::getpid(),

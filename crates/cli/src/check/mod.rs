@@ -1,0 +1,154 @@
+//! `imperator check FILE|DIR…`: everything that is wrong with configs, at once, before they run.
+//! Starts, binds and writes nothing; `--import` starts each app's interpreter, loads the app and lets it
+//! go.
+
+pub(crate) mod gather;
+mod import;
+mod machine;
+pub(crate) mod render;
+mod report;
+mod taken;
+
+use std::ffi::OsString;
+use std::io::{IsTerminal, Write};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::Context;
+use clap::{Arg, ArgAction, Command};
+use imperator_core::finding::{Finding, Severity};
+
+use crate::resolve::NO_COMMANDS;
+use gather::{Gathered, Subject};
+use machine::Machine;
+use report::Report;
+
+/// Exit codes: errors, and a command line that makes no sense.
+const FAILED: u8 = 1;
+pub(crate) const USAGE: u8 = 2;
+
+fn parser() -> Command {
+    let flag = |name: &'static str, help: &'static str| {
+        Arg::new(name)
+            .long(name)
+            .action(ArgAction::SetTrue)
+            .help(help)
+    };
+    Command::new("imperator check")
+        .about("Tells what is wrong with configs; starts, binds and writes nothing")
+        .arg(flag(
+            "strict",
+            "Exit with 1 also when there are only warnings",
+        ))
+        .arg(flag("json", "For programs"))
+        .arg(flag(
+            "import",
+            "Also load each app in its interpreter, as its user, and let it go",
+        ))
+        .arg(
+            Arg::new("timeout")
+                .long("timeout")
+                .value_name("SECONDS")
+                .value_parser(clap::value_parser!(u64).range(1..=86_400))
+                .requires("import")
+                .help("How long one import may take [default: the app's ready-timeout]"),
+        )
+        .arg(targets())
+}
+
+/// What `check` and `migrate` are asked about.
+pub(crate) fn targets() -> Arg {
+    Arg::new("target")
+        .value_name("FILE|DIR")
+        .action(ArgAction::Append)
+        .required(true)
+        .help("A config, FILE:SECTION, a directory of vassals, a quoted glob, an emperor's own ini")
+}
+
+/// `arguments` are those behind `check`.
+pub(crate) fn run(arguments: &[OsString]) -> anyhow::Result<ExitCode> {
+    let program = OsString::from("imperator check");
+    let words = std::iter::once(&program).chain(arguments);
+    let matches = match parser().try_get_matches_from(words) {
+        Ok(matches) => matches,
+        Err(error) => return Ok(usage(&error)),
+    };
+    let named = matches.get_many::<String>("target");
+    let named: Vec<String> = named.into_iter().flatten().cloned().collect();
+    let imports = matches.get_flag("import");
+    let limit = matches.get_one("timeout").copied().map(Duration::from_secs);
+    let mut gathered = match gather::gather(&named, imports) {
+        Ok(gathered) => gathered,
+        Err(error) => {
+            let _ = writeln!(std::io::stderr(), "imperator check: {error:#}");
+            return Ok(ExitCode::from(USAGE));
+        }
+    };
+    look(&mut gathered);
+    let here = std::env::current_dir().context("cannot tell the working directory")?;
+    let outcomes = imports.then(|| import::all(&gathered.subjects, limit, &here));
+    let report = Report::new(gathered, outcomes, here);
+    let text = if matches.get_flag("json") {
+        format!("{:#}\n", report.json())
+    } else {
+        report.text(colours())
+    };
+    // A reader that was closed early is no failure.
+    let _ = std::io::stdout().write_all(text.as_bytes());
+    let (errors, warnings) = report.count();
+    let failed = errors > 0 || (warnings > 0 && matches.get_flag("strict"));
+    Ok(ExitCode::from(if failed { FAILED } else { 0 }))
+}
+
+/// clap's own message and exit code: 0 for `--help`, 2 for a mistake.
+pub(crate) fn usage(error: &clap::Error) -> ExitCode {
+    let _ = error.print();
+    ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(USAGE))
+}
+
+pub(crate) fn colours() -> bool {
+    std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none()
+}
+
+/// Adds what the configs say about each other and about this machine.
+pub(crate) fn look(gathered: &mut Gathered) {
+    let mut machine = Machine::look();
+    for subject in &mut gathered.subjects {
+        tell_commands(subject);
+        let found = machine.findings(subject);
+        subject.resolved.findings.extend(found);
+        let place_order = |finding: &Finding| {
+            let place = finding.place.as_ref();
+            place.map(|place| {
+                (
+                    place.file != subject.config.file,
+                    place.file.clone(),
+                    place.line,
+                )
+            })
+        };
+        subject.resolved.findings.sort_by_key(place_order);
+    }
+    gathered
+        .findings
+        .extend(machine::shared_sockets(&gathered.subjects));
+}
+
+/// A value that a command gives is not known, and so is what follows from it.
+fn tell_commands(subject: &mut Subject) {
+    let findings = &mut subject.resolved.findings;
+    let unknown: Vec<_> = findings
+        .iter()
+        .filter(|finding| finding.text.ends_with(NO_COMMANDS))
+        .map(|finding| finding.place.clone())
+        .collect();
+    findings.retain_mut(|finding| {
+        if let Some(what) = finding.text.strip_suffix(&format!(": {NO_COMMANDS}")) {
+            finding.text = format!("{what}: its command is not run by check");
+            finding.hint = Some("imperator check --import runs it".to_owned());
+            finding.severity = Severity::Warning;
+            return true;
+        }
+        !finding.is_error() || !unknown.contains(&finding.place)
+    });
+}

@@ -1,0 +1,27 @@
+//! Who an app runs as: its `uid` and `gid`, looked up before its interpreter is started.
+
+use imperator_core::message::Failure;
+use imperator_core::settings::Settings;
+use imperator_process::privileges::{self, Identity, IdentityError};
+
+use crate::failure;
+
+/// `None`: as this process.
+///
+/// # Errors
+/// Who does not exist, or who we may not become, with the way out.
+pub(crate) fn of(settings: &Settings) -> Result<Option<Identity>, Failure> {
+    privileges::identity(settings.uid.as_deref(), settings.gid.as_deref()).map_err(|error| {
+        let hint = match &error {
+            IdentityError::NoUser(name) => {
+                format!("make the user (adduser --system {name}), or set uid to another one")
+            }
+            IdentityError::NoGroup(name) => {
+                format!("make the group (addgroup --system {name}), or set gid to another one")
+            }
+            IdentityError::NotRoot { .. } => "start as root, or remove uid and gid".to_owned(),
+            IdentityError::Lookup { .. } => "look at nsswitch.conf and its services".to_owned(),
+        };
+        failure::at(settings, &["uid", "gid"], error.to_string(), hint)
+    })
+}
