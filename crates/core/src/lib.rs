@@ -2,8 +2,10 @@
 
 #![forbid(unsafe_code)]
 
+pub mod action;
 pub mod address;
 pub mod backoff;
+pub mod command;
 pub mod config;
 pub mod counters;
 pub mod finding;

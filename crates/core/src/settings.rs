@@ -11,6 +11,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::address::Address;
 use crate::finding::{Finding, Place};
+
+pub mod cron;
+pub mod daemons;
+pub mod hooks;
+pub mod outside;
 use alarms::Alarms;
 use empire::Empire;
 
@@ -149,6 +154,12 @@ pub struct Settings {
     pub daemonize: Option<LogTarget>,
     pub pidfile: Option<PathBuf>,
     pub stats: Option<Address>,
+
+    // Beside the app.
+    pub hooks: hooks::Hooks,
+    pub daemons: Vec<daemons::Daemon>,
+    pub crons: Vec<cron::Cron>,
+    pub outside: outside::Outside,
     pub alarms: Alarms,
 
     /// `emperor = …` lines: this config is an emperor's own.
@@ -207,6 +218,10 @@ impl Default for Settings {
             daemonize: None,
             pidfile: None,
             stats: None,
+            hooks: hooks::Hooks::default(),
+            daemons: Vec::new(),
+            crons: Vec::new(),
+            outside: outside::Outside::default(),
             alarms: Alarms::default(),
             emperor: Vec::new(),
             empire: Empire::default(),
@@ -234,6 +249,12 @@ impl Settings {
                 .mounts
                 .iter_mut()
                 .for_each(|mount| mount.place = nowhere.clone());
+            let hooks = settings.hooks.all.iter_mut().map(|hook| &mut hook.place);
+            let daemons = settings.daemons.iter_mut().map(|it| &mut it.place);
+            let crons = settings.crons.iter_mut().map(|it| &mut it.place);
+            for place in hooks.chain(daemons).chain(crons) {
+                place.clone_from(&nowhere);
+            }
             settings
         };
         plain(self) == plain(other)

@@ -260,6 +260,7 @@ pub fn markdown() -> String {
             let _ = writeln!(text, "| {} | {here} | {there} |", signal.name);
         }
     }
+    text.push_str(&crate::command::markdown());
     text
 }
 

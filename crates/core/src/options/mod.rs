@@ -2,11 +2,14 @@
 //! from these rows. Names are uWSGI's, and every name of uWSGI's has a row.
 
 mod alarms;
+mod daemons;
 mod draft;
 mod empire;
+mod hooks;
 mod language;
 mod later;
 mod logging;
+mod outside;
 mod process;
 mod python;
 mod refused;
@@ -93,6 +96,9 @@ pub struct Table {
 pub static TABLES: &[Table] = &[
     table("Sockets", socket::OPTIONS),
     table("Processes", process::OPTIONS),
+    table("Hooks", hooks::OPTIONS),
+    table("Daemons and crons", daemons::OPTIONS),
+    table("From outside", outside::OPTIONS),
     table("Python", python::OPTIONS),
     table("Requests", request::OPTIONS),
     table("Logs and numbers", logging::OPTIONS),

@@ -146,8 +146,7 @@ pub(super) static OPTIONS: &[Opt] = &[
             draft.settings.pidfile = Some(Draft::path(given)?);
             Ok(())
         },
-    )
-    .aka(&["pidfile2", "safe-pidfile", "safe-pidfile2"]),
+    ),
     opt(
         "processes",
         Value::Number,
