@@ -108,10 +108,12 @@ fn understand(line: Line) -> anyhow::Result<Run> {
             for file in &files {
                 resolve.extend(["--ini".to_owned(), file.clone()]);
             }
+            // With them it is an emperor's config, which needs no app.
+            resolve.splice(0..0, sources.iter().map(|it| format!("--emperor={it}")));
             let resolved = resolved(&resolve);
             let own = resolved.as_ref().and_then(own);
             if let Some(own) = &own {
-                sources.extend(own.settings.emperor.iter().cloned());
+                sources.clone_from(&own.settings.emperor);
             }
             if sources.is_empty() {
                 return one_app(resolve, resolved);

@@ -21,7 +21,7 @@ use tracing::{error, info, warn};
 use crate::hooks;
 use crate::plan::App;
 use crate::run::Options;
-use crate::runtime::{AppRecord, Runtime};
+use crate::runtime::{self, AppRecord, Runtime};
 use crate::supervisor::{Name, Order, Pid};
 use crate::systemd;
 
@@ -169,7 +169,7 @@ impl Effects {
             PathBuf::from("/proc/self/exe")
         };
         let mut plan = match &self.empire.start_hook {
-            Some(hook) => hooks::before(hook, name, &program, &start.cwd),
+            Some(hook) => hooks::before(hook, &start.config, name, &program, &start.cwd),
             None => {
                 let mut plan = Plan::new(program);
                 plan.argv0 = Some("imperator".into());
@@ -250,9 +250,11 @@ impl Effects {
     pub fn forget(&mut self, name: &str) {
         self.masters.remove(name);
         self.kept.remove(name);
+        let record = runtime::record_in(&self.runtime.app_directory(name));
         self.runtime.forget(name);
         if let Some(hook) = &self.empire.stop_hook
-            && let Err(error) = hooks::after(hook, name, &self.env)
+            && let Some(record) = record
+            && let Err(error) = hooks::after(hook, &record.config, &self.env)
         {
             error!("[emperor] vassals-stop-hook for {name}: {error}");
         }
@@ -379,6 +381,17 @@ fn flush(name: &str, master: &mut Master) {
     }
 }
 
+/// uWSGI: core/emperor.c, uwsgi_emperor_spawn_vassal: a variable for the vassals alone.
+fn for_vassals(key: OsString) -> OsString {
+    match key
+        .to_str()
+        .and_then(|key| key.strip_prefix("UWSGI_VASSAL_"))
+    {
+        Some(rest) => format!("UWSGI_{rest}").into(),
+        None => key,
+    }
+}
+
 #[cfg(test)]
 #[expect(clippy::disallowed_methods, reason = "tests have clocks of their own")]
 mod tests {
@@ -402,16 +415,5 @@ mod tests {
         assert!(master.is_silent(start + SILENCE));
         master.spoke = true;
         assert!(!master.is_silent(start + SILENCE));
-    }
-}
-
-/// uWSGI: core/emperor.c, uwsgi_emperor_spawn_vassal: a variable for the vassals alone.
-fn for_vassals(key: OsString) -> OsString {
-    match key
-        .to_str()
-        .and_then(|key| key.strip_prefix("UWSGI_VASSAL_"))
-    {
-        Some(rest) => format!("UWSGI_{rest}").into(),
-        None => key,
     }
 }

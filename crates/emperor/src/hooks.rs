@@ -1,25 +1,36 @@
-//! `vassals-start-hook` and `vassals-stop-hook`: programs of the operator's, run with a vassal's name.
+//! `vassals-start-hook` and `vassals-stop-hook`: programs of the operator's, run with a vassal's id (`blog.ini`).
 
 use std::ffi::OsString;
 use std::path::Path;
 
+use imperator_core::message::Config;
 use imperator_process::spawn::{self, Plan, SpawnError};
+
+use crate::status;
 
 /// Where the vassals are; the original sets it for hook and vassal.
 const DIRECTORY: &str = "UWSGI_VASSALS_DIR";
 
-/// Runs hook and name, then becomes the master. The hook's result does not matter, as in the
+/// Runs hook and id, then becomes the master. The hook's result does not matter, as in the
 /// original, and it gets no descriptor of the master's. One that hangs delays its own vassal alone.
-const BEFORE: &str = "\"$1\" \"$2\" 3<&-; exec \"$3\" master \"$2\"";
+const BEFORE: &str = "\"$1\" \"$2\" 3<&-; exec \"$4\" master \"$3\"";
 
 /// The plan of a master that runs the start hook first, in the vassals' directory.
-pub(crate) fn before<'a>(hook: &Path, name: &str, program: &Path, cwd: &Path) -> Plan<'a> {
+pub(crate) fn before<'a>(
+    hook: &Path,
+    config: &Config,
+    name: &str,
+    program: &Path,
+    cwd: &Path,
+) -> Plan<'a> {
+    let id = status::id(&config.file, config.section.as_deref());
     let mut plan = Plan::new("/bin/sh");
-    let words: [&std::ffi::OsStr; 5] = [
+    let words: [&std::ffi::OsStr; 6] = [
         "-c".as_ref(),
         BEFORE.as_ref(),
         "imperator".as_ref(),
         hook.as_ref(),
+        id.as_ref(),
         name.as_ref(),
     ];
     plan.args = words.map(OsString::from).to_vec();
@@ -35,11 +46,11 @@ pub(crate) fn before<'a>(hook: &Path, name: &str, program: &Path, cwd: &Path) ->
 /// What hinders its start.
 pub(crate) fn after(
     hook: &Path,
-    name: &str,
+    config: &Config,
     env: &[(OsString, OsString)],
 ) -> Result<(), SpawnError> {
     let mut plan = Plan::new(hook);
-    plan.args = vec![name.into()];
+    plan.args = vec![status::id(&config.file, config.section.as_deref()).into()];
     plan.env = env.to_vec();
     spawn::spawn(&plan).map(|_| ())
 }

@@ -180,7 +180,7 @@ fn judge(
     }
 }
 
-fn id(file: &Path, section: Option<&str>) -> String {
+pub fn id(file: &Path, section: Option<&str>) -> String {
     let name = file
         .file_name()
         .unwrap_or(file.as_os_str())

@@ -1,4 +1,233 @@
-//! Options of the emperor.
+//! Options of the emperor: the original's Emperor and ours over the same directory.
+
+use std::path::PathBuf;
+
+use super::pair::{self, Facts, Which, compare_runs};
+use super::support::{Address, Empire, Folder, Original, Reply, Vars, uwsgi, wait_for};
 
 /// Options that another test shows: name, and the function of the test.
-pub(super) const ELSEWHERE: &[(&str, &str)] = &[];
+pub(super) const ELSEWHERE: &[(&str, &str)] = &[
+    (
+        "vassals-include",
+        "vassals_read_what_the_emperor_gives_them",
+    ),
+    (
+        "vassals-include-before",
+        "vassals_read_what_the_emperor_gives_them",
+    ),
+    (
+        "vassals-inherit",
+        "vassals_read_what_the_emperor_gives_them",
+    ),
+    (
+        "vassals-inherit-before",
+        "vassals_read_what_the_emperor_gives_them",
+    ),
+    ("vassals-set", "vassals_read_what_the_emperor_gives_them"),
+    (
+        "vassals-start-hook",
+        "hooks_run_with_the_name_of_the_vassal",
+    ),
+    ("vassals-stop-hook", "hooks_run_with_the_name_of_the_vassal"),
+    ("emperor-pidfile", "the_emperors_pid_is_in_its_file"),
+    (
+        "emperor-nofollow",
+        "a_link_that_is_not_followed_counts_as_itself",
+    ),
+    (
+        "emperor-freq",
+        "a_target_edited_in_place_is_seen_at_the_next_scan",
+    ),
+];
+
+/// An emperor over `vassals/` with one vassal, `app.ini`, whose socket is `s`.
+pub(super) enum Emperor {
+    Original(Original),
+    Ours(Empire),
+}
+
+impl Emperor {
+    #[track_caller]
+    fn start(
+        which: Which,
+        folder: Folder,
+        lines: &str,
+        args: &[&str],
+        env: &[(&str, &str)],
+    ) -> Self {
+        let vassal = format!(
+            "[uwsgi]\nplugin = python3\nsocket = {{dir}}/s\nwsgi-file = {{dir}}/facts.py\n{lines}"
+        );
+        let args = [&["--emperor", "{dir}/vassals"], args].concat();
+        match which {
+            Which::Original => {
+                folder.write("vassals/app.ini", &vassal);
+                Self::Original(Original::start_with(folder, &args, env))
+            }
+            Which::Ours => Self::Ours(Empire::start_env(
+                folder,
+                &[("app.ini", &vassal)],
+                &args,
+                env,
+            )),
+        }
+    }
+
+    fn folder(&self) -> &Folder {
+        match self {
+            Self::Original(original) => &original.folder,
+            Self::Ours(ours) => &ours.folder,
+        }
+    }
+
+    fn pid(&self) -> i32 {
+        match self {
+            Self::Original(original) => original.pid(),
+            Self::Ours(ours) => ours.pid(),
+        }
+    }
+
+    fn report(&self) -> String {
+        match self {
+            Self::Original(original) => original.report(),
+            Self::Ours(ours) => ours.report(),
+        }
+    }
+
+    #[track_caller]
+    fn wait_for<T>(&self, what: &str, probe: impl Fn() -> Option<T>) -> T {
+        wait_for(what, || self.report(), probe)
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder().join(name)
+    }
+
+    /// The app's answer, once there is one.
+    #[track_caller]
+    fn get(&self, uri: &str) -> Reply {
+        let address = Address::Unix(self.path("s"));
+        self.wait_for("an answer of the vassal", || {
+            let reply = uwsgi(&address, &Vars::request("GET", uri), b"").ok()?;
+            (reply.status == 200).then_some(reply)
+        })
+    }
+
+    #[track_caller]
+    fn text(&self, name: &str) -> String {
+        self.wait_for(name, || {
+            let text = std::fs::read_to_string(self.path(name)).ok()?;
+            (!text.is_empty()).then_some(text)
+        })
+    }
+}
+
+#[test]
+fn vassals_read_what_the_emperor_gives_them() {
+    let lines = "\
+env = OWN=own %(from)
+env = TWICE=own
+env = SHARED=%(unset)
+";
+    compare_runs(&[], |which| {
+        let folder = pair::folder();
+        for name in ["inherit", "inherit-before", "include", "include-before"] {
+            let text = format!("[uwsgi]\nenv = {name}=%n %(from)\nenv = TWICE={name}\n");
+            folder.write(&format!("{name}.ini"), &text);
+        }
+        let emperor = Emperor::start(
+            which,
+            folder,
+            lines,
+            &[
+                "--vassals-set",
+                "from=emperor",
+                "--vassal-set",
+                "env=SET=yes",
+                "--vassals-inherit",
+                "{dir}/inherit.ini",
+                "--vassals-inherit-before",
+                "{dir}/inherit-before.ini",
+                "--vassals-include",
+                "{dir}/include.ini",
+                "--vassals-include-before",
+                "{dir}/include-before.ini",
+            ],
+            &[],
+        );
+        let env = emperor.get("/process").json()["env"].clone();
+        let mut facts = Facts::default();
+        for name in [
+            "OWN",
+            "SET",
+            "TWICE",
+            "SHARED",
+            "inherit",
+            "inherit-before",
+            "include",
+            "include-before",
+        ] {
+            facts.note(name, &env[name]);
+        }
+        facts
+    });
+}
+
+/// Ours alone: the original renames variables while it walks through them, and misses some.
+#[test]
+fn variables_for_vassals_lose_their_prefix() {
+    let env = [
+        ("UWSGI_VASSAL_CALLABLE", "other"),
+        ("UWSGI_VASSAL_SET", "from=variable"),
+    ];
+    let emperor = Emperor::start(Which::Ours, pair::folder(), "", &[], &env);
+    assert_eq!(emperor.get("/who").text(), "{\"callable\": \"other\"}");
+}
+
+#[test]
+fn hooks_run_with_the_name_of_the_vassal() {
+    use std::os::unix::fs::PermissionsExt;
+    let row = "`vassals-stop-hook`";
+    compare_runs(&[("stop hook", row)], |which| {
+        let folder = pair::folder();
+        for name in ["start", "stop"] {
+            let text = format!(
+                "#!/bin/sh\necho \"$# $1 $(id -u) $(basename \"$PWD\")\" >> {{dir}}/{name}.txt\n"
+            );
+            let path = folder.write(name, &text);
+            let mode = std::fs::Permissions::from_mode(0o755);
+            std::fs::set_permissions(path, mode).expect("chmod");
+        }
+        let emperor = Emperor::start(
+            which,
+            folder,
+            "",
+            &[
+                "--vassals-start-hook",
+                "{dir}/start",
+                "--vassals-stop-hook",
+                "{dir}/stop",
+            ],
+            &[],
+        );
+        emperor.get("/who");
+        let mut facts = Facts::default();
+        facts.note("start hook", emperor.text("start.txt"));
+        std::fs::remove_file(emperor.path("vassals/app.ini")).expect("a file to remove");
+        facts.note("stop hook", emperor.text("stop.txt"));
+        facts
+    });
+}
+
+#[test]
+fn the_emperors_pid_is_in_its_file() {
+    compare_runs(&[], |which| {
+        let args = ["--emperor-pidfile", "{dir}/emperor.pid"];
+        let emperor = Emperor::start(which, pair::folder(), "", &args, &[]);
+        emperor.get("/who");
+        let written = emperor.text("emperor.pid");
+        let mut facts = Facts::default();
+        facts.note("is the pid", written.trim() == emperor.pid().to_string());
+        facts
+    });
+}
