@@ -83,8 +83,10 @@ fn takes_none(value: Value) -> bool {
     match value {
         Value::Flag | Value::Nothing => true,
         Value::Number
+        | Value::Milliseconds
         | Value::Seconds
         | Value::Bytes
+        | Value::Kibibytes
         | Value::Mebibytes
         | Value::Mode
         | Value::Text

@@ -240,10 +240,10 @@ fn an_unknown_key_is_told_with_the_nearest_name_unless_something_uses_it() {
 #[test]
 fn an_option_that_we_lack_is_told_unless_it_is_switched_off() {
     check(
-        "ksm = 2\n",
+        "sni = 2\n",
         &[
-            "app.ini:4: warning: option \"ksm\" is not supported yet and has no effect\n  \
-           hint: meanwhile do without it",
+            "app.ini:4: warning: option \"sni\" is not supported yet and has no effect\n  \
+           hint: meanwhile let nginx or Apache speak TLS in front of the app",
         ],
     );
     check(

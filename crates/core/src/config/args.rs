@@ -112,7 +112,12 @@ fn bare_value(name: &str) -> String {
     options::find(name)
         .map_or("", |row| match row.value {
             Value::Flag | Value::Nothing => "true",
-            Value::Number | Value::Seconds | Value::Bytes | Value::Mebibytes => "1",
+            Value::Number
+            | Value::Milliseconds
+            | Value::Seconds
+            | Value::Bytes
+            | Value::Kibibytes
+            | Value::Mebibytes => "1",
             Value::Mode => "1",
             Value::Text | Value::Path | Value::Address | Value::Pair => "",
         })

@@ -12,7 +12,6 @@ mod logging;
 mod outside;
 mod process;
 mod python;
-mod refused;
 mod request;
 mod socket;
 mod values;
@@ -21,6 +20,7 @@ use std::collections::HashMap;
 use std::sync::LazyLock;
 
 pub use draft::{Draft, Given, Invalid, known};
+pub use later::{Family, families};
 
 /// One option.
 #[derive(Debug)]
@@ -50,8 +50,10 @@ pub enum Value {
     /// False for `false`, `off`, `no` and `0`; anything else is true. No value on the command line.
     Flag,
     Number,
+    Milliseconds,
     Seconds,
     Bytes,
+    Kibibytes,
     Mebibytes,
     /// Three octal digits.
     Mode,
@@ -105,7 +107,6 @@ pub static TABLES: &[Table] = &[
     table("Alarms", alarms::OPTIONS),
     table("The emperor", empire::OPTIONS),
     table("The config language", language::OPTIONS),
-    table("Confinement", refused::OPTIONS),
 ];
 
 const fn table(title: &'static str, rows: &'static [Opt]) -> Table {
@@ -115,7 +116,7 @@ const fn table(title: &'static str, rows: &'static [Opt]) -> Table {
 /// All rows.
 pub fn rows() -> impl Iterator<Item = &'static Opt> {
     let tables = TABLES.iter().flat_map(|table| table.rows);
-    tables.chain(later::OPTIONS.iter())
+    tables.chain(later::rows())
 }
 
 /// The row of this name or alias.
@@ -190,8 +191,10 @@ pub fn markdown() -> String {
         let value = match row.value {
             Value::Flag => "true or false",
             Value::Number => "number",
+            Value::Milliseconds => "milliseconds",
             Value::Seconds => "seconds",
             Value::Bytes => "bytes",
+            Value::Kibibytes => "KiB",
             Value::Mebibytes => "MiB",
             Value::Mode => "three octal digits",
             Value::Text => "text",
@@ -207,7 +210,7 @@ pub fn markdown() -> String {
     }
     text.push_str(&format!(
         "\n{} more names of uWSGI's are known and told as \"not supported yet\".\n",
-        later::OPTIONS.len()
+        later::rows().count()
     ));
     text
 }
@@ -324,6 +327,9 @@ mod tests {
                 assert!(seen.insert(name), "\"{name}\" stands twice");
             }
         }
+        for (_, rows) in families() {
+            assert!(rows.is_sorted_by_key(|row| row.name), "{rows:?}");
+        }
         let mut shorts = BTreeSet::new();
         for short in rows().filter_map(|row| row.short) {
             assert!(shorts.insert(short), "-{short} stands twice");
@@ -331,8 +337,21 @@ mod tests {
     }
 
     #[test]
+    fn families_name_no_option_twice() {
+        let mut seen = BTreeSet::new();
+        for name in families()
+            .iter()
+            .flat_map(|(_, rows)| rows)
+            .flat_map(Opt::names)
+        {
+            assert!(seen.insert(name), "\"{name}\" stands twice");
+        }
+    }
+
+    #[test]
     fn help_is_one_short_line() {
-        for row in TABLES.iter().flat_map(|table| table.rows) {
+        let told = families().iter().flat_map(|(_, rows)| rows);
+        for row in TABLES.iter().flat_map(|table| table.rows).chain(told) {
             assert!(row.help.len() <= 72, "{}: {}", row.name, row.help);
             assert!(
                 !row.help.ends_with('.') && !row.help.contains('\n'),

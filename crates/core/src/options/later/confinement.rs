@@ -1,0 +1,73 @@
+//! Families of what confines an app, and of what belongs to the machine. To ignore the first would
+//! run an app with more rights than its config gives it, in silence; so it is an error.
+
+use super::super::Support::Refused;
+use super::{Family, harmless, left_out};
+
+pub(super) const FAMILIES: &[Family] = &[
+    Family {
+        title: "Confinement",
+        support: Refused {
+            why: "it confines the app, and that is left to the service manager",
+            instead: "let systemd confine the service, or run the app in a container",
+            stops: true,
+        },
+        rows: "
+cap | text | keep only these capabilities
+chroot | path | change the root directory
+emperor-cap vassals-cap vassal-cap | text | keep only these capabilities for vassals
+namespace ns | path | run in a namespace of its own
+namespace-net ns-net | text | join a network namespace
+pivot-root pivot_root | text | change the root directory
+setns | path | join a namespace
+unshare unshare2 | text | leave shared namespaces
+",
+    },
+    Family {
+        title: "Namespaces, control groups, mounts",
+        support: left_out(
+            "namespaces, control groups and mounts are left to the service manager",
+            "let systemd set them up for the service, or run the app in a container",
+        ),
+        rows: "
+cgroup | path | put processes into this control group
+cgroup-dir-mode | mode=700 | mode of the control group's directory
+cgroup-opt | text | set a file of the control group, NAME=value
+emperor-use-clone | text | start vassals in namespaces of their own
+jailed | flag | run the steps that follow confinement
+mount-as-emperor | text | mount something after a vassal's start
+mount-as-root | text | mount something before rights are dropped
+mount-as-vassal | text | mount something before a vassal's start
+mount-asap | text | mount something at once
+mount-in-jail | text | mount something once confined
+mount-post-jail | text | mount something after confinement
+mount-pre-jail | text | mount something before confinement
+namespace-keep-mount | path | keep a mount in the new namespace
+refork re-fork | flag | fork again after rights are dropped
+refork-as-root re-fork-as-root | flag | fork again before rights are dropped
+refork-post-jail re-fork-post-jail | flag | fork again after confinement
+setns-preopen | flag | open the own namespaces early
+setns-socket | path | lend the own namespaces to others on this path
+setns-socket-skip setns-skip | text | lend all but this namespace
+umount-as-emperor | text | unmount something after a vassal's start
+umount-as-root | text | unmount something before rights are dropped
+umount-as-vassal | text | unmount something before a vassal's start
+umount-asap | text | unmount something at once
+umount-in-jail | text | unmount something once confined
+umount-post-jail | text | unmount something after confinement
+umount-pre-jail | text | unmount something before confinement
+",
+    },
+    Family {
+        title: "FreeBSD",
+        support: harmless("this is not FreeBSD, and uWSGI does not know it on Linux either"),
+        rows: "
+jail | path | run in this FreeBSD jail
+jail-attach | text | join a FreeBSD jail
+jail-ip4 | text | IPv4 address of the jail
+jail-ip6 | text | IPv6 address of the jail
+jail2 libjail | text | option of the jail
+jidfile jid-file | path | write the jail's number to this file
+",
+    },
+];

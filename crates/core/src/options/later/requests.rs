@@ -1,0 +1,107 @@
+//! Families of requests, answers and numbers.
+
+use super::{Family, harmless, later, left_out};
+
+pub(super) const FAMILIES: &[Family] = &[
+    Family {
+        title: "Metrics",
+        support: later("read the numbers from stats, by an exporter"),
+        rows: "
+carbon | address | send numbers to this Graphite server
+carbon-freq | seconds=60 | how often they are sent
+carbon-hostname-dots | text | what stands for dots of the machine's name
+carbon-id | text | name of the app in Graphite
+carbon-idle-avg | text=last | average that an idle app has
+carbon-max-retry | number=1 | how often a failed send is tried again
+carbon-name-resolve carbon-resolve-names | flag | the server may be a name
+carbon-no-workers | flag | send no numbers of single workers
+carbon-retry-delay | seconds=7 | pause before it is tried again
+carbon-root | text=uwsgi | root of the names in Graphite
+carbon-timeout | seconds=3 | longest wait for the server
+carbon-use-metrics | flag | send metrics instead
+enable-metrics | flag | count more, by name
+metric | text | define a number by name
+metric-threshold metric-alarm alarm-metric | text | raise an alarm when a number passes a mark
+metrics-dir metric-dir | path | write each number to a file of this directory
+metrics-dir-restore metric-dir-restore | flag | go on from the numbers in those files
+metrics-no-cores | flag | count nothing for single threads
+stats-no-metrics | flag | leave metrics out of stats
+stats-push | text | send stats to this place
+stats-pusher-default-freq stats-pushers-default-freq | seconds=3 | how often they are sent
+",
+    },
+    Family {
+        title: "Websockets",
+        support: later("serve websockets by an ASGI server beside this app"),
+        rows: "
+http-websockets | flag | let the router pass websockets through
+websockets-max-size websocket-max-size | kibibytes=1024 | largest message of a websocket
+websockets-ping-freq websocket-ping-freq | seconds=30 | how often a websocket is probed
+websockets-pong-tolerance websocket-pong-tolerance | seconds=3 | how long it may take to answer
+",
+    },
+    Family {
+        title: "Bodies in chunks",
+        support: harmless("chunked bodies are decoded, within the limits of all bodies"),
+        rows: "
+chunked-input-limit | bytes=1048576 | largest chunk of a request body
+chunked-input-timeout | seconds | longest wait for a chunk
+http-chunked-input | flag | let the router pass chunked bodies through
+http-raw-body | flag | let the router pass bodies through as they are
+",
+    },
+    Family {
+        title: "Streaming protocols over HTTP",
+        support: left_out(
+            "only HTTP is spoken",
+            "use a server of that protocol",
+        ),
+        rows: "
+http-manage-rtsp | flag | let the router pass RTSP through
+http-manage-source | flag | let the router pass Icecast sources through
+",
+    },
+    Family {
+        title: "Progress of uploads",
+        support: later("let nginx or the page itself show it"),
+        rows: "
+upload-progress | path | write how far uploads are to this directory
+",
+    },
+    Family {
+        title: "Apps by request",
+        support: harmless("no request chooses what is loaded; the config's app answers every host"),
+        rows: "
+vhost | flag | choose the app by SERVER_NAME
+vhost-host | flag | choose the app by the Host header
+",
+    },
+    Family {
+        title: "Answers",
+        support: later("do it in the app, or in nginx"),
+        rows: "
+catch-exceptions | flag | show exceptions to the client
+cgi-mode -c | flag | begin answers with a Status header
+collect-header response-header-collect | text | keep a header of the answer as a variable of the request
+exception-handler | text | tell a handler of exceptions
+ignore-script-name | flag | choose the app without SCRIPT_NAME
+no-default-app | flag | answer 500 where no mount matches
+pull-header | text | the same, and take the header out
+response-headers-limit | bytes=65535 | largest head of an answer
+",
+    },
+    Family {
+        title: "Profiling",
+        support: later("wrap the app in a profiling middleware, or use py-spy"),
+        rows: "
+profiler | text | log calls or lines of Python
+",
+    },
+    Family {
+        title: "Notes to a socket",
+        support: later("use a log socket, or hooks"),
+        rows: "
+notify-socket | address | log what is sent to this socket
+",
+    },
+];
