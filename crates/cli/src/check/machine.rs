@@ -360,12 +360,17 @@ impl<'a> Look<'a> {
             barrier.display()
         );
         let place = self.place(option).or_else(|| self.place("uid"));
-        let hint = format!("let the user in: chmod o+x {}", barrier.display());
+        let hint = format!(
+            "put it where this user may go, or open {} to the user's group",
+            barrier.display()
+        );
         self.warn(place, "", text, hint);
     }
 }
 
 fn missing(what: &str, path: &Path) -> String {
+    // Without doubled slashes.
+    let path: PathBuf = path.components().collect();
     match path.symlink_metadata() {
         Ok(it) if it.is_symlink() => format!("{} points nowhere", path.display()),
         Ok(_) => format!("{} is no {what}", path.display()),
