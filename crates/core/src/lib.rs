@@ -17,3 +17,4 @@ pub mod pattern;
 pub mod settings;
 pub mod signals;
 pub mod stanzas;
+pub mod template;

@@ -2,7 +2,13 @@
 //! worker ever see of an ini file. Two equal `Settings` need no reload.
 
 pub mod alarms;
+pub mod answers;
 pub mod empire;
+pub mod http;
+pub mod mounting;
+pub mod routes;
+pub mod static_files;
+pub mod tcp;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -17,7 +23,13 @@ pub mod daemons;
 pub mod hooks;
 pub mod outside;
 use alarms::Alarms;
+use answers::Answers;
 use empire::Empire;
+use http::Http;
+use mounting::Mounting;
+use routes::Route;
+use static_files::StaticFiles;
+use tcp::Tcp;
 
 /// What `imperator resolve` prints as JSON for one app.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -136,8 +148,13 @@ pub struct Settings {
     pub http_timeout: Duration,
     /// `None`: an HTTP connection serves one request.
     pub http_keepalive: Option<Duration>,
-    /// `/prefix` → directory, served before the app.
-    pub static_maps: Vec<(String, PathBuf)>,
+    pub static_files: StaticFiles,
+    /// In config order.
+    pub routes: Vec<Route>,
+    pub answers: Answers,
+    pub http: Http,
+    pub tcp: Tcp,
+    pub mounting: Mounting,
     /// Answer 403 to the original's loader variables instead of ignoring them.
     pub strict_vars: bool,
     /// Raise write errors into the app instead of only counting them.
@@ -206,7 +223,12 @@ impl Default for Settings {
             socket_timeout: Duration::from_secs(4),
             http_timeout: Duration::from_secs(60),
             http_keepalive: None,
-            static_maps: Vec::new(),
+            static_files: StaticFiles::default(),
+            routes: Vec::new(),
+            answers: Answers::default(),
+            http: Http::default(),
+            tcp: Tcp::default(),
+            mounting: Mounting::default(),
             strict_vars: false,
             write_exception: false,
             disable_logging: false,

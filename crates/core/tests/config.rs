@@ -50,7 +50,7 @@ fn scalars_take_the_last_value_and_lists_all() {
     assert_eq!(found.pythonpath, [PathBuf::from("a"), PathBuf::from("b")]);
     assert_eq!(found.touch_reload, [PathBuf::from("/etc/apps/app.ini")]);
     assert_eq!(
-        found.static_maps,
+        found.static_files.maps,
         [("/static".into(), "/srv/static".into())]
     );
     assert_eq!(found.harakiri, Some(Duration::from_secs(20)));
@@ -269,7 +269,7 @@ fn what_confines_or_protects_an_app_is_never_ignored() {
     check(
         "route = ^/admin basicauth:Admin,me:secret\n",
         &[
-            "app.ini:4: error: option \"route\" asks for a password, which is not supported yet\n  \
+            "app.ini:4: error: option \"route\": \"basicauth\" asks for a password, which is not supported yet\n  \
            hint: let nginx or Apache ask for it, and remove this line",
         ],
     );

@@ -278,7 +278,8 @@ impl<'a> AppThread<'a> {
         counters
             .core(self.core, counters::Core::StartMillis)
             .store(now.millis().max(1), Ordering::Release);
-        if !worker.settings().static_maps.is_empty() && static_files::answer(worker, &self.exchange)
+        if !worker.settings().static_files.maps.is_empty()
+            && static_files::answer(worker, &self.exchange)
         {
             counters
                 .core(self.core, counters::Core::StaticRequests)

@@ -4,10 +4,10 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::listens::Listens;
 use super::values;
-use crate::address::Address;
 use crate::finding::{Finding, Place};
-use crate::settings::{Listen, LogTarget, Mount, Protocol, Settings, Target};
+use crate::settings::{LogTarget, Mount, Settings, Target};
 
 /// One option as the config gives it.
 #[derive(Debug, Clone, Copy)]
@@ -45,9 +45,7 @@ impl Invalid {
 #[derive(Debug)]
 pub struct Draft {
     pub settings: Settings,
-    /// `None`: the protocol that `protocol` names, whenever it comes.
-    listens: Vec<(Option<Protocol>, Address, Place)>,
-    protocol: Protocol,
+    pub(super) listens: Listens,
     module: Option<(String, Place)>,
     wsgi_file: Option<(PathBuf, Place)>,
     mounts: Vec<Mount>,
@@ -60,8 +58,7 @@ impl Default for Draft {
     fn default() -> Self {
         Self {
             settings: Settings::default(),
-            listens: Vec::new(),
-            protocol: Protocol::Uwsgi,
+            listens: Listens::default(),
             module: None,
             wsgi_file: None,
             mounts: Vec::new(),
@@ -158,37 +155,6 @@ impl Draft {
         }
     }
 
-    pub(super) fn listen(
-        &mut self,
-        protocol: Option<Protocol>,
-        given: &Given<'_>,
-    ) -> Result<(), Invalid> {
-        let address = match values::address_before_text(given.text) {
-            Some(before) => {
-                let text = format!("reads only \"{before}\" of \"{}\"", given.text);
-                self.warn(text, Some(format!("write {before}")));
-                values::address(before)?
-            }
-            None => values::address(given.text)?,
-        };
-        self.listens.push((protocol, address, given.place.clone()));
-        Ok(())
-    }
-
-    pub(super) fn protocol(&mut self, given: &Given<'_>) -> Result<(), Invalid> {
-        self.protocol = match given.text {
-            "uwsgi" => Protocol::Uwsgi,
-            "http" | "http11" => Protocol::Http,
-            other => {
-                return Err(Invalid::with_hint(
-                    format!("\"{other}\" is not spoken here"),
-                    "write uwsgi or http",
-                ));
-            }
-        };
-        Ok(())
-    }
-
     pub(super) fn module(&mut self, given: &Given<'_>) -> Result<(), Invalid> {
         self.module = Some((Self::some_text(given)?, given.place.clone()));
         Ok(())
@@ -245,16 +211,8 @@ impl Draft {
 
     /// The settings, after the last option; `app` is where the config's own section begins.
     pub fn finish(mut self, app: Option<&Place>, findings: &mut Vec<Finding>) -> Settings {
-        let default = self.protocol;
-        self.settings.listens = self
-            .listens
-            .into_iter()
-            .map(|(protocol, address, place)| Listen {
-                protocol: protocol.unwrap_or(default),
-                address,
-                place,
-            })
-            .collect();
+        self.settings.listens = self.listens.finish(findings);
+        super::routes::check(&self.settings.routes, findings);
         // uWSGI's order: module before file, and the second app at one mount point is skipped.
         let module = self
             .module
@@ -305,7 +263,7 @@ fn missing(settings: &Settings, app: Option<&Place>) -> Vec<Finding> {
                 .with_hint("add socket = /run/app.sock, or http-socket = 127.0.0.1:8000"),
         );
     }
-    if settings.mounts.is_empty() && settings.need_app && settings.static_maps.is_empty() {
+    if settings.mounts.is_empty() && settings.need_app && !settings.static_files.is_used() {
         findings.push(
             Finding::error(place(), "the config names no app to run")
                 .with_hint("add module = package.module:callable, or wsgi-file = app.py"),

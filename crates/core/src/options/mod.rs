@@ -6,14 +6,18 @@ mod daemons;
 mod draft;
 mod empire;
 mod hooks;
+mod http;
 mod language;
 mod later;
+mod listens;
 mod logging;
 mod outside;
 mod process;
 mod python;
 mod request;
+mod routes;
 mod socket;
+mod static_files;
 mod values;
 
 use std::collections::HashMap;
@@ -102,7 +106,10 @@ pub static TABLES: &[Table] = &[
     table("Daemons and crons", daemons::OPTIONS),
     table("From outside", outside::OPTIONS),
     table("Python", python::OPTIONS),
+    table("HTTP", http::OPTIONS),
     table("Requests", request::OPTIONS),
+    table("Routes", routes::OPTIONS),
+    table("Static files", static_files::OPTIONS),
     table("Logs and numbers", logging::OPTIONS),
     table("Alarms", alarms::OPTIONS),
     table("The emperor", empire::OPTIONS),

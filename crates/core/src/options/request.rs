@@ -1,11 +1,33 @@
-//! Rows: requests, limits, static files.
+//! Rows: requests and their limits, answers, which of several apps is meant.
 
-use std::path::PathBuf;
-
-use super::Support::{Differs, Full};
-use super::{Invalid, Opt, Value, ignored, opt};
+use super::Support::{Differs, Full, Later};
+use super::{Draft, Given, Invalid, Opt, Value, ignored, opt};
 
 pub(super) static OPTIONS: &[Opt] = &[
+    opt(
+        "add-header",
+        Value::Text,
+        Differs("Content-Length and Transfer-Encoding are left to the answer"),
+        "send this header with every answer, Name: value",
+        |draft, given| {
+            if let Some(line) = header(draft, given)? {
+                draft.settings.answers.add_headers.push(line);
+            }
+            Ok(())
+        },
+    ),
+    ignored(
+        "allowed-modifiers",
+        Value::Text,
+        "serve only requests with these modifiers",
+        "only 0 and 30, which are WSGI, are served",
+    ),
+    ignored(
+        "body-read-warning",
+        Value::Mebibytes,
+        "warn of apps that read large bodies at once",
+        "it only warned",
+    ),
     opt(
         "buffer-size",
         Value::Bytes,
@@ -27,6 +49,53 @@ pub(super) static OPTIONS: &[Opt] = &[
     .was("4096")
     .short('b'),
     opt(
+        "catch-exceptions",
+        Value::Flag,
+        Later("look at the log, or let the app's framework show tracebacks"),
+        "send tracebacks to the client",
+        super::nothing,
+    ),
+    opt(
+        "cgi-mode",
+        Value::Flag,
+        Full,
+        "begin answers with Status: instead of HTTP/1.1",
+        |draft, given| {
+            draft.settings.answers.cgi_mode = draft.flag(given);
+            Ok(())
+        },
+    )
+    .default("false")
+    .short('c'),
+    chunks("chunked-input-limit"),
+    chunks("chunked-input-timeout"),
+    opt(
+        "collect-header",
+        Value::Text,
+        Later("log the header with %(…) variables that the app sets by uwsgi.set_logvar"),
+        "keep an answer's header in a variable, HEADER VARIABLE",
+        super::nothing,
+    )
+    .aka(&["response-header-collect"]),
+    opt(
+        "del-header",
+        Value::Text,
+        Full,
+        "leave this header out of every answer",
+        |draft, given| {
+            let name = Draft::some_text(given)?;
+            draft.settings.answers.remove_headers.push(name);
+            Ok(())
+        },
+    )
+    .aka(&["rem-header"]),
+    ignored(
+        "disable-sendfile",
+        Value::Flag,
+        "read and write files instead of sendfile(2)",
+        "where a file system has no sendfile(2), files are read and written",
+    ),
+    opt(
         "disable-write-exception",
         Value::Flag,
         Differs("is on unless switched off"),
@@ -38,6 +107,32 @@ pub(super) static OPTIONS: &[Opt] = &[
     )
     .default("true")
     .was("false"),
+    page(
+        "error-page-403",
+        "file to send with our own 403",
+        |draft, given| error_page(draft, given, 403),
+    ),
+    page(
+        "error-page-404",
+        "file to send with our own 404",
+        |draft, given| error_page(draft, given, 404),
+    ),
+    page(
+        "error-page-500",
+        "file to send with our own 500",
+        |draft, given| error_page(draft, given, 500),
+    ),
+    opt(
+        "ignore-script-name",
+        Value::Flag,
+        Full,
+        "SCRIPT_NAME does not choose the app",
+        |draft, given| {
+            draft.settings.mounting.ignore_script_name = draft.flag(given);
+            Ok(())
+        },
+    )
+    .default("false"),
     ignored(
         "ignore-sigpipe",
         Value::Flag,
@@ -61,12 +156,29 @@ pub(super) static OPTIONS: &[Opt] = &[
         },
     ),
     ignored(
-        "offload-threads",
+        "max-apps",
         Value::Number,
-        "threads that send static files",
-        "slow clients never hold an app thread",
+        "most apps of a worker",
+        "there is no limit",
+    ),
+    ignored(
+        "max-vars",
+        Value::Number,
+        "most variables of a request",
+        "1024 are served",
     )
-    .aka(&["offload-thread"]),
+    .short('v'),
+    opt(
+        "no-default-app",
+        Value::Flag,
+        Differs("a request that no app is for gets 404"),
+        "requests for no app's SCRIPT_NAME are not the default app's",
+        |draft, given| {
+            draft.settings.mounting.no_default = draft.flag(given);
+            Ok(())
+        },
+    )
+    .default("false"),
     opt(
         "post-buffering",
         Value::Bytes,
@@ -77,24 +189,42 @@ pub(super) static OPTIONS: &[Opt] = &[
             Ok(())
         },
     ),
+    ignored(
+        "post-buffering-bufsize",
+        Value::Bytes,
+        "how much of a body is read at once",
+        "as much as is there",
+    ),
     opt(
-        "static-map",
-        Value::Pair,
+        "pull-header",
+        Value::Text,
+        Later("write del-header, and log what the app sets by uwsgi.set_logvar"),
+        "move an answer's header to a variable, HEADER VARIABLE",
+        super::nothing,
+    ),
+    opt(
+        "remap-modifier",
+        Value::Text,
+        Later("set the modifier in the front end: 0 and 30 are served"),
+        "serve requests with one modifier as if they had another",
+        super::nothing,
+    ),
+    opt(
+        "response-headers-limit",
+        Value::Bytes,
         Full,
-        "serve files of a directory below a prefix, /prefix=/directory",
+        "most bytes of an answer's headers",
         |draft, given| {
-            let (prefix, directory) = given.text.split_once('=').unwrap_or_default();
-            if prefix.trim().is_empty() || directory.trim().is_empty() {
-                return Err(Invalid::with_hint(
-                    format!("\"{}\" is no static map", given.text),
-                    "write /prefix=/directory",
-                ));
+            let limit = draft.number32(given)?;
+            draft.settings.answers.headers_limit = limit.clamp(MIN_HEADERS, MAX_HEADERS);
+            if limit < MIN_HEADERS || limit > MAX_HEADERS {
+                let used = draft.settings.answers.headers_limit;
+                draft.warn(format!("is {limit}, and {used} is used"), None);
             }
-            let map = (prefix.trim().to_owned(), PathBuf::from(directory.trim()));
-            draft.settings.static_maps.push(map);
             Ok(())
         },
-    ),
+    )
+    .default("65535"),
     opt(
         "strict-vars",
         Value::Flag,
@@ -106,9 +236,123 @@ pub(super) static OPTIONS: &[Opt] = &[
         },
     )
     .ours(),
+    opt(
+        "upload-progress",
+        Value::Path,
+        Later("let the front end show the progress (nginx: upload-progress module)"),
+        "write the progress of uploads to files of this directory",
+        super::nothing,
+    ),
+    ignored(
+        "vhost",
+        Value::Flag,
+        "choose apps by host and SCRIPT_NAME",
+        "apps are chosen by SCRIPT_NAME, and a request never loads one for its host",
+    ),
+    ignored(
+        "vhost-host",
+        Value::Flag,
+        "choose apps by HTTP_HOST instead of SERVER_NAME",
+        "apps are chosen by SCRIPT_NAME",
+    ),
+    websockets("websockets-max-size").aka(&["websocket-max-size"]),
+    websockets("websockets-ping-freq").aka(&["websocket-ping-freq"]),
+    websockets("websockets-pong-tolerance").aka(&["websocket-pong-tolerance"]),
+    opt(
+        "write-errors-exception-only",
+        Value::Flag,
+        Differs("the exception is off unless asked for, by this or disable-write-exception"),
+        "raise write errors into the app",
+        |draft, given| {
+            draft.settings.write_exception |= draft.flag(given);
+            Ok(())
+        },
+    )
+    .default("false"),
+    ignored(
+        "write-errors-tolerance",
+        Value::Number,
+        "write errors before the app gets an exception",
+        "write errors are no exceptions unless asked for",
+    ),
 ];
 
 /// The size field of a uwsgi packet has 16 bits.
 const MAX_BUFFER: u32 = 65535;
 /// Less cannot hold the variables of the plainest request.
 const MIN_BUFFER: u32 = 1024;
+/// Less refuses the plainest answer; more, nginx and Apache refuse.
+const MIN_HEADERS: u32 = 256;
+const MAX_HEADERS: u32 = 1 << 20;
+
+/// `Name: value`; `None`, with a warning, when we decide on this header ourselves.
+fn header(draft: &mut Draft, given: &Given<'_>) -> Result<Option<String>, Invalid> {
+    let invalid = |what: &str| {
+        let hint = "write Name: value, as X-Frame-Options: DENY";
+        Invalid::with_hint(format!("\"{}\" {what}", given.text), hint)
+    };
+    let (name, _) = given
+        .text
+        .split_once(':')
+        .ok_or_else(|| invalid("is no header"))?;
+    if !is_token(name) {
+        return Err(invalid("has no name of a header before the colon"));
+    }
+    if given.text.contains(|c: char| c.is_control() && c != '\t') {
+        return Err(invalid("holds a control character"));
+    }
+    if ["content-length", "transfer-encoding"].contains(&name.to_ascii_lowercase().as_str()) {
+        let hint = "remove the line: each answer has its own";
+        draft.warn("is left out", Some(hint.to_owned()));
+        return Ok(None);
+    }
+    Ok(Some(given.text.to_owned()))
+}
+
+/// RFC 9110 §5.6.2.
+fn is_token(name: &str) -> bool {
+    !name.is_empty()
+        && name
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte))
+}
+
+fn error_page(draft: &mut Draft, given: &Given<'_>, status: u16) -> Result<(), Invalid> {
+    let file = Draft::path(given)?;
+    let pages = &mut draft.settings.answers.pages;
+    pages.entry(status).or_default().push(file);
+    Ok(())
+}
+
+const fn page(
+    name: &'static str,
+    help: &'static str,
+    apply: fn(&mut Draft, &Given<'_>) -> Result<(), Invalid>,
+) -> Opt {
+    opt(
+        name,
+        Value::Path,
+        Differs("also sent where the original closes without an answer"),
+        help,
+        apply,
+    )
+}
+
+const fn chunks(name: &'static str) -> Opt {
+    ignored(
+        name,
+        Value::Number,
+        "bounds of uwsgi.chunked_read",
+        "chunked bodies are decoded for every app, within limit-post and http-timeout",
+    )
+}
+
+const fn websockets(name: &'static str) -> Opt {
+    opt(
+        name,
+        Value::Number,
+        Later("run the app's WebSockets with an ASGI server behind nginx"),
+        "bounds of the app's WebSockets",
+        super::nothing,
+    )
+}

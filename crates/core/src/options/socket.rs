@@ -1,10 +1,22 @@
 //! Rows: what an app listens on.
 
-use super::Support::{Differs, Full, Ignored};
-use super::{Opt, Value, ignored, opt, values};
+use super::Support::{Differs, Full, Ignored, Later, Refused};
+use super::{Draft, Given, Invalid, Opt, Value, ignored, opt, values};
 use crate::settings::Protocol;
 
 pub(super) static OPTIONS: &[Opt] = &[
+    opt(
+        "abstract-socket",
+        Value::Flag,
+        Full,
+        "Unix sockets have names in the kernel, and no files",
+        |draft, given| {
+            draft.listens.are_abstract = draft.flag(given);
+            Ok(())
+        },
+    )
+    .default("false")
+    .short('a'),
     opt(
         "chmod-socket",
         Value::Mode,
@@ -23,7 +35,7 @@ pub(super) static OPTIONS: &[Opt] = &[
         Full,
         "user[:group] that Unix sockets belong to",
         |draft, given| {
-            draft.settings.chown_socket = Some(super::Draft::some_text(given)?);
+            draft.settings.chown_socket = Some(Draft::some_text(given)?);
             Ok(())
         },
     ),
@@ -39,52 +51,19 @@ pub(super) static OPTIONS: &[Opt] = &[
         "keep listening sockets from the app's children",
         "no listening socket is ever inherited by what an app starts",
     ),
+    closed("fastcgi-nph-socket", "listen for FastCGI on this address"),
+    closed("fastcgi-socket", "listen for FastCGI on this address"),
     opt(
-        "http",
-        Value::Address,
-        Differs("the workers serve HTTP themselves; there is no router process"),
-        "listen for HTTP on this address",
-        |draft, given| draft.listen(Some(Protocol::Http), given),
-    ),
-    opt(
-        "http-keepalive",
-        Value::Seconds,
+        "freebind",
+        Value::Flag,
         Full,
-        "keep HTTP connections open between requests, 1 for the usual time",
-        |draft, given| draft.http_keepalive(given),
-    ),
-    opt(
-        "http-socket",
-        Value::Address,
-        Full,
-        "listen for HTTP on this address",
-        |draft, given| draft.listen(Some(Protocol::Http), given),
-    ),
-    opt(
-        "http-timeout",
-        Value::Seconds,
-        Full,
-        "wait this long for a silent HTTP client",
+        "listen on addresses that this machine does not have yet",
         |draft, given| {
-            draft.settings.http_timeout = draft.seconds(given)?;
+            draft.settings.tcp.freebind = draft.flag(given);
             Ok(())
         },
     )
-    .default("60"),
-    opt(
-        "http11-socket",
-        Value::Address,
-        Full,
-        "listen for HTTP on this address, with keep-alive",
-        |draft, given| {
-            let keep = super::Given {
-                text: "1",
-                ..*given
-            };
-            draft.http_keepalive(&keep)?;
-            draft.listen(Some(Protocol::Http), given)
-        },
-    ),
+    .default("false"),
     opt(
         "listen",
         Value::Number,
@@ -100,6 +79,24 @@ pub(super) static OPTIONS: &[Opt] = &[
     .short('l')
     .immediate(),
     opt(
+        "map-socket",
+        Value::Text,
+        Later("run two apps, each with a socket and workers of its own"),
+        "let only these workers accept on a socket",
+        super::nothing,
+    ),
+    opt(
+        "no-defer-accept",
+        Value::Flag,
+        Full,
+        "accept TCP connections before their first byte is there",
+        |draft, given| {
+            draft.settings.tcp.defer_accept = !draft.flag(given);
+            Ok(())
+        },
+    )
+    .default("false"),
+    opt(
         "protocol",
         Value::Text,
         Full,
@@ -108,6 +105,57 @@ pub(super) static OPTIONS: &[Opt] = &[
     )
     .default("uwsgi")
     .aka(&["socket-protocol"]),
+    closed("puwsgi-socket", "listen for lasting uwsgi connections"),
+    closed("raw-socket", "hand connections to the app as they are"),
+    opt(
+        "reuse-port",
+        Value::Flag,
+        Full,
+        "let other processes listen on the same TCP port",
+        |draft, given| {
+            draft.settings.tcp.reuse_port = draft.flag(given);
+            Ok(())
+        },
+    )
+    .default("false"),
+    closed("scgi-nph-socket", "listen for SCGI on this address"),
+    closed("scgi-socket", "listen for SCGI on this address"),
+    opt(
+        "shared-socket",
+        Value::Address,
+        Differs("is listened on only where socket = =0 or its like uses it"),
+        "an address that socket = =0 (the first), =1 … mean",
+        |draft, given| draft.share(given),
+    )
+    .aka(&["undeferred-shared-socket"]),
+    ignored(
+        "shutdown-sockets",
+        Value::Flag,
+        "close listening sockets at the start of a stop",
+        "they are closed at the start of a stop",
+    ),
+    opt(
+        "so-keepalive",
+        Value::Flag,
+        Full,
+        "let the kernel look after silent TCP connections",
+        |draft, given| {
+            draft.settings.tcp.keepalive = draft.flag(given);
+            Ok(())
+        },
+    )
+    .default("false"),
+    ignored(
+        "so-send-timeout",
+        Value::Seconds,
+        "wait this long for a client to take something",
+        "socket-timeout and http-timeout bound each wait",
+    )
+    .aka(&[
+        "socket-send-timeout",
+        "so-write-timeout",
+        "socket-write-timeout",
+    ]),
     opt(
         "socket",
         Value::Address,
@@ -116,6 +164,26 @@ pub(super) static OPTIONS: &[Opt] = &[
         |draft, given| draft.listen(None, given),
     )
     .short('s'),
+    opt(
+        "socket-rcvbuf",
+        Value::Bytes,
+        Full,
+        "the kernel's receive buffer of a connection",
+        |draft, given| {
+            draft.settings.tcp.receive_buffer = buffer(draft, given)?;
+            Ok(())
+        },
+    ),
+    opt(
+        "socket-sndbuf",
+        Value::Bytes,
+        Full,
+        "the kernel's send buffer of a connection",
+        |draft, given| {
+            draft.settings.tcp.send_buffer = buffer(draft, given)?;
+            Ok(())
+        },
+    ),
     opt(
         "socket-timeout",
         Value::Seconds,
@@ -128,6 +196,33 @@ pub(super) static OPTIONS: &[Opt] = &[
     )
     .default("4")
     .short('z'),
+    closed("suwsgi-socket", "listen for the uwsgi protocol over TLS").aka(&["ssl-socket"]),
+    opt(
+        "tcp-fast-open",
+        Value::Number,
+        Full,
+        "length of the queue of TCP connections that begin with data",
+        |draft, given| {
+            let length = draft.number32(given)?;
+            draft.settings.tcp.fast_open = Some(length).filter(|&length| length > 0);
+            Ok(())
+        },
+    )
+    .aka(&["tcp-fastopen"])
+    .default("0"),
+    ignored(
+        "tcp-fast-open-client",
+        Value::Flag,
+        "send data with the first packet of a connection of ours",
+        "there is no router process that would connect",
+    )
+    .aka(&["tcp-fastopen-client"]),
+    ignored(
+        "tcp-nodelay",
+        Value::Flag,
+        "send small answers at once",
+        "it is on for every TCP connection",
+    ),
     opt(
         "thunder-lock",
         Value::Flag,
@@ -155,3 +250,23 @@ pub(super) static OPTIONS: &[Opt] = &[
     .default("true")
     .was("false"),
 ];
+
+const fn closed(name: &'static str, help: &'static str) -> Opt {
+    opt(
+        name,
+        Value::Address,
+        Refused {
+            why: "only the uwsgi protocol and HTTP are spoken here",
+            instead: "write socket (nginx: uwsgi_pass) or http-socket (nginx: proxy_pass)",
+            stops: true,
+        },
+        help,
+        super::nothing,
+    )
+}
+
+/// The kernel counts in an int.
+fn buffer(draft: &mut Draft, given: &Given<'_>) -> Result<Option<u32>, Invalid> {
+    let bytes = draft.number32(given)?.min(i32::MAX.unsigned_abs());
+    Ok(Some(bytes).filter(|&bytes| bytes > 0))
+}

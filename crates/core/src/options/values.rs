@@ -55,12 +55,6 @@ pub(super) fn mode(text: &str) -> Result<u32, Invalid> {
 }
 
 pub(super) fn address(text: &str) -> Result<Address, Invalid> {
-    if text.starts_with('=') {
-        return Err(Invalid::with_hint(
-            "shared sockets are not supported yet",
-            "name the address itself",
-        ));
-    }
     text.parse::<Address>()
         .map_err(|error| Invalid::new(error.to_string()))
 }

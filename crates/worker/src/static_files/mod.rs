@@ -39,7 +39,8 @@ pub(crate) fn answer(worker: &WorkerContext, exchange: &Exchange) -> bool {
     let path = request.known(Known::PathInfo);
     let file = worker
         .settings()
-        .static_maps
+        .static_files
+        .maps
         .iter()
         .filter_map(|(prefix, root)| Some((root, path.strip_prefix(prefix.as_bytes())?)))
         .find_map(|(root, rest)| open(root, rest).ok().flatten());

@@ -469,7 +469,7 @@ fn static_map_answers_before_the_app() {
     let mut worker = Worker::start(
         &[(Uwsgi, "s")],
         |settings| {
-            settings.static_maps = vec![("/static".to_owned(), map)];
+            settings.static_files.maps = vec![("/static".to_owned(), map)];
             settings.disable_logging = false;
         },
         |exchange, interpreter| ok(exchange, interpreter, "app"),

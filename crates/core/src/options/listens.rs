@@ -1,0 +1,135 @@
+//! Sockets while options are applied: what only the whole config can decide is the protocol of
+//! plain `socket`s, what `=0` means, and whether Unix sockets are abstract.
+
+use super::{Draft, Given, Invalid, values};
+use crate::address::Address;
+use crate::finding::{Finding, Place};
+use crate::settings::{Listen, Protocol};
+
+#[derive(Debug)]
+pub(super) struct Listens {
+    /// `None`: the protocol that `protocol` names, whenever it comes.
+    sockets: Vec<(Option<Protocol>, Named, Place)>,
+    shared: Vec<(Address, Place)>,
+    pub(super) are_abstract: bool,
+    protocol: Protocol,
+}
+
+/// How a socket is named.
+#[derive(Debug)]
+enum Named {
+    Address(Address),
+    /// `=N`: the shared socket of this number.
+    Shared(usize),
+}
+
+impl Default for Listens {
+    fn default() -> Self {
+        Self {
+            sockets: Vec::new(),
+            shared: Vec::new(),
+            are_abstract: false,
+            protocol: Protocol::Uwsgi,
+        }
+    }
+}
+
+impl Draft {
+    pub(super) fn listen(
+        &mut self,
+        protocol: Option<Protocol>,
+        given: &Given<'_>,
+    ) -> Result<(), Invalid> {
+        let named = match given.text.strip_prefix('=') {
+            Some(number) => {
+                let text = number;
+                let number = self.number(&Given { text, ..*given })?;
+                Named::Shared(usize::try_from(number).unwrap_or(usize::MAX))
+            }
+            None => Named::Address(self.address(given)?),
+        };
+        let place = given.place.clone();
+        self.listens.sockets.push((protocol, named, place));
+        Ok(())
+    }
+
+    pub(super) fn share(&mut self, given: &Given<'_>) -> Result<(), Invalid> {
+        let address = self.address(given)?;
+        self.listens.shared.push((address, given.place.clone()));
+        Ok(())
+    }
+
+    fn address(&mut self, given: &Given<'_>) -> Result<Address, Invalid> {
+        match values::address_before_text(given.text) {
+            Some(before) => {
+                let text = format!("reads only \"{before}\" of \"{}\"", given.text);
+                self.warn(text, Some(format!("write {before}")));
+                values::address(before)
+            }
+            None => values::address(given.text),
+        }
+    }
+
+    pub(super) fn protocol(&mut self, given: &Given<'_>) -> Result<(), Invalid> {
+        self.listens.protocol = match given.text {
+            "uwsgi" => Protocol::Uwsgi,
+            "http" => Protocol::Http,
+            "http11" => {
+                let text = "1";
+                self.http_keepalive(&Given { text, ..*given })?;
+                Protocol::Http
+            }
+            other => {
+                return Err(Invalid::with_hint(
+                    format!("\"{other}\" is not spoken here"),
+                    "write uwsgi or http",
+                ));
+            }
+        };
+        Ok(())
+    }
+}
+
+impl Listens {
+    pub(super) fn finish(self, findings: &mut Vec<Finding>) -> Vec<Listen> {
+        let mut used = vec![false; self.shared.len()];
+        let mut listens = Vec::new();
+        for (protocol, named, place) in self.sockets {
+            let address = match named {
+                Named::Address(address) => address,
+                Named::Shared(number) => match self.shared.get(number) {
+                    Some((address, _)) => {
+                        used[number] = true;
+                        address.clone()
+                    }
+                    None => {
+                        let text = format!("there is no shared-socket number {number}");
+                        let hint = "shared-socket lines count from 0; or name the address here";
+                        let place = super::draft::known(&place);
+                        findings.push(Finding::error(place, text).with_hint(hint));
+                        continue;
+                    }
+                },
+            };
+            listens.push(Listen {
+                protocol: protocol.unwrap_or(self.protocol),
+                address: match address {
+                    Address::Unix(path) if self.are_abstract => {
+                        Address::Abstract(path.to_string_lossy().into_owned())
+                    }
+                    address => address,
+                },
+                place,
+            });
+        }
+        let unused = self.shared.iter().zip(used).filter(|(_, used)| !used);
+        for (number, ((address, place), _)) in unused.enumerate() {
+            let text = format!("nothing listens on shared-socket {address}");
+            let hint =
+                format!("write socket = ={number}, http-socket = ={number} or http = ={number}");
+            let place = super::draft::known(place);
+            findings.push(Finding::warning(place, text).with_hint(hint));
+        }
+        listens
+    }
+}
