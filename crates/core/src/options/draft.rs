@@ -42,7 +42,7 @@ impl Invalid {
 }
 
 /// Settings in the making.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Draft {
     pub settings: Settings,
     pub(super) listens: Listens,
@@ -52,20 +52,6 @@ pub struct Draft {
     http_keepalive: u64,
     /// Text and hint of what is odd about the option that is being applied.
     odd: Vec<(String, Option<String>)>,
-}
-
-impl Default for Draft {
-    fn default() -> Self {
-        Self {
-            settings: Settings::default(),
-            listens: Listens::default(),
-            module: None,
-            wsgi_file: None,
-            mounts: Vec::new(),
-            http_keepalive: 0,
-            odd: Vec::new(),
-        }
-    }
 }
 
 impl Draft {

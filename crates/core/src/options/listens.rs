@@ -117,7 +117,7 @@ impl Listens {
                     Address::Unix(path) if self.are_abstract => {
                         Address::Abstract(path.to_string_lossy().into_owned())
                     }
-                    address => address,
+                    Address::Unix(_) | Address::Abstract(_) | Address::Tcp(_) => address,
                 },
                 place,
             });

@@ -217,7 +217,7 @@ pub(super) static OPTIONS: &[Opt] = &[
         |draft, given| {
             let limit = draft.number32(given)?;
             draft.settings.answers.headers_limit = limit.clamp(MIN_HEADERS, MAX_HEADERS);
-            if limit < MIN_HEADERS || limit > MAX_HEADERS {
+            if !(MIN_HEADERS..=MAX_HEADERS).contains(&limit) {
                 let used = draft.settings.answers.headers_limit;
                 draft.warn(format!("is {limit}, and {used} is used"), None);
             }
