@@ -264,7 +264,7 @@ impl<'a> Look<'a> {
 
     fn files(&mut self) {
         let home = self.home();
-        for (_, directory) in &self.settings.static_maps {
+        for (_, directory) in &self.settings.static_files.maps {
             if !home.join(directory).exists() {
                 let text = missing("directory", &home.join(directory));
                 let mark = directory.to_string_lossy();
