@@ -11,7 +11,7 @@ use anyhow::{Context, bail};
 use imperator_core::settings::{LogTarget, Settings};
 use imperator_process::privileges;
 use imperator_process::spawn::{self, Group, Plan};
-use nix::unistd::{self, Gid, Uid};
+use nix::unistd;
 
 /// Set in a daemon, so that it does not become one again.
 const DAEMON: &str = "IMPERATOR_DAEMON";
@@ -77,7 +77,6 @@ fn become_user(settings: &Settings, runtime: &Path) -> anyhow::Result<()> {
     let Some(who) = privileges::identity(uid, gid)? else {
         return Ok(());
     };
-    let (uid, gid) = (Uid::from_raw(who.uid), Gid::from_raw(who.gid));
     // Made while we may, for whom we become.
     std::fs::DirBuilder::new()
         .recursive(true)
@@ -85,9 +84,6 @@ fn become_user(settings: &Settings, runtime: &Path) -> anyhow::Result<()> {
         .create(runtime)
         .and_then(|()| std::os::unix::fs::chown(runtime, Some(who.uid), Some(who.gid)))
         .with_context(|| format!("cannot make the runtime directory {}", runtime.display()))?;
-    let groups: Vec<Gid> = who.groups.iter().copied().map(Gid::from_raw).collect();
-    unistd::setgroups(&groups).context("cannot set the supplementary groups")?;
-    unistd::setresgid(gid, gid, gid).with_context(|| format!("cannot become group {gid}"))?;
-    unistd::setresuid(uid, uid, uid).with_context(|| format!("cannot become user {uid}"))?;
+    privileges::become_user(who.uid, who.gid, &who.groups)?;
     Ok(())
 }

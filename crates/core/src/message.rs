@@ -79,6 +79,18 @@ pub struct Start {
     /// Generation numbers go on where the dead master's ended.
     #[serde(default)]
     pub last_generation: u32,
+    /// `emperor-tyrant`: who the master becomes before it reads anything of the app's.
+    #[serde(default)]
+    pub owner: Option<Owner>,
+}
+
+/// The owner of a vassal file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Owner {
+    pub uid: u32,
+    pub gid: u32,
+    /// Supplementary groups.
+    pub groups: Vec<u32>,
 }
 
 /// A bound listening socket, in the order of the descriptors beside the message.

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use imperator_core::config::resolve_args;
 use imperator_core::message::{
-    AppStatus, Failure, FromMaster, Held, MAX_FDS, Start, ToMaster, VERSION, fd,
+    AppStatus, Failure, FromMaster, Held, MAX_FDS, Owner, Start, ToMaster, VERSION, fd,
 };
 use imperator_core::settings::empire::Empire;
 use imperator_process::channel::{Channel, Received};
@@ -24,6 +24,7 @@ use crate::run::Options;
 use crate::runtime::{self, AppRecord, Runtime};
 use crate::supervisor::{Name, Order, Pid};
 use crate::systemd;
+use crate::tyrant;
 
 /// Orders that a master has not read yet; it has hung when there are more.
 const MAX_UNSENT: usize = 32;
@@ -54,6 +55,8 @@ pub struct Kept {
     /// Read ends of the log pipe and the request-log pipe.
     logs: Option<(OwnedFd, OwnedFd)>,
     last_generation: u32,
+    /// Whose all this is, under `emperor-tyrant`.
+    owner: Option<Owner>,
     pub status: Option<AppStatus>,
     /// Why the last spawn failed, or how the last master died.
     pub death: Option<Failure>,
@@ -107,7 +110,18 @@ impl Effects {
             .runtime
             .remember(&record)
             .map_err(|error| format!("cannot make its runtime directory: {error}"))?;
-        self.kept.entry(name.to_owned()).or_default().status = None;
+        let owner = tyrant::owner(&app.config.file, &self.empire)?;
+        let kept = self.kept.entry(name.to_owned()).or_default();
+        kept.status = None;
+        if kept
+            .owner
+            .as_ref()
+            .is_some_and(|old| Some(old) != owner.as_ref())
+        {
+            // What one user bound and logged is not for another.
+            *kept = Kept::default();
+        }
+        kept.owner.clone_from(&owner);
         let kept = &self.kept[name];
         let logs = kept.logs.as_ref();
         let start = Start {
@@ -125,6 +139,7 @@ impl Effects {
                 .collect(),
             logs: logs.is_some(),
             last_generation: kept.last_generation,
+            owner,
         };
         let mut fds: Vec<BorrowedFd<'_>> = kept
             .listeners

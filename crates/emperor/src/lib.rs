@@ -20,3 +20,4 @@ pub mod runtime;
 pub mod status;
 pub mod supervisor;
 pub mod systemd;
+mod tyrant;

@@ -5,14 +5,14 @@ use std::io::{self, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
-use imperator_core::message::{Config, Start, ToMaster, VERSION, fd};
+use imperator_core::message::{Config, Owner, Start, ToMaster, VERSION, fd};
 use imperator_core::settings::LogTarget;
 use imperator_core::signals::{self, Who};
 use imperator_process::channel::{Channel, Received};
 use imperator_process::poll::{self, Interest};
 use imperator_process::signals::SignalSet;
 use imperator_process::spawn::{self, Group, Plan};
-use imperator_process::{fds, limits, reap};
+use imperator_process::{fds, limits, privileges, reap};
 
 use crate::app::App;
 use crate::clock;
@@ -81,7 +81,8 @@ fn under_emperor() -> Result<i32, String> {
         (true, Some(app), Some(requests)) => Some((app, requests)),
         (_, _, _) => None,
     };
-    let mut master = master(origin, sockets, logs, control, start.last_generation)?;
+    let last_generation = start.last_generation;
+    let mut master = master(origin, sockets, logs, control, last_generation, start.owner)?;
     Ok(master.run())
 }
 
@@ -134,7 +135,14 @@ fn alone(resolve: Vec<String>) -> Result<i32, String> {
     {
         return daemonize(&origin.cwd.join(log));
     }
-    let mut master = master(origin, Sockets::default(), None, Control::default(), 0)?;
+    let mut master = master(
+        origin,
+        Sockets::default(),
+        None,
+        Control::default(),
+        0,
+        None,
+    )?;
     Ok(master.run())
 }
 
@@ -166,7 +174,14 @@ fn master(
     logs: Option<(OwnedFd, OwnedFd)>,
     control: Control,
     last_generation: u32,
+    owner: Option<Owner>,
 ) -> Result<Master, String> {
+    // Before the rights go: who owns the vassal needs none on our files.
+    let extension = extension::open().ok();
+    if let Some(Owner { uid, gid, groups }) = owner {
+        privileges::become_user(uid, gid, &groups)
+            .map_err(|error| format!("emperor-tyrant, uid {uid}, gid {gid}: {error}"))?;
+    }
     let signals = SignalSet::listen(&signals::handled(Who::Master))
         .map_err(|error| format!("cannot listen for signals: {error}"))?;
     reap::become_subreaper().map_err(|error| format!("cannot become a subreaper: {error}"))?;
@@ -174,7 +189,7 @@ fn master(
         .map_err(|error| format!("cannot make the log pipes: {error}"))?;
     let effects = Effects {
         origin,
-        extension: extension::open().ok(),
+        extension,
         generations: BTreeMap::new(),
         serving: None,
         configured: None,

@@ -162,6 +162,32 @@ fn supplementary(name: &str, gid: u32) -> Result<Vec<u32>, IdentityError> {
     Ok(groups.into_iter().map(Gid::as_raw).collect())
 }
 
+/// Gives up this process's own rights for good.
+///
+/// # Errors
+/// Which of setgroups(2), setresgid(2) and setresuid(2) failed; then it must not go on.
+pub fn become_user(uid: u32, gid: u32, groups: &[u32]) -> std::io::Result<()> {
+    let failed = |what: &'static str| {
+        move |error: nix::Error| std::io::Error::other(format!("{what}: {error}"))
+    };
+    let groups: Vec<Gid> = groups.iter().copied().map(Gid::from_raw).collect();
+    let (uid, gid) = (Uid::from_raw(uid), Gid::from_raw(gid));
+    nix::unistd::setgroups(&groups).map_err(failed("cannot set the supplementary groups"))?;
+    nix::unistd::setresgid(gid, gid, gid).map_err(failed("cannot become the group"))?;
+    nix::unistd::setresuid(uid, uid, uid).map_err(failed("cannot become the user"))
+}
+
+/// The supplementary groups of the user with this number; none for one without an entry.
+///
+/// # Errors
+/// The user database cannot be read.
+pub fn groups_of(uid: u32, gid: u32) -> Result<Vec<u32>, IdentityError> {
+    match user(&uid.to_string())? {
+        (_, Some(entry)) => supplementary(&entry.name, gid),
+        (_, None) => Ok(Vec::new()),
+    }
+}
+
 /// Whether this process may become anybody.
 pub fn is_root() -> bool {
     Uid::effective().is_root()

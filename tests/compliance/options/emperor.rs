@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use super::pair::{self, Facts, Which, compare_runs};
-use super::support::{Address, Empire, Folder, Original, Reply, Vars, uwsgi, wait_for};
+use super::support::{self, Address, Empire, Folder, Original, Reply, Vars, uwsgi, wait_for};
 
 /// Options that another test shows: name, and the function of the test.
 pub(super) const ELSEWHERE: &[(&str, &str)] = &[
@@ -70,6 +70,16 @@ impl Emperor {
                 &args,
                 env,
             )),
+        }
+    }
+
+    /// Over a directory without vassals.
+    #[track_caller]
+    fn empty(which: Which, folder: Folder, args: &[&str]) -> Self {
+        let args = [&["--emperor", "{dir}/vassals"], args].concat();
+        match which {
+            Which::Original => Self::Original(Original::start_with(folder, &args, &[])),
+            Which::Ours => Self::Ours(Empire::start_with(folder, &[], &args)),
         }
     }
 
@@ -230,4 +240,76 @@ fn the_emperors_pid_is_in_its_file() {
         facts.note("is the pid", written.trim() == emperor.pid().to_string());
         facts
     });
+}
+
+/// A folder in which everybody may make sockets, with a vassal of this owner.
+fn of_owner(which: Which, owner: (u32, u32), args: &[&str]) -> Emperor {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = pair::folder();
+    let open = std::fs::Permissions::from_mode(0o777);
+    std::fs::set_permissions(folder.path(), open).expect("chmod");
+    std::fs::create_dir_all(folder.join("vassals")).expect("a directory");
+    let args = [&["--emperor-tyrant"], args].concat();
+    let emperor = Emperor::empty(which, folder, &args);
+    let vassal =
+        format!("[uwsgi]\nplugin = python3\nsocket = {{dir}}/s\nwsgi-file = {{dir}}/facts.py\n");
+    let path = emperor.folder().write("new.ini", &vassal);
+    std::os::unix::fs::chown(&path, Some(owner.0), Some(owner.1)).expect("chown");
+    std::fs::rename(path, emperor.path("vassals/app.ini")).expect("a renamed file");
+    emperor
+}
+
+fn who(emperor: &Emperor, name: &str, facts: &mut Facts) {
+    let process = emperor.get("/process").json();
+    for fact in ["uid", "gid", "groups"] {
+        facts.note(format!("{name}: {fact}"), &process[fact]);
+    }
+}
+
+#[test]
+fn a_tyrants_vassals_run_as_the_owners_of_their_files() {
+    if support::skips_without("root", rustix::process::geteuid().is_root()) {
+        return;
+    }
+    compare_runs(&[], |which| {
+        let mut facts = Facts::default();
+        let emperor = of_owner(which, (65534, 65534), &[]);
+        who(&emperor, "nobody", &mut facts);
+        let path = emperor.path("vassals/app.ini");
+        // What nobody has bound stands in the way of others.
+        std::os::unix::fs::chown(&path, Some(0), Some(0)).expect("chown");
+        emperor.wait_for("the end of the vassal", || {
+            let address = Address::Unix(emperor.path("s"));
+            uwsgi(&address, &Vars::request("GET", "/who"), b"")
+                .is_err()
+                .then_some(())
+        });
+        let _ = std::fs::remove_file(emperor.path("s"));
+        std::os::unix::fs::chown(&path, Some(33), Some(33)).expect("chown");
+        who(&emperor, "another", &mut facts);
+        facts
+    });
+    compare_runs(&[], |which| {
+        let mut facts = Facts::default();
+        let emperor = of_owner(which, (0, 0), &["--emperor-tyrant-nofollow"]);
+        let path = emperor.path("vassals/app.ini");
+        let target = emperor.path("target.ini");
+        std::fs::rename(&path, &target).expect("a renamed file");
+        std::os::unix::fs::symlink(&target, &path).expect("a link");
+        std::os::unix::fs::lchown(&path, Some(33), Some(33)).expect("lchown");
+        who(&emperor, "of the link", &mut facts);
+        facts
+    });
+}
+
+/// Ours alone: uWSGI has it from 2.1 on.
+#[test]
+fn a_tyrant_gives_the_owners_groups_when_asked() {
+    if support::skips_without("root", rustix::process::geteuid().is_root()) {
+        return;
+    }
+    let args = ["--emperor-tyrant-initgroups"];
+    let emperor = of_owner(Which::Ours, (33, 33), &args);
+    let process = emperor.get("/process").json();
+    assert_eq!(process["groups"], serde_json::json!([33]));
 }

@@ -21,6 +21,7 @@ use tracing::{info, warn};
 use self::settle::{Look, REFILLED, Settling, VANISHED, Verdict};
 use self::source::Source;
 use self::wake::{Hints, Wake};
+use crate::tyrant;
 
 /// The quiet time that a changed file needs; with it a scan stays below `emperor-freq`.
 const QUIET: Duration = Duration::from_millis(200);
@@ -89,6 +90,8 @@ struct Tracked {
     /// Of the symlink itself, when it is one.
     link: Option<(u64, u64)>,
     dangling: bool,
+    /// Under `emperor-tyrant`.
+    owner: Option<(u32, u32)>,
     /// What was told; `None`: nothing yet.
     told: Option<(u64, Stamp)>,
 }
@@ -114,8 +117,7 @@ pub struct Monitor {
     bases: Vec<Base>,
     /// For symlink targets, NFS and other things that inotify does not tell.
     scan_every: Duration,
-    /// A symlink counts as itself.
-    nofollow: bool,
+    empire: Empire,
     wake: Wake,
     files: BTreeMap<PathBuf, Tracked>,
     included: BTreeMap<PathBuf, Included>,
@@ -133,7 +135,7 @@ impl Monitor {
             sources,
             bases,
             scan_every: empire.freq.saturating_sub(QUIET),
-            nofollow: empire.nofollow,
+            empire: empire.clone(),
             wake: Wake::new()?,
             files: BTreeMap::new(),
             included: BTreeMap::new(),
@@ -270,7 +272,7 @@ impl Monitor {
     /// Looks at one file.
     fn look(&mut self, source: usize, path: &Path, scan: &mut Scan) {
         let link = link(path);
-        let itself = link.as_ref().filter(|_| self.nofollow);
+        let itself = link.as_ref().filter(|_| self.empire.nofollow);
         let stand = match itself {
             Some(link) => Some(Stand {
                 stamp: link.stamp,
@@ -289,6 +291,14 @@ impl Monitor {
             return;
         }
         scan.present.insert(path.to_owned());
+        let owner = tyrant::owner_of(path, &self.empire);
+        let mut known = known;
+        if known.is_some_and(|known| known.owner != owner && known.told.is_some()) {
+            // Under a tyrant it is another app then.
+            self.files.remove(path);
+            scan.changes.push(Change::Removed(path.to_owned()));
+            known = None;
+        }
         let complete = scan.hints.complete.contains(path);
         let same = known.is_some_and(|known| {
             known.stamp == stamp && known.told == Some((known.content, stamp))
@@ -321,6 +331,7 @@ impl Monitor {
                 sound,
                 link: None,
                 dangling: false,
+                owner,
                 told: None,
             });
         tracked.stamp = stamp;
