@@ -1,39 +1,25 @@
 //! The stats server: one JSON document per connection, in the original's shape, without the
 //! requests' variables (they hold cookies).
 
-use std::io::{self, Write};
 use std::os::fd::{AsFd, BorrowedFd};
-use std::os::unix::net::UnixStream;
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use imperator_core::address::Address;
 use imperator_core::counters::{Core, Counters, Worker};
+use imperator_process::documents::Documents;
 use serde_json::{Value, json};
 
 use crate::app::App;
 use crate::effects::{Child, Effects};
 use crate::sockets::{Listener, Look, Sockets};
 
-/// Readers at one time; the next ones wait in the backlog.
-const MAX_CLIENTS: usize = 16;
-/// A reader that takes longer is cut off.
-const CLIENT_LIMIT: Duration = Duration::from_secs(4);
 const BACKLOG: u32 = 64;
 
 #[derive(Debug, Default)]
 pub(crate) struct Stats {
     sockets: Sockets,
-    clients: Vec<Client>,
-}
-
-/// The kind of socket does not matter for writing.
-#[derive(Debug)]
-struct Client {
-    stream: UnixStream,
-    text: Vec<u8>,
-    written: usize,
-    deadline: Instant,
+    documents: Documents,
 }
 
 impl Stats {
@@ -52,53 +38,28 @@ impl Stats {
     }
 
     pub(crate) fn listener(&self) -> Option<BorrowedFd<'_>> {
-        let room = self.clients.len() < MAX_CLIENTS;
         let listener = self.sockets.iter().next();
+        let room = self.documents.has_room();
         listener.filter(|_| room).map(|(_, it)| it.fd.as_fd())
     }
 
     pub(crate) fn clients(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
-        self.clients.iter().map(|client| client.stream.as_fd())
+        self.documents.readers()
     }
 
     pub(crate) fn deadline(&self) -> Option<Instant> {
-        self.clients.iter().map(|client| client.deadline).min()
+        self.documents.deadline()
     }
 
     /// Takes the readers that wait.
     pub(crate) fn accept(&mut self, now: Instant, text: impl Fn() -> Vec<u8>) {
-        while let Some(listener) = self.listener() {
-            let Ok(fd) = imperator_process::fds::accept(listener) else {
-                return;
-            };
-            let stream = UnixStream::from(fd);
-            self.clients.push(Client {
-                stream,
-                text: text(),
-                written: 0,
-                deadline: now + CLIENT_LIMIT,
-            });
+        if let Some((_, listener)) = self.sockets.iter().next() {
+            self.documents.accept(listener.fd.as_fd(), now, text);
         }
     }
 
     pub(crate) fn write(&mut self, now: Instant) {
-        self.clients.retain_mut(|client| {
-            client.deadline > now && client.write().is_ok_and(|is_done| !is_done)
-        });
-    }
-}
-
-impl Client {
-    fn write(&mut self) -> io::Result<bool> {
-        while self.written < self.text.len() {
-            match self.stream.write(&self.text[self.written..]) {
-                Ok(0) => return Ok(true),
-                Ok(count) => self.written += count,
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(false),
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(true)
+        self.documents.write(now);
     }
 }
 

@@ -2,6 +2,7 @@
 //! the poll loop. Knows no word of uWSGI.
 
 pub mod channel;
+pub mod documents;
 pub mod fds;
 pub mod fork;
 pub mod limits;
