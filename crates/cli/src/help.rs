@@ -20,6 +20,10 @@ Ask a running emperor:
   imperator retry [APP…]         try again now what waits after a failure
   imperator stop APP…            stop apps until they are reloaded, retried or changed
 
+Ask about options:
+  imperator explain OPTION       what it does here, what it did in uWSGI, unit, default
+  imperator options [WORD]       all of them, or those about a word
+
 Options:
   --runtime-dir DIR   where sockets and locks live
                       [default: $RUNTIME_DIRECTORY, /run/imperator, $XDG_RUNTIME_DIR/imperator]

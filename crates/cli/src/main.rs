@@ -9,6 +9,7 @@ mod emperor;
 mod help;
 mod line;
 mod log;
+mod options;
 mod own;
 mod place;
 mod resolve;
@@ -41,6 +42,8 @@ fn run(arguments: &[OsString]) -> anyhow::Result<ExitCode> {
         Some("master") => Ok(exit_code(imperator_master::run_under_emperor())),
         Some("drain") => drain::run(rest),
         Some("check") => check::run(rest),
+        Some("explain") => Ok(options::explain(rest)),
+        Some("options") => Ok(options::list(rest)),
         Some(_) if ask::is_asking(arguments) => ask::run(arguments),
         Some("help") => help::print(),
         Some(_) | None => emperor::run(arguments),

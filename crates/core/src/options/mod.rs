@@ -12,6 +12,7 @@ mod later;
 mod listens;
 mod logging;
 mod outside;
+mod page;
 mod process;
 mod python;
 mod request;
@@ -21,10 +22,12 @@ mod static_files;
 mod values;
 
 use std::collections::HashMap;
+use std::fmt;
 use std::sync::LazyLock;
 
 pub use draft::{Draft, Given, Invalid, known};
 pub use later::{Family, families};
+pub use page::markdown;
 
 /// One option.
 #[derive(Debug)]
@@ -157,16 +160,21 @@ pub fn names() -> impl Iterator<Item = &'static str> {
 
 /// The known name that is most like this one, when it is like enough to be what was meant.
 pub fn nearest(name: &str) -> Option<&'static str> {
+    alike(name).into_iter().next()
+}
+
+/// The known names that are like enough to be what was meant, the most likely first.
+pub fn alike(name: &str) -> Vec<&'static str> {
     let folded = name.to_ascii_lowercase().replace('_', "-");
     let allowed = match folded.len() {
-        0..=2 => return None,
+        0..=2 => return Vec::new(),
         3 => 1,
         4..=7 => 2,
         _ => 3,
     };
     // No distance is below the difference of the lengths: a long key costs no comparison.
     let letters = folded.chars().count();
-    names()
+    let mut found: Vec<(usize, bool, &str)> = names()
         .filter(|known| known.len().abs_diff(letters) <= allowed)
         .map(|known| {
             // What works is more likely meant, among equals.
@@ -174,63 +182,44 @@ pub fn nearest(name: &str) -> Option<&'static str> {
             (strsim::damerau_levenshtein(&folded, known), !works, known)
         })
         .filter(|(distance, _, _)| *distance <= allowed)
-        .min()
-        .map(|(_, _, known)| known)
+        .collect();
+    found.sort_unstable();
+    found.dedup();
+    found.into_iter().map(|(_, _, known)| known).collect()
 }
 
-/// `docs/options.md`.
-pub fn markdown() -> String {
-    let mut rows: Vec<&Opt> = TABLES.iter().flat_map(|table| table.rows).collect();
-    rows.sort_by_key(|row| row.name);
-    let mut text = String::from(MARKDOWN_HEAD);
-    for row in rows {
-        let also = row.aliases.iter().map(|alias| format!(", `{alias}`"));
-        let also: String = also
-            .chain(row.short.map(|short| format!(", `-{short}`")))
-            .collect();
-        let support = match row.support {
-            Support::Full => String::new(),
-            Support::Differs(how) => format!("differs: {how}"),
-            Support::Ignored(why) => format!("no effect: {why}"),
-            Support::Later(meanwhile) => format!("not yet; meanwhile {meanwhile}"),
-            Support::Refused { why, instead, .. } => format!("refused: {why}; {instead}"),
-        };
-        let value = match row.value {
-            Value::Flag => "true or false",
-            Value::Number => "number",
-            Value::Milliseconds => "milliseconds",
-            Value::Seconds => "seconds",
-            Value::Bytes => "bytes",
-            Value::Kibibytes => "KiB",
-            Value::Mebibytes => "MiB",
-            Value::Mode => "three octal digits",
-            Value::Text => "text",
-            Value::Path => "path",
-            Value::Address => "address",
-            Value::Pair => "K=V",
-            Value::Nothing => "",
-        };
-        text.push_str(&format!(
-            "| `{}`{also} | {value} | {} | {support} |\n",
-            row.name, row.help
-        ));
+impl fmt::Display for Support {
+    /// How the page and the commands tell it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Full => f.write_str("works as in uWSGI"),
+            Self::Differs(how) => write!(f, "differs: {how}"),
+            Self::Ignored(why) => write!(f, "no effect, no harm: {why}"),
+            Self::Later(meanwhile) => write!(f, "not yet; meanwhile {meanwhile}"),
+            Self::Refused {
+                why,
+                instead,
+                stops,
+            } => {
+                let word = if *stops { "refused" } else { "left out" };
+                write!(f, "{word}: {why}; {instead}")
+            }
+        }
     }
-    text.push_str(&format!(
-        "\n{} more names of uWSGI's are known and told as \"not supported yet\".\n",
-        later::rows().count()
-    ));
-    text
 }
 
-const MARKDOWN_HEAD: &str = "# Options
-
-Made from the table in `crates/core/src/options`; a test compares the two, and writes this page anew \
-when `UPDATE=1` is set. Values are read as uWSGI reads them: a number has no unit, and anything but \
-`false`, `off`, `no` and `0` is true.
-
-| option | value | what it does | support |
-|---|---|---|---|
-";
+impl Support {
+    /// One word, for programs and narrow columns.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Full => "full",
+            Self::Differs(_) => "differs",
+            Self::Ignored(_) => "ignored",
+            Self::Later(_) => "later",
+            Self::Refused { .. } => "refused",
+        }
+    }
+}
 
 const fn opt(
     name: &'static str,
@@ -274,6 +263,11 @@ impl Opt {
     /// Its name and its aliases.
     pub fn names(&self) -> impl Iterator<Item = &'static str> {
         std::iter::once(self.name).chain(self.aliases.iter().copied())
+    }
+
+    /// Whether this row is the one of its name.
+    pub fn counts(&self) -> bool {
+        find(self.name).is_some_and(|row| std::ptr::eq(row, self))
     }
 
     /// Whether it does what it says.
