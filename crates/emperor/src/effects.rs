@@ -67,7 +67,7 @@ pub struct Effects {
     executable: PathBuf,
     env: Vec<(OsString, OsString)>,
     nofile_soft: u64,
-    empire: Empire,
+    pub empire: Empire,
     pub masters: BTreeMap<Name, Master>,
     pub kept: BTreeMap<Name, Kept>,
 }

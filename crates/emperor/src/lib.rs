@@ -17,6 +17,7 @@ pub mod monitor;
 pub mod plan;
 pub mod run;
 pub mod runtime;
+mod stats;
 pub mod status;
 pub mod supervisor;
 pub mod systemd;

@@ -26,6 +26,7 @@ use crate::monitor::Monitor;
 use crate::monitor::source::Source;
 use crate::plan::Plan;
 use crate::runtime::Runtime;
+use crate::stats::Stats;
 use crate::supervisor::{Action, Event, Name, Supervisor};
 use crate::systemd::Systemd;
 
@@ -75,6 +76,7 @@ struct Emperor {
     effects: Effects,
     monitor: Monitor,
     control: Control,
+    stats: Option<Stats>,
     systemd: Systemd,
     signals: SignalSet,
     told: BTreeMap<Name, Told>,
@@ -108,6 +110,10 @@ impl Emperor {
             SignalSet::listen(&signals::handled(Who::Emperor)).map_err(failed("handle signals"))?;
         let control =
             Control::bind(&runtime.control_socket()).map_err(failed("bind the control socket"))?;
+        let stats = options.empire.stats.as_ref().map(Stats::bind);
+        let stats = stats
+            .transpose()
+            .map_err(failed("bind the socket of emperor-stats"))?;
         let monitor = Monitor::new(sources, &options.empire).map_err(failed("watch files"))?;
         let cpus = std::thread::available_parallelism().map_or(1, usize::from);
         let now = now();
@@ -118,6 +124,7 @@ impl Emperor {
             effects: Effects::new(runtime, options, nofile_soft),
             monitor,
             control,
+            stats,
             systemd: Systemd::new(now),
             signals,
             told: BTreeMap::new(),
@@ -225,6 +232,7 @@ impl Emperor {
             self.handle(Event::Tick);
         }
         self.serve_clients();
+        self.serve_stats();
         self.tell_silence(now);
         self.update_systemd();
         Ok(())
@@ -237,6 +245,7 @@ impl Emperor {
             self.supervisor.deadline(),
             self.systemd.deadline(),
             self.control.deadline(),
+            self.stats.as_ref().and_then(|it| it.documents.deadline()),
             (!stopping).then_some(self.deep_scan_at),
             self.scan_again_at.filter(|_| !stopping),
             (!self.silence_told).then_some(self.adopted_at + SILENCE),
@@ -258,6 +267,14 @@ impl Emperor {
                 Interest::Read
             };
             poll.add(client, interest);
+        }
+        if let Some(stats) = &self.stats {
+            if let Some(listener) = stats.listener() {
+                poll.add(listener, Interest::Read);
+            }
+            for reader in stats.documents.readers() {
+                poll.add(reader, Interest::Write);
+            }
         }
         let mut reading = Vec::new();
         let mut writing = Vec::new();

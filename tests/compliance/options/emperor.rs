@@ -3,7 +3,9 @@
 use std::path::PathBuf;
 
 use super::pair::{self, Facts, Which, compare_runs};
-use super::support::{self, Address, Empire, Folder, Original, Reply, Vars, uwsgi, wait_for};
+use super::support::{
+    self, Address, Empire, Exchange, Folder, Original, Reply, Vars, uwsgi, wait_for,
+};
 
 /// Options that another test shows: name, and the function of the test.
 pub(super) const ELSEWHERE: &[(&str, &str)] = &[
@@ -312,4 +314,76 @@ fn a_tyrant_gives_the_owners_groups_when_asked() {
     let emperor = of_owner(Which::Ours, (33, 33), &args);
     let process = emperor.get("/process").json();
     assert_eq!(process["groups"], serde_json::json!([33]));
+}
+
+#[test]
+fn the_emperors_stats_have_the_originals_shape() {
+    use serde_json::Value;
+    compare_runs(&[], |which| {
+        let folder = pair::folder();
+        let bad =
+            "[uwsgi]\nplugin = python3\nsocket = {dir}/bad\nmodule = nowhere\nneed-app = true\n";
+        folder.write("vassals/bad.ini", bad);
+        let args = ["--emperor-stats", "{dir}/stats"];
+        let emperor = Emperor::start(which, folder, "", &args, &[]);
+        emperor.get("/who");
+        let address = Address::Unix(emperor.path("stats"));
+        let stats = emperor.wait_for("stats with a throttled vassal", || {
+            let raw = Exchange::connect(&address).ok()?.read_all().ok()?;
+            let stats: Value = serde_json::from_slice(&raw).ok()?;
+            let accepts = |it: &Value| it["id"] == "app.ini" && it["loyal"] == 1;
+            let throttled = !stats["blacklist"].as_array()?.is_empty();
+            let accepts = stats["vassals"].as_array()?.iter().any(accepts);
+            (throttled && accepts).then_some(stats)
+        });
+        let mut facts = Facts::default();
+        let vassals = stats["vassals"].as_array().expect("vassals");
+        let find = |id: &str| vassals.iter().find(|it| it["id"] == id);
+        let good = find("app.ini").expect("app.ini");
+        for (name, value) in [
+            ("top", &stats),
+            ("vassal", good),
+            ("blacklist", &stats["blacklist"][0]),
+        ] {
+            for (key, value) in value.as_object().expect("an object") {
+                let kind = match value {
+                    Value::Number(_) => "number",
+                    Value::String(_) => "text",
+                    Value::Array(_) => "list",
+                    Value::Null | Value::Bool(_) | Value::Object(_) => "another",
+                };
+                facts.note(format!("{name}: {key}"), kind);
+            }
+        }
+        for key in [
+            "ready",
+            "accepting",
+            "loyal",
+            "cursed",
+            "respawns",
+            "uid",
+            "gid",
+            "on_demand",
+        ] {
+            facts.note(format!("value of {key}"), &good[key]);
+        }
+        let now = std::time::SystemTime::now();
+        let now = now
+            .duration_since(std::time::UNIX_EPOCH)
+            .expect("a time")
+            .as_secs();
+        for key in [
+            "born",
+            "last_mod",
+            "first_run",
+            "last_run",
+            "last_ready",
+            "last_accepting",
+        ] {
+            let time = good[key].as_u64().unwrap_or(0);
+            facts.note(format!("{key} is a time"), time + 120 > now && time <= now);
+        }
+        facts.note("blacklisted", &stats["blacklist"][0]["id"]);
+        facts
+    });
 }

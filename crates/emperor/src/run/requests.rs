@@ -2,12 +2,12 @@
 
 use tracing::warn;
 
-use super::{Emperor, now};
+use super::{Emperor, now, unix_seconds};
 use crate::control::{Reply, Request};
 use crate::plan::Plan;
 use crate::runtime::AppRecord;
-use crate::status;
 use crate::supervisor::{Event, Name};
+use crate::{stats, status};
 
 impl Emperor {
     pub(super) fn serve_clients(&mut self) {
@@ -40,6 +40,25 @@ impl Emperor {
         for (verb, name) in asked {
             self.obey(verb, name);
         }
+    }
+
+    pub(super) fn serve_stats(&mut self) {
+        let Some(stats) = &mut self.stats else {
+            return;
+        };
+        let now = now();
+        let (plan, effects) = (&self.plan, &self.effects);
+        let (supervisor, sources, cwd) = (&self.supervisor, self.monitor.sources(), &self.cwd);
+        stats.serve(now, || {
+            stats::document(&stats::View {
+                lines: &status::lines(plan, supervisor, effects, now),
+                effects,
+                sources,
+                cwd,
+                now,
+                epoch: unix_seconds(),
+            })
+        });
     }
 
     fn obey(&mut self, verb: Verb, name: Option<Name>) {
