@@ -253,9 +253,8 @@ fn of_owner(which: Which, owner: (u32, u32), args: &[&str]) -> Emperor {
     std::fs::create_dir_all(folder.join("vassals")).expect("a directory");
     let args = [&["--emperor-tyrant"], args].concat();
     let emperor = Emperor::empty(which, folder, &args);
-    let vassal =
-        format!("[uwsgi]\nplugin = python3\nsocket = {{dir}}/s\nwsgi-file = {{dir}}/facts.py\n");
-    let path = emperor.folder().write("new.ini", &vassal);
+    let vassal = "[uwsgi]\nplugin = python3\nsocket = {dir}/s\nwsgi-file = {dir}/facts.py\n";
+    let path = emperor.folder().write("new.ini", vassal);
     std::os::unix::fs::chown(&path, Some(owner.0), Some(owner.1)).expect("chown");
     std::fs::rename(path, emperor.path("vassals/app.ini")).expect("a renamed file");
     emperor
@@ -367,7 +366,10 @@ fn the_emperors_stats_have_the_originals_shape() {
         ] {
             facts.note(format!("value of {key}"), &good[key]);
         }
-        let now = std::time::SystemTime::now();
+        let mark = emperor.folder().write("mark", "");
+        let now = std::fs::metadata(mark)
+            .and_then(|mark| mark.modified())
+            .expect("a time");
         let now = now
             .duration_since(std::time::UNIX_EPOCH)
             .expect("a time")
