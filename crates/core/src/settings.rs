@@ -4,9 +4,13 @@
 pub mod alarms;
 pub mod answers;
 pub mod empire;
+pub mod harakiri;
 pub mod http;
+pub mod limits;
 pub mod mounting;
+pub mod recycling;
 pub mod routes;
+pub mod scaling;
 pub mod static_files;
 pub mod tcp;
 
@@ -25,9 +29,13 @@ pub mod outside;
 use alarms::Alarms;
 use answers::Answers;
 use empire::Empire;
+use harakiri::Harakiri;
 use http::Http;
+use limits::{Limits, Titles};
 use mounting::Mounting;
+use recycling::Recycling;
 use routes::Route;
+use scaling::Scaling;
 use static_files::StaticFiles;
 use tcp::Tcp;
 
@@ -117,6 +125,12 @@ pub struct Settings {
     pub ready_timeout: Duration,
     pub auto_procname: bool,
     pub touch_reload: Vec<PathBuf>,
+    pub scaling: Scaling,
+    pub recycling: Recycling,
+    pub limits: Limits,
+    pub titles: Titles,
+    /// What `harakiri` does beside ending the request.
+    pub harakiri_options: Harakiri,
 
     // Identity and environment.
     pub uid: Option<String>,
@@ -206,6 +220,11 @@ impl Default for Settings {
             ready_timeout: Duration::from_secs(60),
             auto_procname: true,
             touch_reload: Vec::new(),
+            scaling: Scaling::default(),
+            recycling: Recycling::default(),
+            limits: Limits::default(),
+            titles: Titles::default(),
+            harakiri_options: Harakiri::default(),
             uid: None,
             gid: None,
             env: Vec::new(),

@@ -257,6 +257,53 @@ fn an_option_that_we_lack_is_told_unless_it_is_switched_off() {
 }
 
 #[test]
+fn what_scaling_cannot_mean_is_told_with_the_way_out() {
+    check(
+        "processes = 2\ncheaper = 2\n",
+        &[
+            "app.ini:5: error: \"cheaper\" is 2, and must be lower than \"processes\", which is 2\n  \
+           hint: write cheaper = 1, or processes = 3",
+        ],
+    );
+    check("processes = 2\ncheaper = 0\n", &[]);
+    check(
+        "processes = 2\ncheaper = 1\ncheaper-initial = 5\n",
+        &[
+            "app.ini:6: warning: \"cheaper-initial\" is 5, and \"processes\" only 2: 2 are started\n  \
+           hint: write cheaper-initial = 2",
+        ],
+    );
+    check(
+        "processes = 2\ncheaper = 1\ncheaper-algo = magic\n",
+        &[
+            "app.ini:6: warning: option \"cheaper-algo\" knows no \"magic\", and spare decides\n  \
+           hint: write spare, spare2, backlog, busyness or manual",
+        ],
+    );
+    check(
+        "cheaper-step = 2\n",
+        &[
+            "app.ini:4: warning: \"cheaper-step\" has no effect without \"cheaper\"\n  \
+           hint: add cheaper = 1, or remove it",
+        ],
+    );
+}
+
+#[test]
+fn limits_are_read_as_the_original_reads_them() {
+    let limits = |text: &str| read(text).0.expect(text).limits;
+    assert_eq!(limits("umask = 0077\n").umask, Some(0o077));
+    assert_eq!(limits("umask = 022\n").umask, Some(0o022));
+    assert_eq!(limits("prio = -3\n").priority, Some(-3));
+    assert_eq!(limits("limit-as = 2\n").address_space, Some(2 << 20));
+    assert_eq!(
+        limits("threads-stacksize = 128\n").thread_stack,
+        Some(128 << 10)
+    );
+    assert!(read("umask = 22\n").0.is_none());
+}
+
+#[test]
 fn what_confines_or_protects_an_app_is_never_ignored() {
     check(
         "chroot = /srv/jail\n",

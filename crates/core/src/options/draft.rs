@@ -234,6 +234,7 @@ impl Draft {
         // After another error the lack is probably its consequence.
         if settings.emperor.is_empty() && !findings.iter().any(Finding::is_error) {
             findings.extend(missing(&settings, app));
+            super::scaling::check(&settings, findings);
         }
         settings
     }

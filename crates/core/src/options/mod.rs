@@ -9,14 +9,17 @@ mod hooks;
 mod http;
 mod language;
 mod later;
+mod limits;
 mod listens;
 mod logging;
 mod outside;
 mod page;
 mod process;
 mod python;
+mod recycling;
 mod request;
 mod routes;
+mod scaling;
 mod socket;
 mod static_files;
 mod values;
@@ -108,6 +111,9 @@ pub static TABLES: &[Table] = &[
     table("Hooks", hooks::OPTIONS),
     table("Daemons and crons", daemons::OPTIONS),
     table("From outside", outside::OPTIONS),
+    table("Scaling", scaling::OPTIONS),
+    table("Recycling and harakiri", recycling::OPTIONS),
+    table("Identity and limits", limits::OPTIONS),
     table("Python", python::OPTIONS),
     table("HTTP", http::OPTIONS),
     table("Requests", request::OPTIONS),

@@ -1,32 +1,16 @@
-//! Rows: processes, identity, life cycle, the emperor.
+//! Rows: processes and threads, and the start and end of an app.
 
 use std::time::Duration;
 
-use super::Support::{Differs, Full};
+use super::Support::Full;
 use super::{Draft, Invalid, Opt, Value, ignored, opt};
 
 pub(super) static OPTIONS: &[Opt] = &[
-    opt(
-        "auto-procname",
-        Value::Flag,
-        Differs("is on unless switched off"),
-        "give processes names that ps shows",
-        |draft, given| {
-            draft.settings.auto_procname = draft.flag(given);
-            Ok(())
-        },
-    )
-    .default("true")
-    .was("false"),
-    opt(
-        "chdir",
-        Value::Path,
-        Full,
-        "directory that the app is loaded and runs in",
-        |draft, given| {
-            draft.settings.chdir = Some(Draft::path(given)?);
-            Ok(())
-        },
+    ignored(
+        "check-interval",
+        Value::Seconds,
+        "how often the master looks after everything",
+        "the master is woken by what happens, and needs no cycle",
     ),
     ignored(
         "die-on-term",
@@ -65,32 +49,23 @@ pub(super) static OPTIONS: &[Opt] = &[
             Ok(())
         },
     ),
-    opt(
-        "gid",
-        Value::Text,
-        Full,
-        "group, by name or number, that the app runs as",
-        |draft, given| {
-            draft.settings.gid = Some(Draft::some_text(given)?);
-            Ok(())
-        },
-    ),
-    opt(
-        "harakiri",
-        Value::Seconds,
-        Differs("is counted for each request, not for each worker"),
-        "end a request that runs longer than this",
-        |draft, given| {
-            draft.settings.harakiri = draft.some(given)?.map(Duration::from_secs);
-            Ok(())
-        },
-    )
-    .short('t'),
     ignored(
-        "harakiri-verbose",
-        Value::Flag,
-        "say more at a harakiri",
-        "a harakiri always names request and Python stack",
+        "forkbomb-delay",
+        Value::Seconds,
+        "pause of the master when workers end too fast",
+        "each worker has a back-off of its own, and the master never sleeps",
+    ),
+    ignored(
+        "ftok",
+        Value::Path,
+        "file whose key names shared memory and locks",
+        "no System V memory or locks are used",
+    ),
+    ignored(
+        "heartbeat",
+        Value::Seconds,
+        "tell the emperor that the app lives",
+        "the emperor knows each master by its channel",
     ),
     ignored(
         "master",
@@ -99,43 +74,17 @@ pub(super) static OPTIONS: &[Opt] = &[
         "every app has a master",
     )
     .short('M'),
-    opt(
-        "max-requests",
-        Value::Number,
-        Full,
-        "replace a worker after this many requests",
-        |draft, given| {
-            draft.settings.max_requests = draft.some(given)?;
-            Ok(())
-        },
-    )
-    .short('R'),
-    opt(
-        "max-requests-delta",
-        Value::Number,
-        Full,
-        "added to max-requests once more for each next worker",
-        |draft, given| {
-            draft.settings.max_requests_delta = draft.number(given)?;
-            Ok(())
-        },
-    ),
-    opt(
-        "min-worker-lifetime",
-        Value::Seconds,
-        Full,
-        "replace no worker, whatever its limits, before this age",
-        |draft, given| {
-            draft.settings.min_worker_lifetime = draft.seconds(given)?;
-            Ok(())
-        },
-    )
-    .default("10"),
     ignored(
         "no-orphans",
         Value::Flag,
         "end workers without a master",
         "a worker whose master died finishes its requests and ends",
+    ),
+    ignored(
+        "no-threads-wait",
+        Value::Flag,
+        "do not wait for threads when a worker ends",
+        "running requests are always finished, within worker-reload-mercy",
     ),
     opt(
         "pidfile",
@@ -173,16 +122,6 @@ pub(super) static OPTIONS: &[Opt] = &[
     .default("60")
     .ours(),
     opt(
-        "reload-on-rss",
-        Value::Mebibytes,
-        Full,
-        "replace a worker whose resident memory reaches this many MiB",
-        |draft, given| {
-            draft.settings.reload_on_rss = draft.mebibytes(given)?;
-            Ok(())
-        },
-    ),
-    opt(
         "threads",
         Value::Number,
         Full,
@@ -204,25 +143,4 @@ pub(super) static OPTIONS: &[Opt] = &[
             Ok(())
         },
     ),
-    opt(
-        "uid",
-        Value::Text,
-        Full,
-        "user, by name or number, that the app runs as",
-        |draft, given| {
-            draft.settings.uid = Some(Draft::some_text(given)?);
-            Ok(())
-        },
-    ),
-    opt(
-        "worker-reload-mercy",
-        Value::Seconds,
-        Full,
-        "how long a worker may finish its requests before it is killed",
-        |draft, given| {
-            draft.settings.worker_reload_mercy = draft.seconds(given)?;
-            Ok(())
-        },
-    )
-    .default("60"),
 ];

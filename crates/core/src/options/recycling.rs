@@ -1,0 +1,261 @@
+//! Rows: when a worker is replaced, and what happens to requests that take too long.
+
+use std::time::Duration;
+
+use super::Support::{Differs, Full};
+use super::{Draft, Given, Invalid, Opt, Value, ignored, opt};
+
+pub(super) static OPTIONS: &[Opt] = &[
+    opt(
+        "evil-reload-on-as",
+        Value::Mebibytes,
+        Full,
+        "kill a worker whose address space exceeds this many MiB",
+        |draft, given| {
+            draft.settings.recycling.evil_address_space = draft.mebibytes(given)?;
+            Ok(())
+        },
+    ),
+    opt(
+        "evil-reload-on-rss",
+        Value::Mebibytes,
+        Full,
+        "kill a worker whose resident memory exceeds this many MiB",
+        |draft, given| {
+            draft.settings.recycling.evil_rss = draft.mebibytes(given)?;
+            Ok(())
+        },
+    ),
+    opt(
+        "harakiri",
+        Value::Seconds,
+        Differs("is counted for each request, not for each worker"),
+        "end a request that runs longer than this",
+        |draft, given| {
+            draft.settings.harakiri = draft.some(given)?.map(Duration::from_secs);
+            Ok(())
+        },
+    )
+    .short('t'),
+    opt(
+        "harakiri-graceful-signal",
+        Value::Number,
+        Full,
+        "signal that a worker gets before harakiri kills it",
+        graceful_signal,
+    )
+    .default("15"),
+    opt(
+        "harakiri-graceful-timeout",
+        Value::Seconds,
+        Full,
+        "time between that signal and the kill; 0: no signal",
+        |draft, given| {
+            let timeout = draft.some(given)?.map(Duration::from_secs);
+            draft.settings.harakiri_options.graceful_timeout = timeout;
+            Ok(())
+        },
+    ),
+    ignored(
+        "harakiri-no-arh",
+        Value::Flag,
+        "no harakiri while hooks run after a request",
+        "harakiri ends with the answer",
+    )
+    .aka(&["no-harakiri-after-req-hook", "no-harakiri-arh"]),
+    opt(
+        "harakiri-queue-threshold",
+        Value::Number,
+        Differs("counts on Unix sockets, too"),
+        "no harakiri while fewer connections than this wait",
+        |draft, given| {
+            draft.settings.harakiri_options.queue_threshold = draft.some(given)?;
+            Ok(())
+        },
+    ),
+    opt(
+        "harakiri-verbose",
+        Value::Flag,
+        Full,
+        "tell at a harakiri in which system call the worker is",
+        |draft, given| {
+            draft.settings.harakiri_options.verbose = draft.flag(given);
+            Ok(())
+        },
+    ),
+    opt(
+        "lazy",
+        Value::Flag,
+        Differs("a reload reads the config again, too"),
+        "as lazy-apps; deprecated in uWSGI",
+        |draft, given| {
+            draft.settings.lazy_apps = draft.flag(given);
+            draft.warn("is deprecated", Some("write lazy-apps = true".to_owned()));
+            Ok(())
+        },
+    ),
+    opt(
+        "max-requests",
+        Value::Number,
+        Differs("the next worker accepts first, one at a time, spread by recycle-jitter"),
+        "replace a worker after this many requests",
+        |draft, given| {
+            draft.settings.max_requests = draft.some(given)?;
+            Ok(())
+        },
+    )
+    .short('R'),
+    opt(
+        "max-requests-delta",
+        Value::Number,
+        Full,
+        "added to max-requests once more for each next worker",
+        |draft, given| {
+            draft.settings.max_requests_delta = draft.number(given)?;
+            Ok(())
+        },
+    ),
+    opt(
+        "max-worker-lifetime",
+        Value::Seconds,
+        Differs("the next worker accepts first, one at a time, spread by recycle-jitter"),
+        "replace a worker at this age",
+        |draft, given| {
+            let lifetime = draft.some(given)?.map(Duration::from_secs);
+            draft.settings.recycling.max_lifetime = lifetime;
+            Ok(())
+        },
+    ),
+    opt(
+        "max-worker-lifetime-delta",
+        Value::Seconds,
+        Full,
+        "added to max-worker-lifetime once more for each next worker",
+        |draft, given| {
+            draft.settings.recycling.max_lifetime_delta = draft.seconds(given)?;
+            Ok(())
+        },
+    ),
+    opt(
+        "mem-collector-freq",
+        Value::Seconds,
+        Full,
+        "how often memory is looked at for evil-reload-on-*",
+        |draft, given| {
+            let interval = draft.seconds(given)?.max(Duration::from_secs(1));
+            draft.settings.recycling.memory_interval = interval;
+            Ok(())
+        },
+    )
+    .default("3"),
+    opt(
+        "min-worker-lifetime",
+        Value::Seconds,
+        Full,
+        "replace no worker, whatever its limits, before this age",
+        |draft, given| {
+            draft.settings.min_worker_lifetime = draft.seconds(given)?;
+            Ok(())
+        },
+    )
+    .default("10"),
+    opt(
+        "recycle-jitter",
+        Value::Number,
+        Full,
+        "percent by which workers' limits are spread; 0: as uWSGI",
+        |draft, given| {
+            draft.settings.recycling.jitter = draft.number(given)?.min(100);
+            Ok(())
+        },
+    )
+    .default("10")
+    .ours(),
+    opt(
+        "reload-on-as",
+        Value::Mebibytes,
+        Full,
+        "replace a worker whose address space reaches this many MiB",
+        |draft, given| {
+            draft.settings.recycling.on_address_space = draft.mebibytes(given)?;
+            Ok(())
+        },
+    ),
+    opt(
+        "reload-on-exception",
+        Value::Flag,
+        Differs("the client gets its answer, and the next worker accepts first"),
+        "replace a worker after an exception of the app",
+        |draft, given| {
+            draft.settings.recycling.on_exception = draft.flag(given);
+            Ok(())
+        },
+    ),
+    opt(
+        "reload-on-exception-repr",
+        Value::Text,
+        Differs("compares type and text; uWSGI 2.0 by mistake the text alone"),
+        "replace a worker after the exception \"Type: text\"",
+        |draft, given| {
+            let text = Draft::some_text(given)?;
+            draft.settings.recycling.exception_reprs.push(text);
+            Ok(())
+        },
+    ),
+    opt(
+        "reload-on-exception-type",
+        Value::Text,
+        Differs("compares the type; uWSGI 2.0 by mistake the text"),
+        "replace a worker after an exception of this type",
+        |draft, given| {
+            let text = Draft::some_text(given)?;
+            draft.settings.recycling.exception_types.push(text);
+            Ok(())
+        },
+    ),
+    opt(
+        "reload-on-exception-value",
+        Value::Text,
+        Full,
+        "replace a worker after an exception with this text",
+        |draft, given| {
+            let text = Draft::some_text(given)?;
+            draft.settings.recycling.exception_values.push(text);
+            Ok(())
+        },
+    ),
+    opt(
+        "reload-on-rss",
+        Value::Mebibytes,
+        Differs("the next worker accepts first, one at a time"),
+        "replace a worker whose resident memory reaches this many MiB",
+        |draft, given| {
+            draft.settings.reload_on_rss = draft.mebibytes(given)?;
+            Ok(())
+        },
+    ),
+    opt(
+        "worker-reload-mercy",
+        Value::Seconds,
+        Full,
+        "how long a worker may finish its requests before it is killed",
+        |draft, given| {
+            draft.settings.worker_reload_mercy = draft.seconds(given)?;
+            Ok(())
+        },
+    )
+    .default("60"),
+];
+
+fn graceful_signal(draft: &mut Draft, given: &Given<'_>) -> Result<(), Invalid> {
+    let number = draft.number(given)?;
+    let signal = i32::try_from(number)
+        .ok()
+        .filter(|it| (1..=64).contains(it));
+    let Some(signal) = signal else {
+        let text = format!("{number} is no signal");
+        return Err(Invalid::with_hint(text, "write 15 (TERM), or 6 (ABRT)"));
+    };
+    draft.settings.harakiri_options.graceful_signal = signal;
+    Ok(())
+}

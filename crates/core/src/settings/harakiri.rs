@@ -1,0 +1,28 @@
+//! What happens to a request that runs past `harakiri`, beside its end.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Harakiri {
+    /// Tell what the kernel says about the process.
+    pub verbose: bool,
+    /// Time between the signal and the kill; `None`: no signal.
+    pub graceful_timeout: Option<Duration>,
+    pub graceful_signal: i32,
+    /// Nobody is killed while fewer connections than this wait.
+    pub queue_threshold: Option<u64>,
+}
+
+impl Default for Harakiri {
+    fn default() -> Self {
+        Self {
+            verbose: false,
+            graceful_timeout: None,
+            graceful_signal: 15,
+            queue_threshold: None,
+        }
+    }
+}
