@@ -14,6 +14,7 @@ mod own;
 mod place;
 mod resolve;
 mod table;
+mod world;
 
 use std::ffi::OsString;
 use std::io::Write;

@@ -2,18 +2,14 @@
 //! that its caller ends at a deadline. A FIFO, a hung file system or a slow `@(exec://…)` hurts
 //! nobody else.
 
-use std::ffi::{OsStr, OsString};
-use std::io::{Read, Write};
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::os::unix::fs::{FileTypeExt, MetadataExt};
-use std::path::Path;
-use std::process::{Command, ExitCode, Stdio};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::ffi::OsString;
+use std::io::Write;
+use std::process::ExitCode;
 
 use anyhow::Context;
-use imperator_core::config::{self, Kind, World};
-use imperator_core::ini::{MAX_FILE, magic::Facts};
-use nix::unistd::{Gid, Group, SysconfVar, Uid, User};
+use imperator_core::config;
+
+use crate::world::RealWorld;
 
 /// `arguments` are uWSGI's command-line syntax, without `resolve` itself. What is wrong with the
 /// config is part of the answer; the exit code is about the answer itself.
@@ -33,195 +29,23 @@ fn print(arguments: &[OsString]) -> anyhow::Result<()> {
         .iter()
         .map(|argument| argument.to_string_lossy().into_owned())
         .collect();
-    let resolved = config::resolve(&arguments, &RealWorld::look()?);
+    let reading = config::read(&arguments, &RealWorld::look()?);
+    tell(&reading).context("print what the config says")?;
     let mut stdout = std::io::stdout().lock();
-    serde_json::to_writer(&mut stdout, &resolved).context("print the settings")?;
+    serde_json::to_writer(&mut stdout, &reading.resolved).context("print the settings")?;
     writeln!(stdout).context("print the settings")?;
     stdout.flush().context("print the settings")
 }
 
-/// The machine, this process and its file system.
-#[derive(Clone)]
-pub(crate) struct RealWorld {
-    facts: Facts,
-    /// Whether a config may run commands; `imperator check` runs none.
-    commands: bool,
-}
-
-impl RealWorld {
-    pub(crate) fn look() -> anyhow::Result<Self> {
-        let uid = Uid::effective();
-        let gid = Gid::effective();
-        #[expect(
-            clippy::disallowed_methods,
-            reason = "this process is the edge: it reads the clock once, for %t"
-        )]
-        let now = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .unwrap_or_default();
-        let cpus = nix::unistd::sysconf(SysconfVar::_NPROCESSORS_ONLN);
-        Ok(Self {
-            facts: Facts {
-                hostname: nix::unistd::gethostname()
-                    .map(|name| name.to_string_lossy().into_owned())
-                    .unwrap_or_default(),
-                uid: uid.as_raw(),
-                gid: gid.as_raw(),
-                user: User::from_uid(uid).ok().flatten().map(|user| user.name),
-                group: Group::from_gid(gid).ok().flatten().map(|group| group.name),
-                cpus: cpus
-                    .ok()
-                    .flatten()
-                    .and_then(|cpus| u32::try_from(cpus).ok())
-                    .unwrap_or(1),
-                binary: std::env::current_exe().unwrap_or_default(),
-                cwd: std::env::current_dir().context("find the working directory")?,
-                seconds: now.as_secs(),
-                micros: u64::try_from(now.as_micros()).unwrap_or(u64::MAX),
-            },
-            commands: true,
-        })
+/// What the config itself asks to print goes to stderr: into the log of the app, or to who asked.
+fn tell(reading: &config::Reading) -> std::io::Result<()> {
+    let mut text = Vec::new();
+    for line in &reading.printed {
+        text.extend_from_slice(line.as_bytes());
+        text.push(b'\n');
     }
-
-    /// The same world for an app that runs in another directory; relative paths start there.
-    pub(crate) fn within(&self, cwd: &Path) -> Self {
-        let mut world = self.clone();
-        world.facts.cwd = cwd.to_owned();
-        world
+    if reading.resolved.show_config {
+        text.extend(reading.block().unwrap_or_default());
     }
-
-    /// The same world, where commands are not run.
-    pub(crate) fn without_commands(self) -> Self {
-        Self {
-            commands: false,
-            ..self
-        }
-    }
-}
-
-/// Why a command gave nothing, where none may be run.
-pub(crate) const NO_COMMANDS: &str = "no command is run here";
-
-impl World for RealWorld {
-    fn facts(&self) -> &Facts {
-        &self.facts
-    }
-
-    fn read(&self, path: &Path) -> Result<Vec<u8>, String> {
-        let path = &self.facts.cwd.join(path);
-        let plain = |error: std::io::Error| plain_reason(&error);
-        let kind = std::fs::metadata(path).map_err(plain)?.file_type();
-        if !kind.is_file() && !kind.is_fifo() {
-            let what = if kind.is_dir() {
-                "it is a directory"
-            } else {
-                "it is no regular file"
-            };
-            return Err(what.to_owned());
-        }
-        let file = std::fs::File::open(path).map_err(plain)?;
-        let mut bytes = Vec::new();
-        // One byte more than allowed, so that the reader sees that there is too much.
-        let limit = u64::try_from(MAX_FILE).unwrap_or(u64::MAX) + 1;
-        file.take(limit).read_to_end(&mut bytes).map_err(plain)?;
-        Ok(bytes)
-    }
-
-    fn run(&self, command: &str) -> Result<Vec<u8>, String> {
-        if !self.commands {
-            return Err(NO_COMMANDS.to_owned());
-        }
-        let output = Command::new("/bin/sh")
-            .args(["-c", command])
-            .current_dir(&self.facts.cwd)
-            .stdin(Stdio::null())
-            .stderr(Stdio::inherit())
-            .output()
-            .map_err(|error| plain_reason(&error))?;
-        if !output.status.success() {
-            return Err(format!("the command ended with {}", output.status));
-        }
-        Ok(output.stdout)
-    }
-
-    fn kind(&self, path: &Path) -> Kind {
-        match std::fs::metadata(self.facts.cwd.join(path)) {
-            Err(_) => Kind::Missing,
-            Ok(metadata) if metadata.is_file() => Kind::File,
-            Ok(metadata) if metadata.is_dir() => Kind::Directory,
-            Ok(_) => Kind::Other,
-        }
-    }
-
-    fn inode(&self, path: &Path) -> u64 {
-        std::fs::symlink_metadata(self.facts.cwd.join(path)).map_or(0, |metadata| metadata.ino())
-    }
-
-    fn env(&self, name: &[u8]) -> Option<Vec<u8>> {
-        // getenv(3) knows no name with these, and std would panic.
-        if name.is_empty() || name.contains(&b'=') || name.contains(&0) {
-            return None;
-        }
-        std::env::var_os(OsStr::from_bytes(name)).map(OsStringExt::into_vec)
-    }
-
-    fn uwsgi_env(&self) -> Vec<(String, Vec<u8>)> {
-        std::env::vars_os()
-            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_vec())))
-            .filter(|(name, _)| name.starts_with("UWSGI_"))
-            .collect()
-    }
-}
-
-/// `No such file or directory (os error 2)`, as we write errors.
-pub(crate) fn plain_reason(error: &std::io::Error) -> String {
-    let text = error.to_string();
-    let text = text.split(" (os error").next().unwrap_or_default();
-    let mut letters = text.chars();
-    match letters.next() {
-        Some(first) => first.to_lowercase().chain(letters).collect(),
-        None => text.to_owned(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_is_no_config_file_is_refused_in_words_and_large_ones_are_cut() {
-        let world = RealWorld::look().unwrap();
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path();
-        assert_eq!(world.read(path), Err("it is a directory".to_owned()));
-        let nothing = world.read(&path.join("nope.ini"));
-        assert_eq!(nothing, Err("no such file or directory".to_owned()));
-        assert_eq!(
-            world.read(Path::new("/dev/null")),
-            Err("it is no regular file".to_owned())
-        );
-
-        let large = path.join("large.ini");
-        let file = std::fs::File::create(&large).unwrap();
-        file.set_len(100 << 20).unwrap();
-        assert_eq!(
-            world.read(&large).map(|bytes| bytes.len()),
-            Ok(MAX_FILE + 1)
-        );
-        let resolved = config::resolve(&[format!("--ini={}", large.display())], &world);
-        assert!(resolved.settings.is_none());
-        assert!(
-            resolved.findings[0].text.contains("larger than"),
-            "{:?}",
-            resolved.findings
-        );
-    }
-
-    #[test]
-    fn commands_give_their_output_and_a_failed_one_says_so() {
-        let world = RealWorld::look().unwrap();
-        assert_eq!(world.run("echo x"), Ok(b"x\n".to_vec()));
-        assert!(world.run("exit 3").unwrap_err().contains("exit status: 3"));
-        assert_eq!(world.env(b"A=B"), None);
-    }
+    std::io::stderr().write_all(&text)
 }

@@ -5,6 +5,7 @@
 pub mod action;
 pub mod address;
 pub mod backoff;
+pub mod carriers;
 pub mod command;
 pub mod config;
 pub mod counters;

@@ -47,6 +47,12 @@ pub struct Resolved {
     pub findings: Vec<Finding>,
     /// Every file that was read, the app's own first: a change in one of them is a change of the app.
     pub files: Vec<PathBuf>,
+    /// The config itself ends the start, with this code: `exit`, `no-server`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exit: Option<i32>,
+    /// `show-config`: the options are to be printed.
+    #[serde(default)]
+    pub show_config: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -137,6 +143,8 @@ pub struct Settings {
     pub gid: Option<String>,
     /// `env = K=V`, in order; a later one of the same name wins.
     pub env: Vec<(String, String)>,
+    /// Variables that the app does not get.
+    pub unset_env: Vec<String>,
     pub chdir: Option<PathBuf>,
 
     // Python.
@@ -228,6 +236,7 @@ impl Default for Settings {
             uid: None,
             gid: None,
             env: Vec::new(),
+            unset_env: Vec::new(),
             chdir: None,
             python: None,
             virtualenv: None,

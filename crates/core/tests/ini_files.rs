@@ -23,8 +23,8 @@ fn the_recorded_cases_of_the_original_agree() {
         let mut world = Memory::with(&[]);
         let bytes = std::fs::read(&path).unwrap();
         world.files.insert("/etc/apps/case.ini".into(), bytes);
-        let (options, _) = config::list(&["--ini".into(), "case.ini".into()], &world);
-        let found = String::from_utf8_lossy(&shown(&options)).into_owned();
+        let reading = config::read(&["--ini".into(), "case.ini".into()], &world);
+        let found = String::from_utf8_lossy(&shown(&reading)).into_owned();
         let expected = String::from_utf8_lossy(&expected).replace("@DIR@", "/etc/apps");
         let different = DIFFERENT.iter().any(|(case, _)| *case == name);
         // A bare key is recorded as "key = " and a case without options as nothing.

@@ -9,7 +9,6 @@ use std::time::Duration;
 
 use common::Memory;
 use imperator_core::config;
-use imperator_core::finding::Finding;
 
 /// The original ends by itself at once, because these texts name no socket.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -213,16 +212,19 @@ impl Original {
     }
 
     fn compare_args(&self, args: &[String], text: &[u8], world: &Memory) {
-        let (options, findings) = config::list(args, world);
+        let mut all = vec!["--show-config".to_owned()];
+        all.extend_from_slice(args);
+        let reading = config::read(&all, world);
         let shown = String::from_utf8_lossy(text);
-        let refused = findings.iter().any(Finding::is_error);
-        match self.run_args(args, text) {
-            Some(expected) => {
-                let ours = shown_text(&common::shown(&options));
-                assert_eq!(ours, shown_text(&expected), "{shown}");
-                assert!(!refused, "{shown}\n{findings:?}");
+        let ours = reading.block();
+        let findings = reading.resolved.findings;
+        match (self.run_args(args, text), ours) {
+            (Some(expected), Some(ours)) => {
+                assert_eq!(shown_text(&ours), shown_text(&expected), "{shown}");
             }
-            None => assert!(refused, "the original refuses this, we do not:\n{shown}"),
+            (Some(_), None) => panic!("we refuse what the original reads:\n{shown}\n{findings:?}"),
+            (None, Some(_)) => panic!("the original refuses this, we do not:\n{shown}"),
+            (None, None) => (),
         }
     }
 
@@ -278,23 +280,19 @@ impl Original {
             std::thread::sleep(POLL);
         }
         let output = std::fs::read(&output).unwrap();
-        let start = find(&output, b"\n[uwsgi]\n")? + b"\n[uwsgi]\n".len();
-        let end = start + find(&output[start..], b";end of configuration")?;
-        let mut options = Vec::new();
-        for line in output[start..end].split_inclusive(|&byte| byte == b'\n') {
-            let own = [b"show-config = ".as_slice(), b"ini = "];
-            if !own.iter().any(|own| line.starts_with(own)) {
-                options.extend_from_slice(line);
-            }
-        }
-        Some(options)
+        let start = find(&output, BEGIN)?;
+        let end = start + find(&output[start..], END)? + END.len();
+        Some(output[start..end].to_vec())
     }
 }
+
+const BEGIN: &[u8] = b"\n;uWSGI instance configuration\n";
+const END: &[u8] = b"\n;end of configuration\n\n";
 
 fn find(text: &[u8], what: &[u8]) -> Option<usize> {
     text.windows(what.len()).position(|window| window == what)
 }
 
 fn shown_text(options: &[u8]) -> String {
-    String::from_utf8_lossy(options).trim_end().to_owned()
+    String::from_utf8_lossy(options).into_owned()
 }

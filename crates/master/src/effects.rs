@@ -553,6 +553,7 @@ fn counters(settings: &Settings) -> io::Result<(OwnedFd, SharedWords)> {
 /// The environment of an app: ours without what is meant for us, and with its `env` options.
 fn app_env(settings: &Settings) -> Vec<(OsString, OsString)> {
     let mut env = own_env(false);
+    env.retain(|(key, _)| !settings.unset_env.iter().any(|name| *key == **name));
     for (key, value) in &settings.env {
         env.retain(|(other, _)| *other != **key);
         env.push((key.into(), value.into()));

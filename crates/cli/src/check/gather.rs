@@ -19,7 +19,7 @@ use imperator_emperor::monitor::MAX_INI;
 use imperator_emperor::monitor::source::{Kind, Source, is_other_language};
 
 use crate::line::split_section;
-use crate::resolve::RealWorld;
+use crate::world::RealWorld;
 
 /// As the emperor gives the resolver: what takes longer hangs.
 const LIMIT: Duration = Duration::from_secs(10);
@@ -347,7 +347,7 @@ fn read(job: &Job, world: &RealWorld) -> Answer {
 
 /// As much of a file as the emperor reads of it.
 fn bytes(path: &Path) -> Result<Vec<u8>, String> {
-    let plain = |error: std::io::Error| crate::resolve::plain_reason(&error);
+    let plain = |error: std::io::Error| crate::world::plain_reason(&error);
     if !std::fs::metadata(path).map_err(plain)?.is_file() {
         return Err("it is no regular file".to_owned());
     }

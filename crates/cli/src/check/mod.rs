@@ -18,7 +18,7 @@ use anyhow::Context;
 use clap::{Arg, ArgAction, Command};
 use imperator_core::finding::{Finding, Severity};
 
-use crate::resolve::NO_COMMANDS;
+use crate::world::NO_COMMANDS;
 use gather::{Gathered, Subject};
 use machine::Machine;
 use report::Report;

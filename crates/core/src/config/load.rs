@@ -4,12 +4,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use super::logic::{Block, Logic};
-use super::world::{Kind, World};
+use super::args::Argument;
+use super::block::{self, Block, Sight, Start};
+use super::custom::Custom;
+use super::world::World;
 use crate::finding::{Finding, Place};
-use crate::ini::magic::{FileFacts, Magic};
-use crate::ini::{self, Document, text};
+use crate::ini::magic::FileFacts;
+use crate::ini::text;
 use crate::options::{self, known};
+use crate::pattern::Pattern;
 
 /// Files within files within files; deeper is a mistake.
 pub const MAX_DEPTH: usize = 16;
@@ -17,6 +20,8 @@ pub const MAX_DEPTH: usize = 16;
 pub const MAX_LOADS: usize = 500;
 /// More options in one config, loops and includes unrolled, are a mistake.
 pub const MAX_ENTRIES: usize = 50_000;
+/// Bytes of all keys and values, loops and includes unrolled.
+pub const MAX_TOTAL: usize = 4 << 20;
 
 /// One option in the flat list.
 #[derive(Debug, Clone)]
@@ -25,13 +30,18 @@ pub(super) struct Entry {
     pub value: Vec<u8>,
     /// Line 0: the command line or the environment.
     pub place: Place,
-    /// Acted on when it was read; its value is never expanded.
-    pub immediate: bool,
+    /// Acted on when it was read, or a mere placeholder: its value is never expanded, nor applied
+    /// with the others.
+    pub done: bool,
+    /// Given without a value on the command line; the value is then what that means.
+    pub bare: bool,
 }
 
 pub(super) struct Loader<'w> {
     pub world: &'w dyn World,
     pub entries: Vec<Entry>,
+    /// What takes effect when it is read, before all others, in order.
+    pub early: Vec<Entry>,
     pub findings: Vec<Finding>,
     /// Absolute, in the order they were read.
     pub files: Vec<PathBuf>,
@@ -44,17 +54,40 @@ pub(super) struct Loader<'w> {
     pub app: Option<Place>,
     /// Bytes that substitutions have made so far.
     pub expanded: usize,
+    /// One value had no end: the others are left alone.
+    pub endless: bool,
+    /// What is wrong when nothing of the config that was asked for is there.
+    pub lost: Option<Finding>,
+    /// The options that the config declares.
+    pub custom: BTreeMap<String, Custom>,
+    /// `exit`: the config ends here, with this code.
+    pub exit: Option<(i32, Place)>,
+    /// What `print` and `iprint` say.
+    pub printed: Vec<String>,
+    /// `fallback-config`.
+    pub fallback: Option<String>,
+    /// What `envdir`s change before any other option does.
+    pub env: BTreeMap<Vec<u8>, Option<Vec<u8>>>,
+    pub(super) first: Option<FileFacts>,
+    pub(super) last: Option<PathBuf>,
+    /// What was read stays as it was: a FIFO gives its text only once.
+    pub(super) contents: BTreeMap<PathBuf, Vec<u8>>,
+    pub(super) stack: Vec<(PathBuf, Vec<u8>)>,
+    pub(super) section: Option<String>,
+    pub(super) full: bool,
+    pub(super) loads: usize,
+    /// Bytes of the files that were read.
+    pub(super) bytes: usize,
     /// Where each key stands first.
     index: BTreeMap<String, usize>,
-    first: Option<FileFacts>,
-    last: Option<PathBuf>,
-    /// What was read stays as it was: a FIFO gives its text only once.
-    contents: BTreeMap<PathBuf, Vec<u8>>,
-    stack: Vec<(PathBuf, Vec<u8>)>,
-    section: Option<String>,
     block: Option<Block>,
-    full: bool,
-    loads: usize,
+    /// An option of a block is being applied: what it reads is not of the block.
+    inside: bool,
+    plugins: Vec<String>,
+    forbidden: Option<Vec<u8>>,
+    allowed: Option<Vec<u8>>,
+    /// Bytes of `entries`.
+    size: usize,
 }
 
 /// A place that is no file's.
@@ -70,6 +103,7 @@ impl<'w> Loader<'w> {
         Self {
             world,
             entries: Vec::new(),
+            early: Vec::new(),
             findings: Vec::new(),
             files: Vec::new(),
             placeholders: BTreeSet::new(),
@@ -77,55 +111,109 @@ impl<'w> Loader<'w> {
             strict: false,
             app: None,
             expanded: 0,
-            index: BTreeMap::new(),
+            endless: false,
+            lost: None,
+            custom: BTreeMap::new(),
+            exit: None,
+            printed: Vec::new(),
+            fallback: None,
+            env: BTreeMap::new(),
             first: None,
             last: None,
             contents: BTreeMap::new(),
             stack: Vec::new(),
             section: None,
-            block: None,
             full: false,
             loads: 0,
+            bytes: 0,
+            index: BTreeMap::new(),
+            block: None,
+            inside: false,
+            plugins: Vec::new(),
+            forbidden: None,
+            allowed: None,
+            size: 0,
         }
     }
 
-    /// Adds one option: through the block it stands in, if any.
-    pub(super) fn add(&mut self, key: &str, value: &[u8], place: &Place) {
-        let Some(block) = self.block.take() else {
-            self.add_plain(key, value, place);
-            return;
-        };
-        if super::logic::is_end(key) {
-            self.push(key, value, place, true);
+    /// What stood alone on the command line: read, but never listed.
+    pub(super) fn add_positional(&mut self, argument: &Argument, place: &Place) {
+        let value = argument.value.as_deref().unwrap_or_default();
+        match argument.name.as_str() {
+            "ini" | "json" | "xmlconfig" | "yaml" => {
+                let carrier = crate::carriers::Carrier::of_option(&argument.name);
+                self.load_named(carrier, value, place);
+            }
+            name => self.add(name, Some(value.as_bytes()), place),
+        }
+    }
+
+    /// Adds one option: through the block it stands in, if any. `None`: without a value.
+    pub(super) fn add(&mut self, key: &str, value: Option<&[u8]>, place: &Place) {
+        if self.is_over() || self.is_forbidden(key, place) {
             return;
         }
-        if super::logic::is_start(key) {
-            self.error(
-                place,
-                format!("\"{key}\" inside a block that began in line {}", block.line),
-                "blocks cannot be nested; write endif or endfor first",
-            );
-        } else {
-            for one in &block.values {
-                match one {
-                    Some(one) => self.add_plain(key, &replace(value, b"%(_)", one), place),
-                    None => self.add_plain(key, value, place),
-                }
+        if !self.inside {
+            if block::is_end(key) {
+                self.block = None;
+            }
+            if let Some(block) = self.block.take() {
+                self.add_in(block, key, value, place);
+                return;
             }
         }
+        self.add_plain(key, value, place);
+    }
+
+    fn add_in(&mut self, mut block: Block, key: &str, value: Option<&[u8]>, place: &Place) {
+        let file = block.wants_file().then(|| self.lines_of(&block)).flatten();
+        let first_value = |name: &[u8]| self.first_value(name);
+        let env = |name: &[u8]| self.variable(name);
+        let sight = Sight {
+            world: self.world,
+            first_value: &first_value,
+            env: &env,
+            plugins: &self.plugins,
+        };
+        let turns = block.turns(&sight, file);
+        self.inside = true;
+        // Open while its options act: a second one in it is an error.
         self.block = Some(block);
+        for one in turns.iter() {
+            match (one, value) {
+                (Some(one), Some(value)) => {
+                    self.add_plain(key, Some(&replace(value, b"%(_)", one)), place);
+                }
+                (None, _) | (_, None) => self.add_plain(key, value, place),
+            }
+            if self.is_over() {
+                break;
+            }
+        }
+        self.inside = false;
+    }
+
+    /// What `for-readline` reads. The original goes on without it.
+    fn lines_of(&mut self, block: &Block) -> Option<Vec<u8>> {
+        let path = text(&block.value);
+        match self.read(Path::new(&path)) {
+            Ok(bytes) => Some(bytes),
+            Err(why) => {
+                let text = format!("cannot read \"{path}\": {why}; the loop has no turn");
+                let place = block.place.clone();
+                self.warn(&place, text, "make the file, or ask for it with if-file");
+                None
+            }
+        }
     }
 
     /// A block must not go on in another file.
     pub(super) fn end_of_input(&mut self) {
         if let Some(block) = self.block.take() {
-            let place = Place {
-                file: block.file,
-                line: block.line,
-            };
             let text = format!("\"{}\" has no end", block.key);
+            let finding = Finding::warning(known(&block.place), text);
             self.findings
-                .push(Finding::warning(known(&place), text).with_hint("write endif or endfor"));
+                .push(finding.with_hint("write endif or endfor"));
         }
     }
 
@@ -134,288 +222,224 @@ impl<'w> Loader<'w> {
             .push(Finding::error(known(place), text).with_hint(hint));
     }
 
-    fn push(&mut self, key: &str, value: &[u8], place: &Place, immediate: bool) {
-        if self.entries.len() >= MAX_ENTRIES {
-            if !self.full {
-                self.full = true;
-                let text = format!("the config has more than {MAX_ENTRIES} options");
-                self.findings.push(Finding::error(known(place), text));
-            }
+    pub(super) fn warn(&mut self, place: &Place, text: impl Into<String>, hint: &str) {
+        self.findings
+            .push(Finding::warning(known(place), text).with_hint(hint));
+    }
+
+    /// Nothing counts any more.
+    pub(super) fn is_over(&self) -> bool {
+        self.full || self.exit.is_some()
+    }
+
+    fn push(&mut self, key: &str, value: Option<&[u8]>, place: &Place, done: bool) {
+        let length = key.len() + value.map_or(0, <[u8]>::len);
+        self.size = self.size.saturating_add(length);
+        if self.entries.len() >= MAX_ENTRIES || self.size > MAX_TOTAL {
+            self.full = true;
+            let text =
+                format!("the config has more than {MAX_ENTRIES} options or {MAX_TOTAL} bytes");
+            self.error(place, text, "loops and includes count as often as they act");
             return;
         }
         let position = self.entries.len();
         self.index.entry(key.to_owned()).or_insert(position);
+        let bare = || super::args::bare_value(key).as_bytes();
         self.entries.push(Entry {
             key: key.to_owned(),
-            value: value.to_vec(),
+            value: value.unwrap_or_else(bare).to_vec(),
             place: place.clone(),
-            immediate,
+            done,
+            bare: value.is_none(),
         });
     }
 
-    fn add_plain(&mut self, key: &str, value: &[u8], place: &Place) {
+    fn add_plain(&mut self, key: &str, value: Option<&[u8]>, place: &Place) {
         let row = options::find(key);
-        self.push(key, value, place, row.is_some_and(|row| row.immediate));
-        if self.full {
+        let custom = row.is_none() && self.custom.contains_key(key);
+        let at_once = custom || row.is_some_and(|row| row.immediate);
+        self.push(key, value, place, at_once);
+        if self.full || !at_once {
             return;
         }
-        match row.map_or("", |row| row.name) {
-            "ini" => {
-                let (file, section) = self.target(&text(value), place);
-                self.load(&file, section, place);
+        if let Some(entry) = self.entries.last().cloned() {
+            self.act(entry, 0);
+        }
+    }
+
+    /// What a row that acts at once does when it is read.
+    pub(super) fn act(&mut self, entry: Entry, depth: usize) {
+        let name = options::find(&entry.key).map_or("", |row| row.name);
+        let Entry { value, place, .. } = &entry;
+        match name {
+            "ini" | "json" | "xmlconfig" | "yaml" => {
+                let carrier = crate::carriers::Carrier::of_option(name);
+                self.load_named(carrier, &text(value), place);
             }
             super::INI_SECTION => self.section = Some(text(value)),
             super::INI_FILE => {
                 let section = self.section.take();
-                self.load(Path::new(&text(value)), section, place);
+                self.load_whole(Path::new(&text(value)), section, place);
             }
             "include" => self.include(value, place),
             "set" => match split(value) {
-                Some((key, value)) => self.add_plain(&text(key), value, place),
+                Some((key, value)) => self.add_plain(&text(key), Some(value), place),
                 None => self.error(place, "\"set\" needs K=V", "write set = name=value"),
             },
             "set-placeholder" => match split(value) {
-                Some((key, value)) => {
-                    let key = text(key);
-                    self.placeholders.insert(key.clone());
-                    self.push(&key, value, place, false);
-                }
-                None => {
-                    self.error(place, "\"set-placeholder\" needs K=V", "write name=value");
-                }
+                Some((key, value)) => self.place(&text(key), value, place),
+                None => self.error(place, "\"set-placeholder\" needs K=V", "write name=value"),
             },
+            "resolve" => self.look_up(value, place),
             "strict" => self.strict = options::is_true(&text(value)),
-            name if super::logic::is_start(name) => self.start_block(name, value, place),
-            _ => {}
+            "plugins" | "need-plugins" => {
+                let names = text(value);
+                self.plugins
+                    .extend(names.split(',').map(|name| name.trim().to_owned()));
+                self.early.push(entry);
+            }
+            "declare-option" => self.declare(value, place),
+            "blacklist" => self.forbidden = Some(value.clone()),
+            "end-blacklist" => self.forbidden = None,
+            "whitelist" => self.allowed = Some(value.clone()),
+            "end-whitelist" => self.allowed = None,
+            "iprint" => self.print(&text(value)),
+            "exit" => {
+                let code = if entry.bare {
+                    1
+                } else {
+                    i32::try_from(super::passes::number(value)).unwrap_or(1)
+                };
+                self.exit = Some((code, place.clone()));
+            }
+            "early-envdir" => self.envdir(value, place),
+            "fallback-config" => self.fallback = Some(text(value)),
+            name => match Start::of(name) {
+                Some(kind) => self.start_block(kind, &entry),
+                None if self.custom.contains_key(&entry.key) => self.act_custom(&entry, depth),
+                None => self.early.push(entry),
+            },
         }
     }
 
-    fn start_block(&mut self, key: &str, value: &[u8], place: &Place) {
-        let logic = Logic {
-            world: self.world,
-            first_value: &|name: &[u8]| self.first_value(name),
-        };
-        let (values, asked) = logic.values(key, value);
-        if let Some(name) = asked {
-            self.used.insert(name);
+    fn start_block(&mut self, kind: Start, entry: &Entry) {
+        let Entry {
+            key, value, place, ..
+        } = entry;
+        if let Some(open) = &self.block {
+            let text = format!(
+                "\"{key}\" inside a block that began in line {}",
+                open.place.line
+            );
+            let hint = "blocks cannot be nested; write endif or endfor first";
+            self.error(place, text, hint);
+            return;
         }
-        self.block = Some(Block {
-            key: key.to_owned(),
-            values,
-            line: place.line,
-            file: place.file.clone(),
-        });
-    }
-
-    /// The first value of an option, as `%(name)` sees it.
-    pub(super) fn first_value(&self, name: &[u8]) -> Option<Vec<u8>> {
-        let name = text(name);
-        let entry = self.entries.get(*self.index.get(&name)?)?;
-        Some(entry.value.clone())
-    }
-
-    /// `include`, `config` and `inherit` take any kind of config; we know one.
-    pub(super) fn include(&mut self, value: &[u8], place: &Place) {
-        let name = text(value);
-        let foreign = [".xml", ".yml", ".yaml", ".json", ".js"];
-        if foreign.iter().any(|end| name.ends_with(end)) {
+        if let Start::If(block::Condition::HostnameMatch, _) = kind
+            && let Err(why) = Pattern::new(&text(value))
+        {
+            let text = format!("\"{key}\" cannot read its pattern: {why}");
             self.error(
                 place,
-                format!("cannot read \"{name}\" yet"),
-                "write it as an ini file",
+                text,
+                "write a regular expression, or use if-hostname",
+            );
+        }
+        self.used.extend(block::asked(kind, value));
+        self.block = Some(Block::new(kind, key, value, place));
+    }
+
+    /// `blacklist` and `whitelist` between their line and their end.
+    fn is_forbidden(&mut self, key: &str, place: &Place) -> bool {
+        let holds =
+            |list: &[u8]| block::words(list).any(|word| word.eq_ignore_ascii_case(key.as_bytes()));
+        let list = if self.forbidden.as_deref().is_some_and(holds) {
+            "blacklist"
+        } else if self.allowed.as_deref().is_some_and(|list| !holds(list)) {
+            "whitelist"
+        } else {
+            return false;
+        };
+        let text = format!("option \"{key}\" is forbidden here by \"{list}\"");
+        let hint = format!("end the list with end-{list}, or change it");
+        self.error(place, text, &hint);
+        true
+    }
+
+    /// A placeholder, which must not have an option's name. Nothing in it is expanded.
+    fn place(&mut self, key: &str, value: &[u8], place: &Place) {
+        if self.is_forbidden(key, place) {
+            return;
+        }
+        if options::find(key).is_some() || self.custom.contains_key(key) {
+            let text = format!("\"{key}\" is an option and cannot be a placeholder");
+            self.error(
+                place,
+                text,
+                &format!("write set = {key}=…, or another name"),
             );
             return;
         }
-        let (file, section) = self.target(&name, place);
-        self.load(&file, section, place);
+        self.placeholders.insert(key.to_owned());
+        self.push(key, Some(value), place, true);
     }
 
-    /// `file`, `file:section`, `:section`: cut at the last colon, as the original does; a file that
-    /// is there with the colon in its name, and a section that holds one, are found too.
-    fn target(&mut self, value: &str, place: &Place) -> (PathBuf, Option<String>) {
-        let section = |text: &str| (!text.is_empty()).then(|| text.to_owned());
-        if let Some(asked) = value.strip_prefix(':') {
-            let Some(last) = self.last.clone() else {
-                self.error(
-                    place,
-                    format!("\"{value}\" names a section of no file"),
-                    "write FILE:SECTION",
-                );
-                return (PathBuf::new(), section(asked));
-            };
-            return (last, section(asked));
-        }
-        let is_there = |file: &str| self.world.kind(Path::new(file)) != Kind::Missing;
-        if value.contains("://") || is_there(value) {
-            return (PathBuf::from(value), None);
-        }
-        let cuts = || value.match_indices(':').map(|(at, _)| at).rev();
-        let cut = cuts()
-            .find(|&at| is_there(&value[..at]))
-            .or_else(|| cuts().next());
-        match cut {
-            Some(at) => (PathBuf::from(&value[..at]), section(&value[at + 1..])),
-            None => (PathBuf::from(value), None),
-        }
-    }
-
-    fn load(&mut self, file: &Path, section: Option<String>, place: &Place) {
-        if file.as_os_str().is_empty() {
-            if known(place).is_none() && self.findings.is_empty() {
-                self.error(place, "no config file is named", "write --ini FILE");
-            }
-            return;
-        }
-        let asked = section.as_deref().unwrap_or("uwsgi").as_bytes().to_vec();
-        let here = (file.to_owned(), asked.clone());
-        if self.stack.contains(&here) || self.stack.len() >= MAX_DEPTH {
-            let text = format!("\"{}\" includes itself, or too deep", file.display());
-            self.error(place, text, "remove this line");
-            return;
-        }
-        self.loads += 1;
-        if self.loads > MAX_LOADS {
-            if self.loads == MAX_LOADS + 1 {
-                let text = format!("the config reads more than {MAX_LOADS} files and sections");
-                self.error(place, text, "include each one once");
-            }
-            return;
-        }
-        let Some(bytes) = self.content(file, place) else {
+    /// `resolve = placeholder=host`
+    fn look_up(&mut self, value: &[u8], place: &Place) {
+        let Some((key, host)) = split(value) else {
+            let hint = "write resolve = placeholder=host.name";
+            self.error(place, "\"resolve\" needs PLACEHOLDER=HOST", hint);
             return;
         };
-        let facts = FileFacts {
-            given: file.to_owned(),
-            inode: self.world.inode(file),
-            section: section.clone().map(String::into_bytes),
-        };
-        let first = self.first.get_or_insert_with(|| facts.clone()).clone();
-        let mut document = ini::read(
-            &bytes,
-            &Magic {
-                facts: self.world.facts(),
-                file: &facts,
-                first: &first,
-            },
-        );
-        self.last = Some(file.to_owned());
-        let broken = document.findings.iter().any(Finding::is_error);
-        self.findings.append(&mut document.findings);
-        if broken {
-            return;
-        }
-        let section = self.section_of(&document, &asked, file, section.is_some(), place);
-        self.stack.push(here);
-        for option in document.options {
-            if option.section == section {
-                let place = Place {
-                    file: file.to_owned(),
-                    line: option.line,
-                };
-                self.add(&text(&option.key), &option.value, &place);
-            }
-        }
-        self.stack.pop();
-    }
-
-    /// The section as the file writes it: `blog` also finds `[uwsgi:blog]`. Says when it is missing.
-    fn section_of(
-        &mut self,
-        document: &Document,
-        asked: &[u8],
-        file: &Path,
-        by_name: bool,
-        place: &Place,
-    ) -> Vec<u8> {
-        // Section names are compared as text: a name on the command line is text.
-        let wanted = text(asked);
-        let find = |wanted: &str| {
-            let mut sections = document.sections.iter();
-            sections.find(|(name, _)| text(name) == wanted).cloned()
-        };
-        let by_app_name = || {
-            let from_outside = by_name && known(place).is_none();
-            from_outside
-                .then(|| find(&format!("uwsgi:{wanted}")))
-                .flatten()
-        };
-        if let Some((section, line)) = find(&wanted).or_else(by_app_name) {
-            self.app.get_or_insert_with(|| Place {
-                file: file.to_owned(),
-                line,
-            });
-            return section;
-        }
-        let text = format!("no section [{wanted}] in {}", file.display());
-        let hint = if document.sections.is_empty() {
-            "start the file with a line [uwsgi]".to_owned()
-        } else {
-            let shown = document.sections.iter().take(8);
-            let names: Vec<String> = shown
-                .map(|(name, _)| format!("[{}]", ini::text(name)))
-                .collect();
-            format!("it has {}", names.join(", "))
-        };
-        // What the command line asks for must be there; the original lets an include go.
-        let finding = if known(place).is_none() {
-            Finding::error(None, text)
-        } else {
-            Finding::warning(known(place), text)
-        };
-        self.findings.push(finding.with_hint(hint));
-        asked.to_vec()
-    }
-
-    fn content(&mut self, file: &Path, place: &Place) -> Option<Vec<u8>> {
-        if let Some(bytes) = self.contents.get(file) {
-            return Some(bytes.clone());
-        }
-        let read = match file.to_string_lossy().split_once("://") {
-            Some(("exec", command)) => self.world.run(command),
-            Some((scheme, _)) => Err(format!("{scheme}:// is not supported yet")),
-            None => self.read(file),
-        };
-        match read {
-            Ok(bytes) => {
-                self.contents.insert(file.to_owned(), bytes.clone());
-                Some(bytes)
-            }
+        let host = text(host);
+        match self.world.look_up(&host) {
+            Ok(address) => self.place(&text(key), address.as_bytes(), place),
             Err(why) => {
-                let finding = Finding::error(
-                    known(place),
-                    format!("cannot read {}: {why}", file.display()),
-                );
-                self.findings.push(finding);
-                None
+                let text = format!("cannot resolve the name \"{host}\": {why}");
+                self.error(place, text, "mend the name, or write the address itself");
             }
         }
     }
 
-    /// Reads a file and notes that its change concerns the app.
-    pub(super) fn read(&mut self, file: &Path) -> Result<Vec<u8>, String> {
-        let absolute = self.world.facts().cwd.join(file);
-        let volatile = ["/proc/", "/sys/", "/dev/"];
-        let lasting = !volatile.iter().any(|root| absolute.starts_with(root));
-        if lasting && !self.files.contains(&absolute) {
-            self.files.push(absolute);
+    pub(super) fn print(&mut self, line: &str) {
+        if self.printed.len() < MAX_PRINTED {
+            self.printed.push(line.to_owned());
         }
-        self.world.read(file)
+    }
+
+    /// The first value of an option, as `%(name)` sees it: what was given without a value has none.
+    pub(super) fn first_value(&self, name: &[u8]) -> Option<Vec<u8>> {
+        let name = text(name);
+        let entry = self.entries.get(*self.index.get(&name)?)?;
+        (!entry.bare).then(|| entry.value.clone())
+    }
+
+    /// A variable of the environment, as `envdir`s have left it.
+    pub(super) fn variable(&self, name: &[u8]) -> Option<Vec<u8>> {
+        match self.env.get(name) {
+            Some(changed) => changed.clone(),
+            None => self.world.env(name),
+        }
     }
 }
 
 /// `K=V`
-fn split(value: &[u8]) -> Option<(&[u8], &[u8])> {
+pub(super) fn split(value: &[u8]) -> Option<(&[u8], &[u8])> {
     let at = value.iter().position(|&byte| byte == b'=')?;
     Some((&value[..at], &value[at + 1..]))
 }
 
-fn replace(text: &[u8], what: &[u8], by: &[u8]) -> Vec<u8> {
+pub(super) fn replace(text: &[u8], what: &[u8], by: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(text.len());
     let mut rest = text;
     while !rest.is_empty() {
         if let Some(behind) = rest.strip_prefix(what) {
             out.extend_from_slice(by);
             rest = behind;
+            // A loop over a long value may make more than any config holds.
+            if out.len() > MAX_TOTAL {
+                return out;
+            }
         } else {
             out.push(rest[0]);
             rest = &rest[1..];
@@ -423,3 +447,6 @@ fn replace(text: &[u8], what: &[u8], by: &[u8]) -> Vec<u8> {
     }
     out
 }
+
+/// More lines than this are no message.
+const MAX_PRINTED: usize = 1000;

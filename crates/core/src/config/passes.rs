@@ -17,54 +17,97 @@ pub(super) struct Endless;
 /// So often one value may be expanded: a value that holds itself would go on for ever.
 const MAX_STEPS: usize = 1000;
 /// And it may not grow beyond any use.
-const MAX_VALUE: usize = 64 << 10;
+const MAX_VALUE: usize = 1 << 20;
 
-/// Replaces each `symbol( )` of a value, innermost first, and again what came out of it.
+/// What all expansions of one config may cost, in bytes moved.
+#[derive(Debug)]
+pub(super) struct Budget(usize);
+
+impl Default for Budget {
+    fn default() -> Self {
+        Self(256 << 20)
+    }
+}
+
+/// Replaces each `symbol( )` of a value, innermost first, and again what came out of it; but after
+/// the first replacement the original never looks at the value's first byte again, so that a
+/// placeholder which then stands at the front stays as it is.
 pub(super) fn expand(
     symbol: u8,
     value: &[u8],
+    budget: &mut Budget,
     mut hook: impl FnMut(&[u8]) -> Found,
 ) -> Result<Vec<u8>, Endless> {
     let mut value = value.to_vec();
+    let mut from = 0;
     for _ in 0..MAX_STEPS {
-        let Some((start, end, found)) = first(symbol, &value, &mut hook) else {
+        let Some(hit) = first(symbol, &value, from, &mut hook) else {
             return Ok(value);
         };
-        value.splice(start..end, found);
-        if value.len() > MAX_VALUE {
+        value.splice(hit.start..hit.end, hit.found);
+        budget.0 = budget.0.saturating_sub(value.len());
+        if value.len() > MAX_VALUE || budget.0 == 0 {
             return Err(Endless);
         }
+        from = hit.again.max(1);
     }
     Err(Endless)
 }
 
-/// The first `symbol(name)` that the hook has something for: where it starts and ends, and what it
-/// becomes. A second symbol inside the brackets starts anew, an empty name is skipped.
+/// A `symbol(name)` that the hook has something for.
+struct Hit {
+    start: usize,
+    end: usize,
+    found: Vec<u8>,
+    /// Where a name that this one stands in begins: from there everything is looked at again.
+    again: usize,
+}
+
+/// Brackets inside a name belong to it. A second symbol in it starts anew, an empty name is skipped.
 fn first(
     symbol: u8,
     value: &[u8],
+    from: usize,
     hook: &mut impl FnMut(&[u8]) -> Found,
-) -> Option<(usize, usize, Vec<u8>)> {
+) -> Option<Hit> {
     enum Seen {
         Nothing,
         Symbol,
-        Name(usize),
+        /// Where the name begins, and how many brackets are open in it.
+        Name(usize, usize),
     }
     let mut seen = Seen::Nothing;
-    for (at, &byte) in value.iter().enumerate() {
+    // Where the name began that the last symbol broke off.
+    let mut around = None;
+    for (at, &byte) in value.iter().enumerate().skip(from) {
         seen = match seen {
-            _ if byte == symbol => Seen::Symbol,
-            Seen::Symbol if byte == b'(' => Seen::Name(at + 1),
-            Seen::Nothing | Seen::Symbol => Seen::Nothing,
-            Seen::Name(start) if byte == b')' => {
+            Seen::Name(start, _) if byte == symbol => {
+                around = Some(start - 2);
+                Seen::Symbol
+            }
+            Seen::Nothing | Seen::Symbol if byte == symbol => Seen::Symbol,
+            Seen::Symbol if byte == b'(' => Seen::Name(at + 1, 0),
+            Seen::Nothing | Seen::Symbol => {
+                around = None;
+                Seen::Nothing
+            }
+            Seen::Name(start, depth) if byte == b'(' => Seen::Name(start, depth + 1),
+            Seen::Name(start, depth) if byte == b')' && depth > 0 => Seen::Name(start, depth - 1),
+            Seen::Name(start, _) if byte == b')' => {
                 if at > start
                     && let Found::Value(found) = hook(&value[start..at])
                 {
-                    return Some((start - 2, at + 1, found));
+                    return Some(Hit {
+                        start: start - 2,
+                        end: at + 1,
+                        found,
+                        again: around.unwrap_or(start - 2),
+                    });
                 }
+                around = None;
                 Seen::Nothing
             }
-            Seen::Name(start) => Seen::Name(start),
+            Seen::Name(start, depth) => Seen::Name(start, depth),
         };
     }
     None
@@ -125,7 +168,7 @@ fn calculate(operator: u8, left: i64, right: i64) -> i64 {
 }
 
 /// C's `strtol`.
-fn number(text: &[u8]) -> i64 {
+pub(super) fn number(text: &[u8]) -> i64 {
     let text = text.trim_ascii_start();
     let (negative, digits) = match text.split_first() {
         Some((b'-', rest)) => (true, rest),
@@ -161,7 +204,7 @@ mod tests {
 
     fn percent(text: &str) -> String {
         let mut used = BTreeSet::new();
-        match expand(b'%', text.as_bytes(), |name| {
+        match expand(b'%', text.as_bytes(), &mut Budget::default(), |name| {
             placeholder(name, lookup, &mut used)
         }) {
             Ok(value) => String::from_utf8_lossy(&value).into_owned(),
@@ -196,7 +239,10 @@ mod tests {
             ("%()", "%()"),
             ("%(g", "%(g"),
             ("x%(chain)", "x2"),
-            ("%(chain)", "2"),
+            ("%(chain)", "%(g)"),
+            ("%(a)%(chain)", "x2"),
+            ("x%(n(b))", "x%(n(b))"),
+            ("x%%(g)", "x%2"),
         ] {
             assert_eq!(percent(text), expected, "{text}");
         }
@@ -213,7 +259,8 @@ mod tests {
             b"HOME" => Found::Value(b"/root".to_vec()),
             _ => Found::Nothing,
         };
-        let value = expand(b'$', b"$(A$(HOME)) $(NO) $(HOME", home).unwrap_or_default();
+        let value = b"$(A$(HOME)) $(NO) $(HOME";
+        let value = expand(b'$', value, &mut Budget::default(), home).unwrap_or_default();
         assert_eq!(value, b"$(A/root) $(NO) $(HOME");
     }
 }

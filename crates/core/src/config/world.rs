@@ -1,7 +1,7 @@
 //! What reading a config may see of the world. `imperator resolve` implements it on the real system,
 //! in a process of its own with a deadline; tests implement it in memory.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::ini::magic::Facts;
 
@@ -31,10 +31,51 @@ pub trait World {
     /// A lower-case phrase: why not.
     fn run(&self, command: &str) -> Result<Vec<u8>, String>;
 
+    /// What a plain HTTP GET of `host[:port]/path` gives, for `@(http://…)`.
+    ///
+    /// # Errors
+    /// A lower-case phrase: why not.
+    fn fetch(&self, _url: &str) -> Result<Vec<u8>, String> {
+        Err("there is no network".to_owned())
+    }
+
+    /// Whether this config file belongs to the user that reads it (or to root): only such a file may
+    /// run commands and ask the network.
+    fn is_own(&self, _config: &Path) -> bool {
+        true
+    }
+
     fn kind(&self, path: &Path) -> Kind;
 
     /// Of the path itself, not of what a link points to; 0 when there is none.
     fn inode(&self, path: &Path) -> u64;
+
+    /// Absolute, without links and dots; but a path that is a link itself stays that.
+    fn absolute(&self, path: &Path) -> PathBuf {
+        self.facts().cwd.join(path)
+    }
+
+    /// The paths that a glob(3) pattern stands for, sorted, directories with a slash behind them; not
+    /// more than `limit`.
+    fn glob(&self, _pattern: &str, _limit: usize) -> Vec<Vec<u8>> {
+        Vec::new()
+    }
+
+    /// The names of the regular files in a directory, sorted; hidden ones left out.
+    ///
+    /// # Errors
+    /// A lower-case phrase: why not.
+    fn names(&self, _directory: &Path) -> Result<Vec<String>, String> {
+        Err("no such file or directory".to_owned())
+    }
+
+    /// An address of this host.
+    ///
+    /// # Errors
+    /// A lower-case phrase: why not.
+    fn look_up(&self, _host: &str) -> Result<String, String> {
+        Err("there is no network".to_owned())
+    }
 
     /// One variable of the environment.
     fn env(&self, name: &[u8]) -> Option<Vec<u8>>;

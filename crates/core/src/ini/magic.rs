@@ -25,8 +25,12 @@ pub struct Facts {
 /// What `%x` can say about one file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FileFacts {
-    /// As it was named.
+    /// As it was named, without its section.
     pub given: PathBuf,
+    /// The file itself, for messages.
+    pub file: PathBuf,
+    /// Absolute, without links and dots, unless the file is a link itself.
+    pub path: PathBuf,
     pub inode: u64,
     /// The section that was asked for by name.
     pub section: Option<Vec<u8>>,
@@ -186,7 +190,7 @@ impl Magic<'_> {
     }
 
     fn absolute(&self, file: &FileFacts) -> Vec<u8> {
-        path_bytes(&self.facts.cwd.join(&file.given))
+        path_bytes(&self.facts.cwd.join(&file.path))
     }
 }
 
@@ -235,6 +239,8 @@ mod tests {
         };
         let file = FileFacts {
             given: PathBuf::from("shop/blog.x.ini"),
+            file: PathBuf::from("shop/blog.x.ini"),
+            path: PathBuf::from("shop/blog.x.ini"),
             inode: 7,
             section: None,
         };

@@ -51,7 +51,7 @@ pub fn text(bytes: &[u8]) -> String {
 /// Reads one file. Never fails: what is wrong is among the findings.
 pub fn read(bytes: &[u8], magic: &Magic<'_>) -> Document {
     let mut document = Document::default();
-    let file = &magic.file.given;
+    let file = &magic.file.file;
     if let Some(refusal) = refuse(bytes, file) {
         document.findings.push(refusal);
         return document;
@@ -70,10 +70,7 @@ pub fn read(bytes: &[u8], magic: &Magic<'_>) -> Document {
         None => bytes,
     };
     let substituted = magic.substitute(bytes);
-    let findings = &mut document.findings;
-    for swallowed in substituted.swallowed.iter().take(MAX_SWALLOWED) {
-        findings.push(tell_swallowed(swallowed, file));
-    }
+    tell_all_swallowed(&substituted, file, &mut document.findings);
 
     let (properties, spans) = read_lines(&substituted, &mut document, file);
     if properties.len() > MAX_OPTIONS {
@@ -107,6 +104,8 @@ pub fn read(bytes: &[u8], magic: &Magic<'_>) -> Document {
 pub fn plain_file(given: &Path) -> FileFacts {
     FileFacts {
         given: given.to_owned(),
+        file: given.to_owned(),
+        path: given.to_owned(),
         inode: 0,
         section: None,
     }
@@ -206,6 +205,16 @@ fn odd_section(line: &[u8], name: &[u8], place: &Place) -> Option<Finding> {
             "write [{meant}] alone on the line, if that is meant"
         ))
     })
+}
+
+pub(crate) fn tell_all_swallowed(
+    substituted: &magic::Substituted,
+    file: &Path,
+    findings: &mut Vec<Finding>,
+) {
+    for swallowed in substituted.swallowed.iter().take(MAX_SWALLOWED) {
+        findings.push(tell_swallowed(swallowed, file));
+    }
 }
 
 fn tell_swallowed(swallowed: &Swallowed, file: &Path) -> Finding {

@@ -1,11 +1,60 @@
-//! Rows: the config language itself. `config` acts on these while it reads; nothing is left for the
+//! Rows: the config language itself. `config` acts on these while it reads; little is left for the
 //! settings.
 
+use std::collections::BTreeMap;
+
 use super::Support::{Differs, Full};
-use super::{Opt, Value, nothing, opt};
+use super::{Draft, Given, Invalid, Opt, Value, nothing, opt};
 
 pub(super) static OPTIONS: &[Opt] = &[
+    opt(
+        "blacklist",
+        Value::Text,
+        Full,
+        "forbid these options from here on",
+        nothing,
+    )
+    .immediate(),
+    opt(
+        "declare-option",
+        Value::Pair,
+        Full,
+        "make an option, NAME=option=$1;option=$2",
+        nothing,
+    )
+    .immediate(),
+    opt(
+        "declare-option2",
+        Value::Pair,
+        Full,
+        "the same, read after all substitutions",
+        nothing,
+    ),
+    opt(
+        "early-envdir",
+        Value::Path,
+        Full,
+        "environment from the files of a directory, seen by $( )",
+        nothing,
+    )
+    .immediate(),
     opt("end", Value::Nothing, Full, "end a block", nothing).immediate(),
+    opt(
+        "end-blacklist",
+        Value::Nothing,
+        Full,
+        "end a blacklist",
+        nothing,
+    )
+    .immediate(),
+    opt(
+        "end-whitelist",
+        Value::Nothing,
+        Full,
+        "end a whitelist",
+        nothing,
+    )
+    .immediate(),
     opt("endfor", Value::Nothing, Full, "end a loop", nothing)
         .aka(&["end-for"])
         .immediate(),
@@ -13,10 +62,49 @@ pub(super) static OPTIONS: &[Opt] = &[
         .aka(&["end-if"])
         .immediate(),
     opt(
+        "envdir",
+        Value::Path,
+        Full,
+        "the app's environment from the files of a directory",
+        nothing,
+    ),
+    opt(
+        "exit",
+        Value::Number,
+        Differs("an app that has it is shown failing, with the line"),
+        "end here with this code",
+        nothing,
+    )
+    .immediate(),
+    opt(
+        "fallback-config",
+        Value::Path,
+        Differs("only for a config that cannot be run, not for an app that ends"),
+        "config to run when this one cannot be run",
+        nothing,
+    )
+    .immediate(),
+    opt(
         "for",
         Value::Text,
         Full,
         "repeat for each word, as %(_)",
+        nothing,
+    )
+    .immediate(),
+    opt(
+        "for-glob",
+        Value::Path,
+        Full,
+        "repeat for each path that matches, as %(_)",
+        nothing,
+    )
+    .immediate(),
+    opt(
+        "for-readline",
+        Value::Path,
+        Full,
+        "repeat for each line of a file, as %(_)",
         nothing,
     )
     .immediate(),
@@ -28,6 +116,13 @@ pub(super) static OPTIONS: &[Opt] = &[
         nothing,
     )
     .immediate(),
+    opt(
+        "get",
+        Value::Text,
+        Full,
+        "print the value of this option and end",
+        nothing,
+    ),
     opt(
         "if-dir",
         Value::Path,
@@ -72,12 +167,21 @@ pub(super) static OPTIONS: &[Opt] = &[
     )
     .immediate(),
     opt(
+        "if-hostname-match",
+        Value::Text,
+        Full,
+        "only on hosts that match this pattern",
+        nothing,
+    )
+    .immediate(),
+    opt(
         "if-not-dir",
         Value::Path,
         Full,
         "unless this is a directory",
         nothing,
     )
+    .aka(&["if-not-directory"])
     .immediate(),
     opt(
         "if-not-env",
@@ -112,6 +216,14 @@ pub(super) static OPTIONS: &[Opt] = &[
     )
     .immediate(),
     opt(
+        "if-not-hostname-match",
+        Value::Text,
+        Full,
+        "unless the host matches this pattern",
+        nothing,
+    )
+    .immediate(),
+    opt(
         "if-not-opt",
         Value::Text,
         Full,
@@ -130,7 +242,7 @@ pub(super) static OPTIONS: &[Opt] = &[
     opt(
         "if-not-reload",
         Value::Nothing,
-        Full,
+        Differs("a reload starts anew, so this is always true"),
         "only at the first start",
         nothing,
     )
@@ -188,7 +300,7 @@ pub(super) static OPTIONS: &[Opt] = &[
         crate::config::INI_FILE,
         Value::Path,
         Full,
-        "read this ini file, colons and all",
+        "read this config file, colons and all",
         nothing,
     )
     .ours()
@@ -197,10 +309,50 @@ pub(super) static OPTIONS: &[Opt] = &[
         crate::config::INI_SECTION,
         Value::Text,
         Full,
-        "section of the next ini file, colons and all",
+        "section of the next ini-file, colons and all",
         nothing,
     )
     .ours()
+    .immediate(),
+    opt(
+        "iprint",
+        Value::Text,
+        Differs("printed to the log"),
+        "print this line while the config is read",
+        nothing,
+    )
+    .immediate(),
+    opt(
+        "json",
+        Value::Path,
+        Full,
+        "read this json file[:object]",
+        nothing,
+    )
+    .aka(&["js"])
+    .short('j')
+    .immediate(),
+    opt(
+        "no-server",
+        Value::Flag,
+        Differs("an app that has it is shown failing"),
+        "read the config, start nothing",
+        nothing,
+    ),
+    opt(
+        "print",
+        Value::Text,
+        Differs("printed to the log"),
+        "print this line when the config is read",
+        nothing,
+    ),
+    opt(
+        "resolve",
+        Value::Pair,
+        Full,
+        "set a placeholder to the address of a host, NAME=HOST",
+        nothing,
+    )
     .immediate(),
     opt(
         "set",
@@ -221,6 +373,13 @@ pub(super) static OPTIONS: &[Opt] = &[
     .aka(&["set-ph"])
     .immediate(),
     opt(
+        "show-config",
+        Value::Flag,
+        Full,
+        "print all options as they are after all substitutions",
+        nothing,
+    ),
+    opt(
         "strict",
         Value::Flag,
         Full,
@@ -228,4 +387,73 @@ pub(super) static OPTIONS: &[Opt] = &[
         nothing,
     )
     .immediate(),
+    opt(
+        "unenv",
+        Value::Text,
+        Full,
+        "remove this variable from the app's environment",
+        unenv,
+    ),
+    opt(
+        "whitelist",
+        Value::Text,
+        Full,
+        "allow only these options from here on",
+        nothing,
+    )
+    .immediate(),
+    opt(
+        "xmlconfig",
+        Value::Path,
+        Full,
+        "read this xml file[:id]",
+        nothing,
+    )
+    .aka(&["xml"])
+    .short('x')
+    .immediate(),
+    opt(
+        "yaml",
+        Value::Path,
+        Full,
+        "read this yaml file[:section]",
+        nothing,
+    )
+    .aka(&["yml"])
+    .short('y')
+    .immediate(),
 ];
+
+fn unenv(draft: &mut Draft, given: &Given<'_>) -> Result<(), Invalid> {
+    let name = Draft::some_text(given)?;
+    draft.settings.env.retain(|(other, _)| *other != name);
+    draft.settings.unset_env.push(name);
+    Ok(())
+}
+
+impl Draft {
+    /// What `envdir`s say, a variable or (`None`) its removal each: before the `env` options, or `after` them.
+    pub fn environment(&mut self, changes: BTreeMap<Vec<u8>, Option<Vec<u8>>>, after: bool) {
+        let text = |bytes: Vec<u8>| crate::ini::text(&bytes);
+        let mut variables = Vec::new();
+        for (name, value) in changes {
+            let name = text(name);
+            match value {
+                Some(value) => variables.push((name, text(value))),
+                None if after => {
+                    self.settings.env.retain(|(other, _)| *other != name);
+                    self.settings.unset_env.push(name);
+                }
+                None => self.settings.unset_env.push(name),
+            }
+        }
+        if after {
+            self.settings.env.append(&mut variables);
+        } else {
+            // An `unenv` stands after them.
+            variables.retain(|(name, _)| !self.settings.unset_env.contains(name));
+            variables.append(&mut self.settings.env);
+            self.settings.env = variables;
+        }
+    }
+}

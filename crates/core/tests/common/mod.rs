@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use imperator_core::config::{Kind, World};
+use imperator_core::config::{Kind, Reading, Shown, World};
 use imperator_core::ini::magic::Facts;
 
 #[derive(Default)]
@@ -110,9 +110,9 @@ pub(crate) fn shared(name: &str) -> Option<PathBuf> {
 }
 
 /// The options as the original prints them, without those of the command line itself.
-pub(crate) fn shown(options: &[(String, Vec<u8>)]) -> Vec<u8> {
+pub(crate) fn shown(reading: &Reading) -> Vec<u8> {
     let mut out = Vec::new();
-    for (key, value) in options {
+    for Shown { key, value } in reading.options.iter().flatten() {
         if matches!(key.as_str(), "ini" | "show-config") {
             continue;
         }

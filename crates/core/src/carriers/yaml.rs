@@ -1,0 +1,15 @@
+//! yaml
+use super::refused;
+use crate::ini::Document;
+use crate::ini::magic::Magic;
+
+pub(super) fn read(_bytes: &[u8], _section: &str, magic: &Magic<'_>) -> Document {
+    let mut document = Document::default();
+    document.findings.push(refused(
+        &magic.file.file,
+        1,
+        "yaml is not read yet",
+        "write it as an ini file",
+    ));
+    document
+}
