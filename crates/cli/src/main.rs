@@ -9,6 +9,7 @@ mod emperor;
 mod help;
 mod line;
 mod log;
+mod migrate;
 mod options;
 mod own;
 mod place;
@@ -45,6 +46,7 @@ fn run(arguments: &[OsString]) -> anyhow::Result<ExitCode> {
         Some("check") => check::run(rest),
         Some("explain") => Ok(options::explain(rest)),
         Some("options") => Ok(options::list(rest)),
+        Some("migrate") => migrate::run(rest),
         Some(_) if ask::is_asking(arguments) => ask::run(arguments),
         Some("help") => help::print(),
         Some(_) | None => emperor::run(arguments),

@@ -10,10 +10,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use imperator_core::config::{resolve, resolve_args};
+use imperator_core::config::{INI_FILE, resolve, resolve_args};
 use imperator_core::finding::{Finding, Place};
 use imperator_core::message::Config;
-use imperator_core::settings::Resolved;
+use imperator_core::settings::empire::Vassals;
+use imperator_core::settings::{Resolved, Settings};
 use imperator_core::stanzas;
 use imperator_emperor::monitor::MAX_INI;
 use imperator_emperor::monitor::source::{Kind, Source, is_other_language};
@@ -35,15 +36,18 @@ pub(crate) struct Subject {
     pub(crate) name: String,
     pub(crate) config: Config,
     pub(crate) cwd: PathBuf,
+    /// The resolver's arguments.
+    pub(crate) args: Vec<String>,
     /// Subjects of one number run under one emperor.
     pub(crate) source: usize,
+    /// Found as a section of its file, not asked for by name.
+    pub(crate) is_stanza: bool,
     pub(crate) resolved: Resolved,
 }
 
 impl Subject {
     pub(crate) fn is_emperor(&self) -> bool {
-        let settings = self.resolved.settings.as_ref();
-        settings.is_some_and(|settings| !settings.emperor.is_empty())
+        settings_of(self).is_some_and(|settings| !settings.emperor.is_empty())
     }
 
     pub(crate) fn has_error(&self) -> bool {
@@ -70,25 +74,75 @@ struct Job {
     name: String,
     cwd: PathBuf,
     source: usize,
+    around: Around,
+}
+
+/// What a config is read with beside its own file.
+#[derive(Debug, Clone)]
+enum Around {
+    Nothing,
+    /// An emperor's `vassals-set`, `vassals-include` and their like.
+    Vassals(Box<Vassals>),
+    /// Debian's init script reads its defaults before each file of `apps-enabled`.
+    Debian,
+}
+
+impl Around {
+    fn args(&self, config: &Config) -> Vec<String> {
+        let own = resolve_args(config);
+        match self {
+            Self::Nothing => own,
+            Self::Vassals(vassals) => vassals.around(own),
+            Self::Debian => {
+                let name = config.file.file_stem().unwrap_or_default();
+                let mut args = vec![
+                    "--set-placeholder=deb-confnamespace=app".to_owned(),
+                    format!("--set-placeholder=deb-confname={}", name.to_string_lossy()),
+                ];
+                if Path::new(DEBIAN_DEFAULTS).exists() {
+                    args.push(format!("--{INI_FILE}={DEBIAN_DEFAULTS}"));
+                }
+                args.extend(own);
+                args
+            }
+        }
+    }
+}
+
+/// The file that Debian's init script reads first (/usr/share/uwsgi/init/specific_daemon).
+pub(crate) const DEBIAN_DEFAULTS: &str = "/usr/share/uwsgi/conf/default.ini";
+
+/// Whether Debian's init script runs what is in this directory.
+pub(crate) fn is_debians(file: &Path) -> bool {
+    let names = ["apps-enabled", "apps-available"];
+    let mut parts = file.components().rev().skip(1);
+    parts.any(|part| names.iter().any(|name| part.as_os_str() == *name))
 }
 
 /// Reads what the operator named: files, `FILE:section`, directories, globs. Emperors' own files bring
-/// their vassals.
+/// their vassals. `as_today`: with what Debian's init script of uWSGI adds.
 ///
 /// # Errors
 /// What is named does not exist, or this process cannot tell where it is.
-pub(crate) fn gather(targets: &[String], commands: bool) -> anyhow::Result<Gathered> {
-    let mut world = RealWorld::look()?;
-    if !commands {
-        world = world.without_commands();
-    }
+pub(crate) fn gather(
+    targets: &[String],
+    world: &RealWorld,
+    as_today: bool,
+) -> anyhow::Result<Gathered> {
     let here = std::env::current_dir().context("cannot tell the working directory")?;
     let mut gathered = Gathered::default();
     let mut jobs = Vec::new();
     let mut sources = 0;
     for target in targets {
         let found = of_target(target, &here, &mut sources, &mut gathered.findings);
-        jobs.extend(found.map_err(anyhow::Error::msg)?);
+        let mut found = found.map_err(anyhow::Error::msg)?;
+        for job in found
+            .iter_mut()
+            .filter(|job| as_today && is_debians(&job.path))
+        {
+            job.around = Around::Debian;
+        }
+        jobs.extend(found);
     }
     for depth in 0..MAX_DEPTH {
         let known = |job: &Job| {
@@ -96,7 +150,7 @@ pub(crate) fn gather(targets: &[String], commands: bool) -> anyhow::Result<Gathe
             subjects.any(|it| it.config.file == job.path && job.section == it.config.section)
         };
         jobs.retain(|job| !known(job));
-        let read = read_all(std::mem::take(&mut jobs), &world);
+        let read = read_all(std::mem::take(&mut jobs), world);
         for (path, result) in read {
             if !gathered.files.contains(&path) {
                 gathered.files.push(path);
@@ -120,20 +174,29 @@ pub(crate) fn gather(targets: &[String], commands: bool) -> anyhow::Result<Gathe
 
 /// The files that an emperor's own file names; what is missing there is a finding of that file.
 fn vassals(subject: &Subject, sources: &mut usize, findings: &mut Vec<Finding>) -> Vec<Job> {
-    let settings = subject.resolved.settings.iter();
+    let settings = settings_of(subject).into_iter();
     let mut jobs = Vec::new();
     for text in settings.flat_map(|settings| &settings.emperor) {
         match of_target(text, &subject.cwd, sources, findings) {
-            Ok(found) => jobs.extend(found),
+            Ok(mut found) => {
+                for job in &mut found {
+                    let vassals = settings_of(subject).map(|it| it.empire.vassals.clone());
+                    job.around = Around::Vassals(Box::new(vassals.unwrap_or_default()));
+                }
+                jobs.extend(found);
+            }
             Err(why) => {
-                let settings = subject.resolved.settings.as_ref();
-                let place = settings.and_then(|it| it.places.get("emperor"));
+                let place = settings_of(subject).and_then(|it| it.places.get("emperor"));
                 let hint = "make the directory, or name another one";
                 findings.push(Finding::error(place.cloned(), why).with_hint(hint));
             }
         }
     }
     jobs
+}
+
+fn settings_of(subject: &Subject) -> Option<&Settings> {
+    subject.resolved.settings.as_ref()
 }
 
 fn of_target(
@@ -173,6 +236,7 @@ fn of_target(
         section: section.map(str::to_owned),
         cwd: cwd.clone(),
         source,
+        around: Around::Nothing,
     };
     Ok(paths.into_iter().map(job).collect())
 }
@@ -313,12 +377,23 @@ fn read(job: &Job, world: &RealWorld) -> Answer {
             file: job.path.clone(),
             section,
         };
+        let args = job.around.args(&config);
+        let mut resolved = resolve(&args, &world);
+        for place in resolved
+            .findings
+            .iter_mut()
+            .filter_map(|it| it.place.as_mut())
+        {
+            place.file = job.cwd.join(&place.file);
+        }
         Subject {
             name,
-            resolved: resolve(&resolve_args(&config), &world),
+            resolved,
+            args,
             config,
             cwd: job.cwd.clone(),
             source: job.source,
+            is_stanza: false,
         }
     };
     if let Some(section) = &job.section {
@@ -340,7 +415,10 @@ fn read(job: &Job, world: &RealWorld) -> Answer {
             Some(own) => format!("{}:{own}", job.name),
             None => job.name.clone(),
         };
-        subject(name, stanza.section)
+        Subject {
+            is_stanza: stanza.name.is_some(),
+            ..subject(name, stanza.section)
+        }
     };
     Ok(stanzas.into_iter().map(named).collect())
 }

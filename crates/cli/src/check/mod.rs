@@ -18,10 +18,11 @@ use anyhow::Context;
 use clap::{Arg, ArgAction, Command};
 use imperator_core::finding::{Finding, Severity};
 
-use crate::world::NO_COMMANDS;
+use crate::world::{NO_COMMANDS, RealWorld};
 use gather::{Gathered, Subject};
 use machine::Machine;
 use report::Report;
+pub(crate) use report::some;
 
 /// Exit codes: errors, and a command line that makes no sense.
 const FAILED: u8 = 1;
@@ -77,7 +78,11 @@ pub(crate) fn run(arguments: &[OsString]) -> anyhow::Result<ExitCode> {
     let named: Vec<String> = named.into_iter().flatten().cloned().collect();
     let imports = matches.get_flag("import");
     let limit = matches.get_one("timeout").copied().map(Duration::from_secs);
-    let mut gathered = match gather::gather(&named, imports) {
+    let mut world = RealWorld::look()?;
+    if !imports {
+        world = world.without_commands();
+    }
+    let mut gathered = match gather::gather(&named, &world, false) {
         Ok(gathered) => gathered,
         Err(error) => {
             let _ = writeln!(std::io::stderr(), "imperator check: {error:#}");

@@ -11,8 +11,9 @@ mod load;
 mod passes;
 pub mod world;
 
-use crate::finding::Finding;
+use crate::finding::{Finding, Place};
 use crate::message::Config;
+use crate::options::known;
 use crate::settings::Resolved;
 pub use files::MAX_READ;
 use load::Loader;
@@ -116,6 +117,30 @@ fn read_once(args: &[String], world: &dyn World) -> (Reading, Option<String>) {
     }
     let fallback = loader.fallback.clone();
     (apply::all(loader), fallback)
+}
+
+/// One option after all substitutions, with its place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listed {
+    pub key: String,
+    pub value: String,
+    /// `None`: the command line or the environment.
+    pub place: Option<Place>,
+}
+
+/// The flat list of options with their places, for reports about them; as far as it goes when the
+/// config is broken.
+pub fn listed(args: &[String], world: &dyn World) -> Vec<Listed> {
+    let mut loader = gather(args, world);
+    if !loader.findings.iter().any(Finding::is_error) {
+        expand::all(&mut loader);
+    }
+    let listed = |entry: load::Entry| Listed {
+        value: crate::ini::text(&entry.value),
+        place: known(&entry.place),
+        key: entry.key,
+    };
+    loader.entries.into_iter().map(listed).collect()
 }
 
 /// Environment, then command line with its files.
