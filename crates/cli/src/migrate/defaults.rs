@@ -16,7 +16,7 @@ pub(crate) struct Default {
 impl Default {
     pub(crate) fn reaches(&self, listed: &[Listed], settings: &Settings) -> bool {
         let sets = |name: &&str| listed.iter().any(|option| option.key == **name);
-        (self.matters)(settings) && !self.unless.iter().any(|name| sets(name))
+        (self.matters)(settings) && !self.unless.iter().any(sets)
     }
 }
 
