@@ -28,13 +28,13 @@ pub(crate) fn apply(settings: &Settings, runtime: &Path) -> anyhow::Result<Next>
         std::env::set_current_dir(directory)
             .with_context(|| format!("cannot change into {}", directory.display()))?;
     }
-    if let Some(target) = &settings.daemonize
+    if let Some(target) = &settings.logs.daemonize
         && std::env::var_os(DAEMON).is_none()
     {
         daemonize(&open_log(target)?)?;
         return Ok(Next::Leave);
     }
-    if let Some(target) = &settings.logto {
+    if let Some(target) = &settings.logs.logto {
         let log = open_log(target)?;
         unistd::dup2_stdout(&log).context("cannot redirect the output")?;
         unistd::dup2_stderr(&log).context("cannot redirect the log")?;
@@ -44,16 +44,14 @@ pub(crate) fn apply(settings: &Settings, runtime: &Path) -> anyhow::Result<Next>
 }
 
 fn open_log(target: &LogTarget) -> anyhow::Result<File> {
-    match target {
-        LogTarget::File(path) => File::options()
-            .append(true)
-            .create(true)
-            .open(path)
-            .with_context(|| format!("cannot log to {}", path.display())),
-        LogTarget::Stderr | LogTarget::Udp(_) | LogTarget::Syslog(_) => {
-            bail!("an emperor logs to stderr or to a file")
-        }
-    }
+    let Some(path) = target.path() else {
+        bail!("an emperor logs to stderr or to a file");
+    };
+    File::options()
+        .append(true)
+        .create(true)
+        .open(path)
+        .with_context(|| format!("cannot log to {}", path.display()))
 }
 
 /// Starts this very command again in a session of its own.

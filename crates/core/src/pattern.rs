@@ -47,7 +47,7 @@ impl Pattern {
 }
 
 fn compile(text: &str) -> Result<fancy_regex::Regex, InvalidPattern> {
-    fancy_regex::RegexBuilder::new(&characters(text.as_bytes()))
+    fancy_regex::RegexBuilder::new(&plain_braces(&characters(text.as_bytes())))
         .backtrack_limit(BACKTRACKS)
         .delegate_size_limit(COMPILED_BYTES)
         .build()
@@ -65,6 +65,44 @@ fn characters(bytes: &[u8]) -> Cow<'_, str> {
         Ok(text) if text.is_ascii() => Cow::Borrowed(text),
         Ok(_) | Err(_) => Cow::Owned(bytes.iter().map(|&byte| char::from(byte)).collect()),
     }
+}
+
+/// To PCRE a brace that begins no `{2}`, `{2,}` or `{2,3}` is a brace.
+fn plain_braces(text: &str) -> String {
+    let counts = |rest: &str| {
+        let inner = rest.split_once('}').map(|(inner, _)| inner);
+        inner.is_some_and(|inner| {
+            let (low, high) = inner.split_once(',').unwrap_or((inner, ""));
+            let digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+            !low.is_empty() && digits(low) && digits(high)
+        })
+    };
+    let mut out = String::with_capacity(text.len());
+    let mut letters = text.char_indices();
+    let mut in_class = false;
+    while let Some((at, letter)) = letters.next() {
+        match letter {
+            '\\' => {
+                out.push(letter);
+                out.extend(letters.next().map(|(_, next)| next));
+                // \p{Greek}, \x{2026}: these braces belong to the escape.
+                if matches!(
+                    text.as_bytes().get(at + 1),
+                    Some(b'p' | b'P' | b'x' | b'k' | b'g')
+                ) && text.as_bytes().get(at + 2) == Some(&b'{')
+                {
+                    out.extend(letters.next().map(|(_, next)| next));
+                }
+                continue;
+            }
+            '[' => in_class = true,
+            ']' => in_class = false,
+            '{' if !in_class && !counts(&text[at + 1..]) => out.push('\\'),
+            _ => (),
+        }
+        out.push(letter);
+    }
+    out
 }
 
 /// A compiled pattern.
@@ -117,6 +155,14 @@ mod tests {
         ] {
             let found = matcher(pattern).is_match(subject.as_bytes());
             assert_eq!(found, expected, "{pattern} on {subject}");
+        }
+        for (pattern, plain) in [
+            ("{", "\\{"),
+            ("^{a}", "^\\{a}"),
+            ("a{2}b{2,}c{,2}", "a{2}b{2,}c\\{,2}"),
+            ("[{]\\x{41}{3}\\{", "[{]\\x{41}{3}\\{"),
+        ] {
+            assert_eq!(plain_braces(pattern), plain);
         }
         assert!(Pattern::new("(unclosed").is_err());
         assert!(Pattern::new("*").is_err());

@@ -39,6 +39,10 @@ use scaling::Scaling;
 use static_files::StaticFiles;
 use tcp::Tcp;
 
+pub mod logs;
+
+pub use logs::{LogTarget, Logs};
+
 /// What `imperator resolve` prints as JSON for one app.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Resolved {
@@ -86,17 +90,6 @@ pub struct Mount {
     pub prefix: String,
     pub target: Target,
     pub place: Place,
-}
-
-/// A log destination: `logger = file:/var/log/x.log`, `logto = …`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum LogTarget {
-    Stderr,
-    File(PathBuf),
-    /// UDP `host:port`, as `logto = host:port` and `logger = socket:host:port`.
-    Udp(String),
-    Syslog(String),
 }
 
 /// One app, as its config asks for it. Durations and sizes have their real types; uWSGI's units
@@ -183,14 +176,7 @@ pub struct Settings {
     pub write_exception: bool,
 
     // Logs and numbers.
-    pub disable_logging: bool,
-    pub log_format: Option<String>,
-    pub memory_report: bool,
-    pub loggers: Vec<LogTarget>,
-    pub req_loggers: Vec<LogTarget>,
-    /// Append the master's and the app's output to this file.
-    pub logto: Option<LogTarget>,
-    pub daemonize: Option<LogTarget>,
+    pub logs: Logs,
     pub pidfile: Option<PathBuf>,
     pub stats: Option<Address>,
 
@@ -259,13 +245,7 @@ impl Default for Settings {
             mounting: Mounting::default(),
             strict_vars: false,
             write_exception: false,
-            disable_logging: false,
-            log_format: None,
-            memory_report: false,
-            loggers: Vec::new(),
-            req_loggers: Vec::new(),
-            logto: None,
-            daemonize: None,
+            logs: Logs::default(),
             pidfile: None,
             stats: None,
             hooks: hooks::Hooks::default(),

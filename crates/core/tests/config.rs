@@ -119,14 +119,16 @@ fn mounts_come_after_the_plain_app() {
 fn loggers_are_read_and_one_that_we_lack_is_no_reason_to_stop() {
     let found =
         settings("logger = file:/var/log/a.log\nreq-logger = systemd\nlogto = 10.0.0.1:514\n");
-    assert_eq!(found.loggers, [LogTarget::File("/var/log/a.log".into())]);
-    assert_eq!(found.req_loggers, [LogTarget::Stderr]);
-    assert_eq!(found.logto, Some(LogTarget::Udp("10.0.0.1:514".into())));
+    let logs = found.logs;
+    assert!(matches!(&logs.loggers[0].target, LogTarget::File(it) if it.path == *"/var/log/a.log"));
+    assert_eq!(logs.req_loggers[0].target, LogTarget::Journal);
+    assert!(matches!(&logs.logto, Some(LogTarget::Udp(it)) if it.to == "10.0.0.1:514"));
     check(
         "logger = redislog:x\n",
         &[
             "app.ini:4: warning: option \"logger\" has no log plugin \"redislog\"\n  \
-           hint: file:, socket:, syslog: and stdio: are known",
+           hint: file:, socket:, syslog:, rsyslog:, systemd, pipe: and stdio are known; \
+           these lines go where the others go",
         ],
     );
 }

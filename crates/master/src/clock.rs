@@ -10,14 +10,20 @@ pub(crate) fn now() -> Instant {
     Instant::now()
 }
 
-/// Unix seconds.
+/// Unix microseconds.
 #[expect(
     clippy::disallowed_methods,
     reason = "the one place of this crate that reads the clock"
 )]
-pub(crate) fn epoch() -> u64 {
+pub(crate) fn epoch_micros() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH);
-    since.as_ref().map_or(0, Duration::as_secs)
+    let micros = since.as_ref().map_or(0, Duration::as_micros);
+    u64::try_from(micros).unwrap_or(u64::MAX)
+}
+
+/// Unix seconds.
+pub(crate) fn epoch() -> u64 {
+    epoch_micros() / 1_000_000
 }
 
 /// CLOCK_MONOTONIC milliseconds, which the counters hold.

@@ -21,7 +21,6 @@ mod pidfile;
 mod prepare;
 mod resolve;
 mod run;
-mod sink;
 mod sockets;
 mod start;
 mod stats;

@@ -257,8 +257,13 @@ impl Effects {
         let Some(ready) = self.generations.get(&generation) else {
             return;
         };
-        let mut problems = self.log.configure(&ready.settings);
-        if let Err(problem) = self.stats.configure(ready.settings.stats.as_ref()) {
+        let mut problems = self
+            .log
+            .configure(&ready.settings.logs, ready.identity.as_ref());
+        if let Err(problem) = self
+            .stats
+            .configure(ready.settings.stats.as_ref(), ready.settings.logs.stats)
+        {
             problems.push(problem);
         }
         let pidfile = ready.settings.pidfile.as_ref();

@@ -158,7 +158,7 @@ impl Master {
             effects
                 .stats
                 .clients()
-                .map(|fd| poll.add(fd, Interest::Write)),
+                .map(|(fd, interest)| poll.add(fd, interest)),
         );
         let sinks: Vec<_> = effects
             .log
@@ -237,7 +237,7 @@ impl Master {
         }
         if woken.stats || self.effects.stats.deadline().is_some_and(|at| at <= now) {
             let mut stats = std::mem::take(&mut self.effects.stats);
-            stats.accept(now, || stats::document(&self.app, &self.effects));
+            stats.accept(now, |look| stats::document(&self.app, &self.effects, look));
             stats.write(now);
             self.effects.stats = stats;
         }
@@ -250,7 +250,7 @@ impl Master {
     fn hear_clock(&mut self, now: Instant) {
         if self.effects.wants_seconds() && self.next_second <= now {
             self.next_second = now + SECOND;
-            self.effects.log.follow();
+            self.effects.log.second();
             if let Some(file) = self.effects.touched.check() {
                 let text = format!("{} was touched: reload", file.display());
                 self.effects.log.note(&text);

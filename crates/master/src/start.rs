@@ -6,7 +6,6 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use imperator_core::message::{Config, Owner, Start, ToMaster, VERSION, fd};
-use imperator_core::settings::LogTarget;
 use imperator_core::signals::{self, Who};
 use imperator_process::channel::{Channel, Received};
 use imperator_process::poll::{self, Interest};
@@ -243,10 +242,8 @@ fn wants_daemon(origin: &Origin) -> Option<PathBuf> {
         // An error shows again at the next read.
         let _ = poll::wait_one(&resolving, Interest::Read, left);
     };
-    match resolved?.settings?.daemonize? {
-        LogTarget::File(path) => Some(path),
-        LogTarget::Stderr | LogTarget::Udp(_) | LogTarget::Syslog(_) => None,
-    }
+    let target = resolved?.settings?.logs.daemonize?;
+    target.path().map(Path::to_owned)
 }
 
 /// Starts this very command again in a session of its own, with its output in the log file.

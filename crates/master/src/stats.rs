@@ -7,7 +7,9 @@ use std::time::Instant;
 
 use imperator_core::address::Address;
 use imperator_core::counters::{Core, Counters, Worker};
+use imperator_core::settings::logs::StatsLook;
 use imperator_process::documents::Documents;
+use imperator_process::poll::Interest;
 use serde_json::{Value, json};
 
 use crate::app::App;
@@ -20,12 +22,19 @@ const BACKLOG: u32 = 64;
 pub(crate) struct Stats {
     sockets: Sockets,
     documents: Documents,
+    look: StatsLook,
 }
 
 impl Stats {
     /// # Errors
     /// A text that says why there is no stats server.
-    pub(crate) fn configure(&mut self, address: Option<&Address>) -> Result<(), String> {
+    pub(crate) fn configure(
+        &mut self,
+        address: Option<&Address>,
+        look: StatsLook,
+    ) -> Result<(), String> {
+        self.look = look;
+        self.documents.http = look.http;
         self.sockets.retain(|open| Some(open) == address);
         let wanted: Vec<_> = address.into_iter().cloned().collect();
         self.sockets
@@ -43,7 +52,7 @@ impl Stats {
         listener.filter(|_| room).map(|(_, it)| it.fd.as_fd())
     }
 
-    pub(crate) fn clients(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
+    pub(crate) fn clients(&self) -> impl Iterator<Item = (BorrowedFd<'_>, Interest)> {
         self.documents.readers()
     }
 
@@ -52,9 +61,11 @@ impl Stats {
     }
 
     /// Takes the readers that wait.
-    pub(crate) fn accept(&mut self, now: Instant, text: impl Fn() -> Vec<u8>) {
+    pub(crate) fn accept(&mut self, now: Instant, text: impl Fn(StatsLook) -> Vec<u8>) {
         if let Some((_, listener)) = self.sockets.iter().next() {
-            self.documents.accept(listener.fd.as_fd(), now, text);
+            let look = self.look;
+            self.documents
+                .accept(listener.fd.as_fd(), now, || text(look));
         }
     }
 
@@ -64,7 +75,7 @@ impl Stats {
 }
 
 /// The document (uwsgi: core/master_utils.c, uwsgi_master_generate_stats).
-pub(crate) fn document(app: &App, effects: &Effects) -> Vec<u8> {
+pub(crate) fn document(app: &App, effects: &Effects, look: StatsLook) -> Vec<u8> {
     let sockets: Vec<_> = effects
         .sockets
         .iter()
@@ -76,7 +87,7 @@ pub(crate) fn document(app: &App, effects: &Effects) -> Vec<u8> {
         .children
         .iter()
         .filter(|(id, _)| app.processes().get(id).is_some_and(|it| it.holds_slot()))
-        .filter_map(|(_, child)| Some((child.worker?, worker(effects, child, busy)?)))
+        .filter_map(|(_, child)| Some((child.worker?, worker(effects, child, busy, look)?)))
         .collect();
     workers.sort_by_key(|(id, _)| *id);
     let workers: Vec<_> = workers.into_iter().map(|(_, worker)| worker).collect();
@@ -94,7 +105,11 @@ pub(crate) fn document(app: &App, effects: &Effects) -> Vec<u8> {
         "sockets": sockets,
         "workers": workers,
     });
-    let mut text = serde_json::to_vec_pretty(&document).unwrap_or_default();
+    let text = match look.minified {
+        true => serde_json::to_vec(&document),
+        false => serde_json::to_vec_pretty(&document),
+    };
+    let mut text = text.unwrap_or_default();
     text.push(b'\n');
     text
 }
@@ -116,7 +131,7 @@ fn socket(effects: &Effects, address: &Address, listener: &Listener) -> Value {
     })
 }
 
-fn worker(effects: &Effects, child: &Child, is_paused: bool) -> Option<Value> {
+fn worker(effects: &Effects, child: &Child, is_paused: bool, look: StatsLook) -> Option<Value> {
     let id = child.worker?;
     let pid = child.pid?;
     let counters = Counters::open(child.counters.as_ref()?.words())?;
@@ -149,7 +164,7 @@ fn worker(effects: &Effects, child: &Child, is_paused: bool) -> Option<Value> {
             })
         })
         .collect();
-    Some(json!({
+    let mut document = json!({
         "id": id,
         "pid": pid,
         "accepting": of(Worker::Accepting).min(1),
@@ -168,8 +183,11 @@ fn worker(effects: &Effects, child: &Child, is_paused: bool) -> Option<Value> {
         "tx": of(Worker::TxBytes),
         "avg_rt": of(Worker::AvgMicros),
         "apps": apps,
-        "cores": cores,
-    }))
+    });
+    if !look.no_cores {
+        document["cores"] = cores.into();
+    }
+    Some(document)
 }
 
 fn core_of(counters: Counters<'_>, core: usize) -> Value {

@@ -13,7 +13,7 @@ use crate::harakiri::{self, Verdict};
 
 impl Effects {
     pub(crate) fn wants_seconds(&self) -> bool {
-        !self.touched.is_empty() || self.log.has_files()
+        !self.touched.is_empty() || self.log.wants_seconds()
     }
 
     /// The shortest limit of all generations that live.

@@ -9,6 +9,7 @@ use std::time::Duration;
 use imperator_core::address::Address;
 use imperator_core::counters;
 use imperator_core::message::{Held, Setup, VERSION};
+use imperator_core::settings::logs::{Logs, RequestLines};
 use imperator_core::settings::{Protocol, Settings};
 use imperator_process::channel::Channel;
 use imperator_worker::{App, Exchange, Interpreter, Parts, WorkerContext, serve};
@@ -42,7 +43,13 @@ fn main() -> std::io::Result<()> {
     let threads = arguments.next().and_then(|text| text.parse().ok());
     let settings = Settings {
         threads: threads.unwrap_or(1),
-        disable_logging: true,
+        logs: Logs {
+            requests: RequestLines {
+                disabled: true,
+                ..RequestLines::default()
+            },
+            ..Logs::default()
+        },
         http_keepalive: Some(Duration::from_secs(60)),
         ..Settings::default()
     };

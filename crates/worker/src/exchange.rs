@@ -16,6 +16,7 @@ use crate::clock::Moment;
 use crate::connection::Connection;
 use crate::context::WorkerContext;
 pub use crate::errors::{BodyError, StartError, WriteError};
+use crate::log::LogNotes;
 use crate::refusal::Refusal;
 use crate::request::{Framing, Known, Request};
 use crate::response::{Asked, Response};
@@ -47,6 +48,7 @@ pub(crate) struct Answer {
     pub(crate) by_sendfile: bool,
     /// Chunks that the app wrote: the original counts them as switches.
     pub(crate) chunks: u32,
+    pub(crate) notes: LogNotes,
 }
 
 impl Exchange {
@@ -67,6 +69,7 @@ impl Exchange {
                 failed: false,
                 by_sendfile: false,
                 chunks: 0,
+                notes: LogNotes::default(),
             }),
         }
     }
@@ -89,6 +92,27 @@ impl Exchange {
         answer.failed = false;
         answer.by_sendfile = false;
         answer.chunks = 0;
+        answer.notes.clear();
+    }
+
+    /// Whether this request gets a line in the log, whatever the settings say.
+    pub fn log_it(&self, wanted: bool) {
+        if let Ok(mut answer) = self.answer.try_lock() {
+            answer.notes.wanted = Some(wanted);
+        }
+    }
+
+    /// What `%(name)` of log-format shows of this request.
+    pub fn set_log_var(&self, name: &[u8], value: &[u8]) {
+        if let Ok(mut answer) = self.answer.try_lock() {
+            answer.notes.set(name, value);
+        }
+    }
+
+    /// Empty when nobody has set it.
+    pub fn log_var(&self, name: &[u8]) -> Vec<u8> {
+        let answer = self.answer.try_lock();
+        answer.map_or_else(|_| Vec::new(), |answer| answer.notes.get(name).to_vec())
     }
 
     /// The request's variables in wire order; the original's loader variables, HTTP_CONTENT_LENGTH,

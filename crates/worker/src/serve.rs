@@ -309,6 +309,7 @@ impl<'a> AppThread<'a> {
         if let Some(connection) = answer.connection.take() {
             close::after_answer(self.worker, connection, request, &answer);
         }
+        let notes = std::mem::take(&mut answer.notes);
         drop(answer);
         let total = self.count(&outcome);
         let app_requests = match is_static {
@@ -316,7 +317,8 @@ impl<'a> AppThread<'a> {
             false => self.worker.app_requests.fetch_add(1, Ordering::Relaxed) + 1,
         };
         let counts = (app_requests, total);
-        self.log.write(self.worker, request, &outcome, counts);
+        self.log
+            .write(self.worker, request, &outcome, counts, &notes);
         self.worker.check_wear(total);
     }
 

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use imperator_core::address::Address;
 use imperator_core::finding::{Finding, Place};
 use imperator_core::message::Failure;
-use imperator_core::settings::{LogTarget, Settings, Target};
+use imperator_core::settings::{Settings, Target};
 use imperator_process::privileges::{self, Identity, IdentityError};
 use rustix::fs::{Access, AtFlags};
 
@@ -272,18 +272,17 @@ impl<'a> Look<'a> {
                 self.warn(self.place("static-map"), &mark, text, hint);
             }
         }
-        let log = |target: &'a LogTarget| match target {
-            LogTarget::File(path) => Some(path),
-            LogTarget::Stderr | LogTarget::Udp(_) | LogTarget::Syslog(_) => None,
-        };
         let settings = self.settings;
-        let logs = settings.loggers.iter().map(|it| (it, "logger"));
-        let logs = logs
-            .chain(settings.req_loggers.iter().map(|it| (it, "req-logger")))
-            .chain(settings.logto.iter().map(|it| (it, "logto")))
-            .chain(settings.daemonize.iter().map(|it| (it, "daemonize")));
-        let mut files: Vec<(&Path, &str)> = logs
-            .filter_map(|(target, option)| Some((log(target)?.as_path(), option)))
+        let logs = &settings.logs;
+        let loggers = logs.loggers.iter().map(|it| (&it.target, "logger"));
+        let requests = logs.req_loggers.iter().map(|it| (&it.target, "req-logger"));
+        let targets = loggers
+            .chain(requests)
+            .chain(logs.logto.iter().map(|it| (it, "logto")))
+            .chain(logs.logto2.iter().map(|it| (it, "logto2")))
+            .chain(logs.daemonize.iter().map(|it| (it, "daemonize")));
+        let mut files: Vec<(&Path, &str)> = targets
+            .filter_map(|(target, option)| Some((target.path()?, option)))
             .collect();
         files.extend(settings.pidfile.iter().map(|it| (it.as_path(), "pidfile")));
         for (path, option) in files {

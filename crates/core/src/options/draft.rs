@@ -7,7 +7,8 @@ use std::time::Duration;
 use super::listens::Listens;
 use super::values;
 use crate::finding::{Finding, Place};
-use crate::settings::{LogTarget, Mount, Settings, Target};
+use crate::settings::logs::LogDate;
+use crate::settings::{Mount, Settings, Target};
 
 /// One option as the config gives it.
 #[derive(Debug, Clone, Copy)]
@@ -50,6 +51,8 @@ pub struct Draft {
     wsgi_file: Option<(PathBuf, Place)>,
     mounts: Vec<Mount>,
     http_keepalive: u64,
+    /// log-format-strftime; what it means needs log-date, which may come later.
+    pub(super) log_ftime: bool,
     /// Text and hint of what is odd about the option that is being applied.
     odd: Vec<(String, Option<String>)>,
 }
@@ -191,10 +194,6 @@ impl Draft {
         Ok(())
     }
 
-    pub(super) fn logger(given: &Given<'_>) -> Result<LogTarget, Invalid> {
-        values::logger(given.text)
-    }
-
     /// The settings, after the last option; `app` is where the config's own section begins.
     pub fn finish(mut self, app: Option<&Place>, findings: &mut Vec<Finding>) -> Settings {
         self.settings.listens = self.listens.finish(findings);
@@ -230,6 +229,10 @@ impl Draft {
             1 => Some(self.settings.http_timeout),
             seconds => Some(Duration::from_secs(seconds)),
         };
+        if let (true, Some(LogDate::Strftime(format))) = (self.log_ftime, &self.settings.logs.date)
+        {
+            self.settings.logs.requests.ftime = Some(format.clone());
+        }
         let settings = self.settings;
         // After another error the lack is probably its consequence.
         if settings.emperor.is_empty() && !findings.iter().any(Finding::is_error) {

@@ -11,6 +11,7 @@ mod language;
 mod later;
 mod limits;
 mod listens;
+mod loggers;
 mod logging;
 mod outside;
 mod page;

@@ -4,7 +4,6 @@ use std::path::PathBuf;
 
 use super::Invalid;
 use crate::address::Address;
-use crate::settings::LogTarget;
 
 /// The truth, and whether it was written in a usual way.
 pub(super) fn flag(text: &str) -> (bool, bool) {
@@ -82,47 +81,6 @@ pub(super) fn file(text: &str) -> Result<PathBuf, Invalid> {
     }
 }
 
-/// `host:port` is UDP, anything else a file.
-pub(super) fn log_file(text: &str) -> Result<LogTarget, Invalid> {
-    match text {
-        "" => Err(Invalid::new("needs a path")),
-        text if text.contains(':') => Ok(LogTarget::Udp(text.to_owned())),
-        text => Ok(LogTarget::File(PathBuf::from(text))),
-    }
-}
-
-/// `[id ]plugin:args`
-pub(super) fn logger(text: &str) -> Result<LogTarget, Invalid> {
-    let spec = match text.split_once(' ') {
-        Some((id, rest)) if !id.contains(':') => rest.trim_start(),
-        _ => text,
-    };
-    let (plugin, rest) = spec.split_once(':').unwrap_or((spec, ""));
-    match plugin {
-        "file" => match rest
-            .split(',')
-            .find_map(|part| part.strip_prefix("logfile="))
-        {
-            Some(path) => log_file_path(path),
-            None => log_file_path(rest),
-        },
-        "stdio" | "systemd" => Ok(LogTarget::Stderr),
-        "syslog" => Ok(LogTarget::Syslog(rest.to_owned())),
-        "socket" => Ok(LogTarget::Udp(rest.to_owned())),
-        _ => Err(Invalid::with_hint(
-            format!("has no log plugin \"{plugin}\""),
-            "file:, socket:, syslog: and stdio: are known",
-        )),
-    }
-}
-
-fn log_file_path(path: &str) -> Result<LogTarget, Invalid> {
-    match path {
-        "" => Err(Invalid::new("needs a path behind \"file:\"")),
-        path => Ok(LogTarget::File(PathBuf::from(path))),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -163,15 +121,5 @@ mod tests {
         assert!(mode("rw").is_err());
         assert!(mode("").is_err());
         assert!(mode("888").is_err());
-    }
-
-    #[test]
-    fn loggers_are_plugin_and_arguments_perhaps_behind_an_id() {
-        let file = || Ok(LogTarget::File(PathBuf::from("/x")));
-        assert_eq!(logger("file:/x"), file());
-        assert_eq!(logger("main file:/x"), file());
-        assert_eq!(logger("file:logfile=/x,maxsize=10"), file());
-        assert_eq!(logger("systemd"), Ok(LogTarget::Stderr));
-        assert!(logger("redislog").is_err());
     }
 }

@@ -2,7 +2,10 @@
 
 use std::io::Write;
 
-use super::{MAX_LINE, Outcome};
+use super::{LogNotes, MAX_LINE, Outcome};
+use imperator_core::settings::logs::RequestLines;
+use imperator_process::time;
+
 use crate::memory::Usage;
 use crate::request::{Framing, Known, Request};
 use crate::sys::{self, LocalTime};
@@ -21,6 +24,9 @@ pub(super) struct Line<'a> {
     pub(super) app_requests: u64,
     pub(super) requests: u64,
     pub(super) memory: Usage,
+    /// log-x-forwarded-for
+    pub(super) forwarded: bool,
+    pub(super) notes: &'a LogNotes,
 }
 
 /// One second, as ctime(3) and as Apache writes it.
@@ -28,6 +34,8 @@ pub(super) struct Line<'a> {
 pub(super) struct Stamps {
     ctime: String,
     apache: String,
+    /// As log-date wants it; else as Apache.
+    own: Option<String>,
 }
 
 const MONTHS: [&str; 12] = [
@@ -36,8 +44,13 @@ const MONTHS: [&str; 12] = [
 const WEEKDAYS: [&str; 7] = ["Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"];
 
 impl Stamps {
-    pub(super) fn of(second: u64) -> Self {
-        Self::at(sys::local_time(i64::try_from(second).unwrap_or(0)))
+    /// `own`: the format of `%(ftime)`.
+    pub(super) fn of(second: u64, own: Option<&str>) -> Self {
+        let second = i64::try_from(second).unwrap_or(0);
+        Self {
+            own: own.map(|format| time::strftime(format, second)),
+            ..Self::at(sys::local_time(second))
+        }
     }
 
     fn at(time: LocalTime) -> Self {
@@ -61,14 +74,16 @@ impl Stamps {
                 minutes / 60,
                 minutes % 60
             ),
+            own: None,
         }
     }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Format {
-    Original { memory: bool },
+    Original { memory: bool, micros: bool },
     Own(Vec<Chunk>),
+    Json,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -77,8 +92,8 @@ pub(super) enum Chunk {
     /// `%(var.NAME)`
     Var(String),
     Field(Field),
-    /// A name that we do not know: "-", as in the original.
-    Unknown,
+    /// A name of nobody's is one that the app may set: "-" until it does, as in the original.
+    Noted(String),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -96,6 +111,7 @@ pub(super) enum Field {
     StartedMicros,
     Started,
     Apache,
+    Own,
     Ctime,
     Epoch,
     Pid,
@@ -138,7 +154,7 @@ const FIELDS: [(&str, Field); 39] = [
     ("tmicros", Field::StartedMicros),
     ("time", Field::Started),
     ("ltime", Field::Apache),
-    ("ftime", Field::Apache),
+    ("ftime", Field::Own),
     ("ctime", Field::Ctime),
     ("epoch", Field::Epoch),
     ("pid", Field::Pid),
@@ -160,8 +176,15 @@ const FIELDS: [(&str, Field); 39] = [
 ];
 
 impl Format {
-    pub(super) fn original(memory: bool) -> Self {
-        Self::Original { memory }
+    pub(super) fn of(lines: &RequestLines, json: bool) -> Self {
+        match &lines.format {
+            Some(text) => Self::parse(text),
+            None if json => Self::Json,
+            None => Self::Original {
+                memory: lines.memory,
+                micros: lines.micros,
+            },
+        }
     }
 
     /// Text that is no `%(name)` stands for itself.
@@ -179,7 +202,9 @@ impl Format {
             chunks.push(match (name.strip_prefix("var."), field) {
                 (Some(var), _) => Chunk::Var(var.to_owned()),
                 (None, Some((_, field))) => Chunk::Field(*field),
-                (None, None) => Chunk::Unknown,
+                // What the original shows of a metric while it measures none.
+                (None, None) if name.starts_with("metric.") => Chunk::Text("0".to_owned()),
+                (None, None) => Chunk::Noted(name.to_owned()),
             });
             rest = after;
         }
@@ -192,7 +217,8 @@ impl Format {
     /// Whether a line needs a look at this process's memory.
     pub(super) fn tells_memory(&self) -> bool {
         match self {
-            Self::Original { memory } => *memory,
+            Self::Original { memory, .. } => *memory,
+            Self::Json => false,
             Self::Own(chunks) => chunks.iter().any(|chunk| {
                 matches!(
                     chunk,
@@ -205,12 +231,13 @@ impl Format {
     /// Appends the line without its end, shorter than [`MAX_LINE`].
     pub(super) fn write(&self, line: &Line<'_>, out: &mut Vec<u8>) {
         match self {
-            Self::Original { memory } => {
+            Self::Original { memory, micros } => {
                 if *memory {
                     line.memory(out);
                 }
-                line.original(out);
+                line.original(*micros, out);
             }
+            Self::Json => super::json::write(line, out),
             Self::Own(chunks) => {
                 for chunk in chunks {
                     match chunk {
@@ -220,7 +247,7 @@ impl Format {
                             or_dash(out, value);
                         }
                         Chunk::Field(field) => line.field(*field, out),
-                        Chunk::Unknown => out.push(b'-'),
+                        Chunk::Noted(name) => or_dash(out, line.notes.get(name.as_bytes())),
                     }
                 }
                 if out.len() >= MAX_LINE {
@@ -253,10 +280,26 @@ impl Line<'_> {
         );
     }
 
-    fn original(&self, out: &mut Vec<u8>) {
+    /// Whose request it is, for the log.
+    pub(super) fn addr(&self) -> &[u8] {
+        let forwarded = match self.forwarded {
+            true => self.request.var(b"HTTP_X_FORWARDED_FOR"),
+            false => None,
+        };
+        match forwarded {
+            Some(address) if !address.is_empty() => address,
+            Some(_) | None => self.request.known(Known::RemoteAddr),
+        }
+    }
+
+    fn original(&self, micros: bool, out: &mut Vec<u8>) {
         let outcome = self.outcome;
         let cut = |out: &mut Vec<u8>, which: Known, limit: usize| {
-            let text = self.request.known(which);
+            let text = if which == Known::RemoteAddr {
+                self.addr()
+            } else {
+                self.request.known(which)
+            };
             let start = out.len();
             clean(out, &text[..text.len().min(limit)]);
             if out.len() - start > limit || text.len() > limit {
@@ -286,6 +329,10 @@ impl Line<'_> {
         cut(out, Known::Method, MAX_TEXT);
         out.push(b' ');
         cut(out, Known::Uri, MAX_URI);
+        let (time, unit) = match micros {
+            true => (outcome.micros, "micros"),
+            false => (outcome.micros / 1000, "msecs"),
+        };
         let via = if outcome.by_sendfile {
             " via sendfile() "
         } else {
@@ -294,9 +341,8 @@ impl Line<'_> {
         print(
             out,
             format_args!(
-                " => generated {} bytes in {} msecs{via}(",
-                outcome.body_bytes,
-                outcome.micros / 1000
+                " => generated {} bytes in {time} {unit}{via}(",
+                outcome.body_bytes
             ),
         );
         cut(out, Known::Protocol, MAX_TEXT);
@@ -312,8 +358,13 @@ impl Line<'_> {
     fn field(&self, field: Field, out: &mut Vec<u8>) {
         let outcome = self.outcome;
         let number: u64 = match field {
+            Field::Known(Known::RemoteAddr) => return or_dash(out, self.addr()),
             Field::Known(which) => return or_dash(out, self.request.known(which)),
             Field::Apache => return out.extend_from_slice(self.stamps.apache.as_bytes()),
+            Field::Own => {
+                let text = self.stamps.own.as_ref().unwrap_or(&self.stamps.apache);
+                return or_dash(out, text.as_bytes());
+            }
             Field::Ctime => return out.extend_from_slice(self.stamps.ctime.as_bytes()),
             Field::Seconds => {
                 let (whole, part) = (outcome.micros / 1_000_000, outcome.micros % 1_000_000);
@@ -377,7 +428,7 @@ pub(super) fn clean(out: &mut Vec<u8>, text: &[u8]) {
     }
 }
 
-fn print(out: &mut Vec<u8>, text: std::fmt::Arguments<'_>) {
+pub(super) fn print(out: &mut Vec<u8>, text: std::fmt::Arguments<'_>) {
     // A Vec takes everything.
     let _ = out.write_fmt(text);
 }
@@ -431,6 +482,8 @@ mod tests {
             core: 3,
             app_requests: 7,
             requests: 9,
+            forwarded: false,
+            notes: &LogNotes::default(),
             memory: Usage {
                 virtual_size: 61_022_208,
                 rss: 16_605_184,
@@ -440,6 +493,15 @@ mod tests {
         format.write(&line, &mut out);
         String::from_utf8(out).unwrap()
     }
+
+    const ORIGINAL: Format = Format::Original {
+        memory: false,
+        micros: false,
+    };
+    const WITH_MEMORY: Format = Format::Original {
+        memory: true,
+        micros: false,
+    };
 
     const OUTCOME: Outcome = Outcome {
         status: 200,
@@ -458,7 +520,7 @@ mod tests {
     #[test]
     fn the_line_is_the_originals() {
         assert_eq!(
-            line(&Format::original(false), "/boom", &OUTCOME),
+            line(&ORIGINAL, "/boom", &OUTCOME),
             "[pid: 25058|app: 0|req: 7/9] 1.2.3.4 () {10 vars in 101 bytes} [Tue Nov  3 04:05:06 \
              2026] GET /boom => generated 5 bytes in 1 msecs (HTTP/1.1 200) 1 headers in 44 bytes \
              (1 switches on core 3)"
@@ -469,7 +531,7 @@ mod tests {
             ..OUTCOME
         };
         assert_eq!(
-            line(&Format::original(true), "/a", &file),
+            line(&WITH_MEMORY, "/a", &file),
             "{address space usage: 61022208 bytes/58MB} {rss usage: 16605184 bytes/15MB} \
              [pid: 25058|app: -1|req: -1/9] 1.2.3.4 () {10 vars in 98 bytes} [Tue Nov  3 04:05:06 \
              2026] GET /a => generated 5 bytes in 1 msecs via sendfile() (HTTP/1.1 200) 1 headers \
@@ -479,13 +541,13 @@ mod tests {
 
     #[test]
     fn a_client_can_neither_end_nor_overflow_a_line() {
-        let forged = line(&Format::original(false), "/a\n[pid: 1] \x1b[2J", &OUTCOME);
+        let forged = line(&ORIGINAL, "/a\n[pid: 1] \x1b[2J", &OUTCOME);
         assert!(
             forged.contains("GET /a\\x0a[pid: 1] \\x1b[2J =>"),
             "{forged}"
         );
         for uri in ["x".repeat(60_000), "\n".repeat(60_000)] {
-            let long = line(&Format::original(true), &uri, &OUTCOME);
+            let long = line(&WITH_MEMORY, &uri, &OUTCOME);
             assert!(
                 long.len() < MAX_LINE && long.ends_with("on core 3)"),
                 "{}",

@@ -2,11 +2,13 @@
 //! one write to a pipe that never blocks. A line that does not fit is dropped and counted.
 
 mod format;
+mod json;
 
 use std::os::fd::OwnedFd;
 use std::sync::atomic::Ordering;
 
 use imperator_core::counters;
+use imperator_core::settings::logs::{Logs, RequestLines};
 
 use crate::clock;
 use crate::context::WorkerContext;
@@ -55,9 +57,92 @@ impl Outcome {
     }
 }
 
+/// What app and routes want of a request's line.
+#[derive(Debug, Default)]
+pub(crate) struct LogNotes {
+    /// `Some(false)`: no line, whatever the settings say; `Some(true)`: a line.
+    pub(crate) wanted: Option<bool>,
+    /// For `%(name)` of log-format.
+    vars: Vec<(Vec<u8>, Vec<u8>)>,
+}
+
+impl LogNotes {
+    /// As the original: at most 255 bytes of each, and a new value replaces an old one.
+    pub(crate) fn set(&mut self, name: &[u8], value: &[u8]) {
+        const MAX_BYTES: usize = 255;
+        const MAX_VARS: usize = 64;
+        let name = &name[..name.len().min(MAX_BYTES)];
+        let value = value[..value.len().min(MAX_BYTES)].to_vec();
+        let known = self.vars.iter().position(|(known, _)| known == name);
+        match known {
+            Some(index) => self.vars[index].1 = value,
+            None if self.vars.len() < MAX_VARS => self.vars.push((name.to_vec(), value)),
+            None => (),
+        }
+    }
+
+    /// Empty when it was not set.
+    pub(crate) fn get(&self, name: &[u8]) -> &[u8] {
+        let found = self.vars.iter().find(|(known, _)| known == name);
+        found.map_or(b"", |(_, value)| value)
+    }
+
+    pub(crate) fn clear(&mut self) {
+        self.wanted = None;
+        self.vars.clear();
+    }
+}
+
+/// Which requests get a line.
+#[derive(Debug, Clone)]
+struct Select {
+    all: bool,
+    /// Something is asked for beside `all`.
+    some: bool,
+    lines: RequestLines,
+}
+
+impl Select {
+    fn of(lines: &RequestLines) -> Self {
+        let some = lines.zero
+            || lines.slow.is_some()
+            || lines.status_4xx
+            || lines.status_5xx
+            || lines.big.is_some()
+            || lines.sendfile
+            || lines.ioerror;
+        Self {
+            all: !lines.disabled,
+            some,
+            lines: lines.clone(),
+        }
+    }
+
+    fn wants(&self, outcome: &Outcome, wanted: Option<bool>) -> bool {
+        match wanted {
+            Some(wanted) => wanted,
+            None => self.all || (self.some && self.picks(outcome)),
+        }
+    }
+
+    fn picks(&self, outcome: &Outcome) -> bool {
+        let lines = &self.lines;
+        let is_slow = |limit: std::time::Duration| u128::from(outcome.micros) >= limit.as_micros();
+        (lines.zero && outcome.body_bytes == 0)
+            || lines.slow.is_some_and(is_slow)
+            || (lines.status_4xx && outcome.status / 100 == 4)
+            || (lines.status_5xx && outcome.status / 100 == 5)
+            || lines.big.is_some_and(|limit| outcome.body_bytes >= limit)
+            || (lines.sendfile && outcome.by_sendfile)
+            || (lines.ioerror && (outcome.read_failed || outcome.write_failed))
+    }
+}
+
 /// One app thread's log.
 pub(crate) struct RequestLog {
-    format: Option<Format>,
+    select: Select,
+    format: Format,
+    ftime: Option<String>,
     /// Looked at for each line when the line tells it.
     memory: Option<Memory>,
     line: Vec<u8>,
@@ -65,29 +150,23 @@ pub(crate) struct RequestLog {
     worker: u32,
     core: usize,
     /// The last second, as text.
-    clock: (u64, format::Stamps),
+    clock: Option<(u64, format::Stamps)>,
 }
 
 impl RequestLog {
     pub(crate) fn new(worker: &WorkerContext, core: usize) -> Self {
-        let settings = worker.settings();
-        let format = match &settings.log_format {
-            _ if settings.disable_logging => None,
-            Some(text) => Some(Format::parse(text)),
-            None => Some(Format::original(settings.memory_report)),
-        };
-        let memory = format
-            .as_ref()
-            .filter(|format| format.tells_memory())
-            .map(|_| Memory::open());
+        let Logs { requests, json, .. } = &worker.settings().logs;
+        let format = Format::of(requests, *json);
         Self {
+            select: Select::of(requests),
+            memory: format.tells_memory().then(Memory::open),
             format,
-            memory,
+            ftime: requests.ftime.clone(),
             line: Vec::new(),
             pid: worker.pid,
             worker: worker.id(),
             core,
-            clock: (0, format::Stamps::of(0)),
+            clock: None,
         }
     }
 
@@ -110,20 +189,25 @@ impl RequestLog {
         request: &Request,
         outcome: &Outcome,
         counts: (u64, u64),
+        notes: &LogNotes,
     ) {
-        let (Some(format), Some(log)) = (&self.format, &worker.request_log) else {
+        let Some(log) = &worker.request_log else {
             return;
         };
+        if !self.select.wants(outcome, notes.wanted) {
+            return;
+        }
         let now = clock::epoch_micros();
         let started = now.saturating_sub(outcome.micros);
         let second = started / 1_000_000;
-        if self.clock.0 != second {
-            self.clock = (second, format::Stamps::of(second));
-        }
+        let (_, stamps) = match &mut self.clock {
+            Some(clock) if clock.0 == second => clock,
+            clock => clock.insert((second, format::Stamps::of(second, self.ftime.as_deref()))),
+        };
         let line = Line {
             request,
             outcome,
-            stamps: &self.clock.1,
+            stamps,
             started,
             now,
             pid: self.pid,
@@ -131,13 +215,15 @@ impl RequestLog {
             core: self.core,
             app_requests: counts.0,
             requests: counts.1,
+            forwarded: self.select.lines.forwarded,
+            notes,
             memory: self
                 .memory
                 .as_ref()
                 .map_or_else(Usage::default, Memory::read),
         };
         self.line.clear();
-        format.write(&line, &mut self.line);
+        self.format.write(&line, &mut self.line);
         self.line.push(b'\n');
         if !send(log, &self.line) {
             worker
@@ -152,4 +238,96 @@ impl RequestLog {
 fn send(log: &OwnedFd, line: &[u8]) -> bool {
     debug_assert!(line.len() <= MAX_LINE);
     matches!(rustix::io::write(log, line), Ok(written) if written == line.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    fn picked(change: impl Fn(&mut RequestLines), outcome: Outcome) -> bool {
+        let mut lines = RequestLines {
+            disabled: true,
+            ..RequestLines::default()
+        };
+        change(&mut lines);
+        Select::of(&lines).wants(&outcome, None)
+    }
+
+    #[test]
+    fn each_selection_finds_its_requests_and_no_others() {
+        let plain = Outcome {
+            status: 200,
+            body_bytes: 10,
+            micros: 4_999,
+            ..Outcome::default()
+        };
+        let slow = |lines: &mut RequestLines| lines.slow = Some(Duration::from_millis(5));
+        assert!(!picked(|_| (), plain));
+        assert!(!picked(slow, plain));
+        assert!(picked(
+            slow,
+            Outcome {
+                micros: 5_000,
+                ..plain
+            }
+        ));
+        for (status, only_4xx, only_5xx) in
+            [(399, false, false), (404, true, false), (503, false, true)]
+        {
+            let outcome = Outcome { status, ..plain };
+            assert_eq!(picked(|it| it.status_4xx = true, outcome), only_4xx);
+            assert_eq!(picked(|it| it.status_5xx = true, outcome), only_5xx);
+        }
+        assert!(picked(|it| it.big = Some(10), plain));
+        assert!(!picked(|it| it.big = Some(11), plain));
+        assert!(picked(
+            |it| it.zero = true,
+            Outcome {
+                body_bytes: 0,
+                ..plain
+            }
+        ));
+        assert!(!picked(|it| it.zero = true, plain));
+        assert!(picked(
+            |it| it.sendfile = true,
+            Outcome {
+                by_sendfile: true,
+                ..plain
+            }
+        ));
+        assert!(picked(
+            |it| it.ioerror = true,
+            Outcome {
+                write_failed: true,
+                ..plain
+            }
+        ));
+        assert!(!picked(|it| it.ioerror = true, plain));
+    }
+
+    #[test]
+    fn app_and_routes_have_the_last_word() {
+        let all = Select::of(&RequestLines::default());
+        assert!(all.wants(&Outcome::default(), None));
+        assert!(!all.wants(&Outcome::default(), Some(false)));
+        let none = Select::of(&RequestLines {
+            disabled: true,
+            ..RequestLines::default()
+        });
+        assert!(none.wants(&Outcome::default(), Some(true)));
+    }
+
+    #[test]
+    fn notes_have_limits() {
+        let mut notes = LogNotes::default();
+        for index in 0..100_u8 {
+            notes.set(&[index], &[b'x'; 300]);
+        }
+        assert_eq!(notes.vars.len(), 64);
+        assert_eq!(notes.get(&[3]).len(), 255);
+        notes.set(&[3], b"new");
+        assert_eq!(notes.get(&[3]), b"new");
+        assert_eq!(notes.get(b"no"), b"");
+    }
 }

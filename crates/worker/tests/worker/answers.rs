@@ -470,7 +470,7 @@ fn static_map_answers_before_the_app() {
         &[(Uwsgi, "s")],
         |settings| {
             settings.static_files.maps = vec![("/static".to_owned(), map)];
-            settings.disable_logging = false;
+            settings.logs.requests.disabled = false;
         },
         |exchange, interpreter| ok(exchange, interpreter, "app"),
     );
@@ -533,7 +533,7 @@ fn static_map_answers_before_the_app() {
 fn the_request_log_has_the_originals_line() {
     let mut worker = Worker::start(
         &[(Uwsgi, "s")],
-        |settings| settings.disable_logging = false,
+        |settings| settings.logs.requests.disabled = false,
         |exchange, interpreter| ok(exchange, interpreter, "hello"),
     );
     worker.talk("s", &get("/a\nb"));

@@ -13,6 +13,7 @@ use imperator_core::address::Address;
 use imperator_core::counters;
 use imperator_core::message::{FromWorker, Held, Setup, ToWorker, VERSION};
 use imperator_core::packet::encode;
+use imperator_core::settings::logs::{Logs, RequestLines};
 use imperator_core::settings::{Protocol, Settings};
 use imperator_process::channel::{Channel, Received};
 use imperator_worker::signals::Signals;
@@ -94,7 +95,13 @@ impl Worker {
         app: impl Fn(&Arc<Exchange>, &dyn Interpreter) + Send + Sync + 'static,
     ) -> Self {
         let mut settings = Settings {
-            disable_logging: true,
+            logs: Logs {
+                requests: RequestLines {
+                    disabled: true,
+                    ..RequestLines::default()
+                },
+                ..Logs::default()
+            },
             ..Settings::default()
         };
         change(&mut settings);

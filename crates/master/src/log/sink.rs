@@ -1,17 +1,18 @@
-//! Where log lines go: our stderr, files, UDP, syslog. Nothing here blocks the master; what a slow
+//! Where log lines go: our stderr, files, datagrams. Nothing here blocks the master; what a slow
 //! reader does not take is dropped by whole lines and counted.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{self, Write};
-use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
-use std::os::unix::net::UnixDatagram;
-use std::path::{Path, PathBuf};
+use std::os::unix::fs::FileTypeExt;
 use std::time::Duration;
 
 use imperator_core::settings::LogTarget;
 use imperator_process::poll::{self, Interest};
+
+use super::datagram::Datagrams;
+use super::file::{Rotating, Rules};
+use super::way::Arrived;
 
 /// Bytes that wait for a slow reader; what comes on top is dropped.
 const MAX_PENDING: usize = 1024 * 1024;
@@ -25,15 +26,21 @@ enum Out {
     /// Others have the same description: blocking, so write only what surely fits.
     Careful(File),
     Socket(OwnedFd),
-    File {
-        file: File,
-        path: PathBuf,
-    },
-    Udp(UdpSocket),
-    Syslog {
-        socket: UnixDatagram,
-        tag: String,
-    },
+    File(Box<Rotating>),
+    Datagrams(Box<Datagrams>),
+}
+
+/// How sinks are opened.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Opening {
+    /// Of the app: the tag in syslog and journal.
+    pub name: String,
+    /// Stands before each line on a stderr that apps share.
+    pub prefix: Vec<u8>,
+    pub rules: Rules,
+    pub truncate: bool,
+    /// log-json: our own words are an object, too.
+    pub json: bool,
 }
 
 #[derive(Debug)]
@@ -42,77 +49,89 @@ pub(crate) struct Sink {
     out: Out,
     pending: Vec<u8>,
     prefix: Vec<u8>,
+    json: bool,
     /// Lines that nobody has seen.
     dropped: u64,
     told: u64,
     is_blocked: bool,
+    /// A rotation that failed, until somebody asks.
+    problem: Option<String>,
 }
 
 impl Sink {
-    /// `name` stands before each line on a stderr that apps share, and is the tag in the syslog.
-    ///
     /// # Errors
     /// The target cannot be opened; the text names it.
-    pub(crate) fn open(target: &LogTarget, name: &str, prefix: &[u8]) -> Result<Self, String> {
-        let failed = |what: &dyn std::fmt::Display, error: &dyn std::fmt::Display| {
-            format!("cannot log to {what}: {error}")
-        };
-        let mut line_prefix = Vec::new();
+    pub(crate) fn open(target: &LogTarget, opening: &Opening) -> Result<Self, String> {
+        let mut prefix = Vec::new();
         let out = match target {
-            LogTarget::Stderr => {
-                line_prefix = prefix.to_vec();
-                stderr().map_err(|error| failed(&"stderr", &error))?
+            LogTarget::Stderr | LogTarget::Stdio => {
+                prefix.clone_from(&opening.prefix);
+                stderr().map_err(|error| format!("cannot log to stderr: {error}"))?
             }
-            LogTarget::File(path) => {
-                let file = append(path).map_err(|error| failed(&path.display(), &error))?;
-                let path = path.clone();
-                Out::File { file, path }
+            LogTarget::File(settings) => {
+                let file = Rotating::open(settings, &opening.rules, opening.truncate);
+                let path = settings.path.display();
+                Out::File(Box::new(
+                    file.map_err(|error| format!("cannot log to {path}: {error}"))?,
+                ))
             }
-            LogTarget::Udp(text) => {
-                let address =
-                    numeric(text).ok_or_else(|| failed(text, &"no IP address and port"))?;
-                Out::Udp(udp(address).map_err(|error| failed(text, &error))?)
+            LogTarget::Pipe(command) => {
+                return Err(format!("cannot log to pipe:{command}: not supported yet"));
             }
-            LogTarget::Syslog(tag) => {
-                let socket = syslog().map_err(|error| failed(&"/dev/log", &error))?;
-                let tag = if tag.is_empty() { name } else { tag }.to_owned();
-                Out::Syslog { socket, tag }
-            }
+            datagrams @ (LogTarget::Udp(_)
+            | LogTarget::Unix(_)
+            | LogTarget::Syslog { .. }
+            | LogTarget::Rsyslog { .. }
+            | LogTarget::Journal) => match Datagrams::open(datagrams, &opening.name) {
+                Some(opened) => Out::Datagrams(Box::new(opened?)),
+                None => return Err("no such log".to_owned()),
+            },
         };
         Ok(Self {
             target: target.clone(),
             out,
             pending: Vec::new(),
-            prefix: line_prefix,
+            prefix,
+            json: opening.json,
             dropped: 0,
             told: 0,
             is_blocked: false,
+            problem: None,
         })
     }
 
-    /// Queues one line. `flush` writes.
-    pub(crate) fn line(&mut self, line: &[u8]) {
-        let sent = match &self.out {
-            Out::Udp(socket) => socket.send(line).map(|_| ()),
-            Out::Syslog { socket, tag } => {
-                // Facility daemon, severity info, as the original's plugin.
-                let mut text = format!("<30>{tag}: ").into_bytes();
-                text.extend_from_slice(&line[..line.len().min(8 * 1024)]);
-                socket.send(&text).map(|_| ())
-            }
-            Out::Plain(_) | Out::Careful(_) | Out::Socket(_) | Out::File { .. } => {
-                if self.pending.len() + self.prefix.len() + line.len() + 1 > MAX_PENDING {
-                    self.dropped += 1;
-                    return;
-                }
-                self.pending.extend_from_slice(&self.prefix);
-                self.pending.extend_from_slice(line);
-                self.pending.push(b'\n');
-                return;
-            }
+    /// Whether a sink opened like this would be this one.
+    pub(crate) fn is(&self, target: &LogTarget, opening: &Opening) -> bool {
+        let same_rules = match &self.out {
+            Out::File(file) => file.has(&opening.rules),
+            Out::Plain(_) | Out::Careful(_) | Out::Socket(_) | Out::Datagrams(_) => true,
         };
-        if sent.is_err() {
+        self.target == *target && same_rules && self.json == opening.json
+    }
+
+    /// Queues one line. `flush` writes.
+    pub(crate) fn take(&mut self, line: Arrived<'_>) {
+        let text = line.text;
+        let is_ended = line.is_made && text.ends_with(b"\n");
+        if let Out::Datagrams(datagrams) = &mut self.out {
+            // A line has an end, unless the config has made it another one.
+            let sent = match line.is_made {
+                true => datagrams.send(text),
+                false => datagrams.send(&[text, b"\n"].concat()),
+            };
+            self.dropped += u64::from(sent.is_err());
+            return;
+        }
+        if self.pending.len() + self.prefix.len() + text.len() + 1 > MAX_PENDING {
             self.dropped += 1;
+            return;
+        }
+        if !line.is_made {
+            self.pending.extend_from_slice(&self.prefix);
+        }
+        self.pending.extend_from_slice(text);
+        if !is_ended {
+            self.pending.push(b'\n');
         }
     }
 
@@ -123,7 +142,12 @@ impl Sink {
         while written < self.pending.len() {
             match self.write(&self.pending[written..]) {
                 Ok(0) => break,
-                Ok(count) => written += count,
+                Ok(count) => {
+                    written += count;
+                    if let Out::File(file) = &mut self.out {
+                        file.wrote(count);
+                    }
+                }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     self.is_blocked = true;
@@ -143,10 +167,45 @@ impl Sink {
         if self.pending.is_empty() && self.dropped > self.told && !self.is_blocked {
             let news = self.dropped - self.told;
             self.told = self.dropped;
-            self.line(
-                format!("{news} log lines were dropped: nobody read them in time").as_bytes(),
-            );
+            let text = format!("{news} log lines were dropped: nobody read them in time");
+            let text = match self.json {
+                true => format!("{{\"source\":\"imperator\",\"message\":\"{text}\"}}"),
+                false => text,
+            };
+            self.take(Arrived {
+                sink: 0,
+                text: text.as_bytes(),
+                is_made: self.json,
+            });
         }
+        if let Out::File(file) = &mut self.out
+            && file.is_too_big()
+        {
+            self.rotate();
+        }
+    }
+
+    /// Gives a file its other name and begins a new one.
+    pub(crate) fn rotate(&mut self) {
+        if let Out::File(file) = &mut self.out {
+            self.problem = file.rotate().err();
+        }
+    }
+
+    /// Opens a file again by its name.
+    pub(crate) fn reopen(&mut self) {
+        if let Out::File(file) = &mut self.out {
+            self.problem = file.reopen().err();
+        }
+    }
+
+    /// What went wrong with a file, once.
+    pub(crate) fn take_problem(&mut self) -> Option<String> {
+        self.problem.take()
+    }
+
+    pub(crate) fn is_file(&self) -> bool {
+        matches!(self.out, Out::File(_))
     }
 
     /// The descriptor to wait for before the next `flush`.
@@ -155,9 +214,10 @@ impl Sink {
             return None;
         }
         match &self.out {
-            Out::Plain(file) | Out::Careful(file) | Out::File { file, .. } => Some(file.as_fd()),
+            Out::Plain(file) | Out::Careful(file) => Some(file.as_fd()),
+            Out::File(file) => Some(file.file().as_fd()),
             Out::Socket(socket) => Some(socket.as_fd()),
-            Out::Udp(_) | Out::Syslog { .. } => None,
+            Out::Datagrams(_) => None,
         }
     }
 
@@ -167,20 +227,15 @@ impl Sink {
 
     /// logrotate has moved the file away: go on in a new one.
     pub(crate) fn follow(&mut self) {
-        let Out::File { file, path } = &mut self.out else {
-            return;
-        };
-        let here = file.metadata().map(|it| (it.dev(), it.ino()));
-        let there = path.metadata().map(|it| (it.dev(), it.ino()));
-        let same = matches!((&here, &there), (Ok(here), Ok(there)) if here == there);
-        if !same && let Ok(new) = append(path) {
-            *file = new;
+        if let Out::File(file) = &mut self.out {
+            file.follow();
         }
     }
 
     fn write(&self, bytes: &[u8]) -> io::Result<usize> {
         match &self.out {
-            Out::Plain(file) | Out::File { file, .. } => (&*file).write(bytes),
+            Out::Plain(file) => (&*file).write(bytes),
+            Out::File(file) => file.file().write(bytes),
             Out::Careful(file) => {
                 if !poll::wait_one(file, Interest::Write, Duration::ZERO)? {
                     return Err(io::ErrorKind::WouldBlock.into());
@@ -194,7 +249,7 @@ impl Sink {
                 let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_NOSIGNAL;
                 Ok(send(socket.as_raw_fd(), bytes, flags)?)
             }
-            Out::Udp(_) | Out::Syslog { .. } => Ok(bytes.len()),
+            Out::Datagrams(_) => Ok(bytes.len()),
         }
     }
 }
@@ -218,48 +273,10 @@ fn stderr() -> io::Result<Out> {
     Ok(Out::Careful(file))
 }
 
-fn append(path: &Path) -> io::Result<File> {
-    OpenOptions::new()
-        .append(true)
-        .create(true)
-        .mode(0o640)
-        .custom_flags(nix::libc::O_NONBLOCK | nix::libc::O_NOCTTY)
-        .open(path)
-}
-
-/// Only numbers: a name server that does not answer would stop the master.
-fn numeric(text: &str) -> Option<SocketAddr> {
-    let (host, port) = text.rsplit_once(':')?;
-    let port = port.parse().ok()?;
-    let host = match host {
-        "" | "localhost" => "127.0.0.1",
-        host => host.trim_start_matches('[').trim_end_matches(']'),
-    };
-    Some(SocketAddr::new(host.parse::<IpAddr>().ok()?, port))
-}
-
-fn udp(address: SocketAddr) -> io::Result<UdpSocket> {
-    let any: SocketAddr = if address.is_ipv4() {
-        ([0, 0, 0, 0], 0).into()
-    } else {
-        ([0_u16; 8], 0).into()
-    };
-    let socket = UdpSocket::bind(any)?;
-    socket.set_nonblocking(true)?;
-    socket.connect(address)?;
-    Ok(socket)
-}
-
-fn syslog() -> io::Result<UnixDatagram> {
-    let socket = UnixDatagram::unbound()?;
-    socket.set_nonblocking(true)?;
-    socket.connect("/dev/log")?;
-    Ok(socket)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use imperator_core::settings::logs::LogFile;
     use std::io::Read;
 
     #[test]
@@ -267,13 +284,18 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("fifo");
         nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).unwrap();
-        let mut options = OpenOptions::new();
-        options.read(true).custom_flags(nix::libc::O_NONBLOCK);
+        let mut options = std::fs::OpenOptions::new();
+        std::os::unix::fs::OpenOptionsExt::custom_flags(options.read(true), nix::libc::O_NONBLOCK);
         let mut reader = options.open(&path).unwrap();
-        let mut sink = Sink::open(&LogTarget::File(path), "app", b"").unwrap();
+        let mut sink =
+            Sink::open(&LogTarget::File(LogFile::at(path)), &Opening::default()).unwrap();
         let line = vec![b'x'; 10_000];
         for _ in 0..1000 {
-            sink.line(&line);
+            sink.take(Arrived {
+                sink: 0,
+                text: &line,
+                is_made: false,
+            });
             sink.flush();
         }
         assert!(sink.blocked().is_some());
@@ -301,13 +323,5 @@ mod tests {
             whole.iter().all(|it| it.len() == 10_000),
             "only whole lines"
         );
-    }
-
-    #[test]
-    fn a_host_name_is_no_log_address() {
-        assert!(numeric("127.0.0.1:514").is_some());
-        assert!(numeric("[::1]:514").is_some());
-        assert!(numeric("localhost:514").is_some());
-        assert!(numeric("logs.example.org:514").is_none());
     }
 }

@@ -1,0 +1,414 @@
+//! The app's two log pipes: what the app prints, and the workers' request lines. The master reads
+//! both and writes whole lines to the targets of the config.
+
+mod datagram;
+mod file;
+mod sink;
+mod way;
+
+use std::collections::VecDeque;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use imperator_core::pattern::Matcher;
+use imperator_core::settings::logs::{LogDate, LogRoute, Logger};
+use imperator_core::settings::{LogTarget, Logs};
+use imperator_process::privileges::Identity;
+use imperator_process::{fds, time};
+
+use crate::clock;
+use crate::lines::Lines;
+use file::Rules;
+use sink::{Opening, Sink};
+use way::{Exit, Source, Way};
+
+/// Lines kept for the text of a failure.
+const RECENT_LINES: usize = 60;
+const RECENT_BYTES: usize = 512;
+/// Reads of one pipe in one turn: a flood must not keep the master from its other work.
+const READS: usize = 4;
+
+/// A pipe whose both ends the master keeps: it never ends, and outlives a master (the emperor has
+/// a copy of the read end).
+#[derive(Debug)]
+pub(crate) struct Pipe {
+    pub read: OwnedFd,
+    pub write: OwnedFd,
+    lines: Lines,
+}
+
+#[derive(Debug)]
+pub(crate) struct Log {
+    pub app: Pipe,
+    /// Its write end does not block.
+    pub requests: Pipe,
+    opening: Opening,
+    sinks: Vec<Sink>,
+    way: Way,
+    /// `None`: request lines go the way of all others.
+    request_way: Option<Way>,
+    /// The sink of lines that no logger takes, when there is one.
+    main: Option<usize>,
+    date: Option<LogDate>,
+    /// Log files were opened before: they are not emptied again.
+    has_begun: bool,
+    recent: VecDeque<String>,
+    buffer: Vec<u8>,
+}
+
+impl Log {
+    /// `read_ends`: those that a dead master of this app left with the emperor.
+    ///
+    /// # Errors
+    /// What pipe2(2) or open(2) says.
+    pub(crate) fn new(
+        name: &str,
+        is_alone: bool,
+        read_ends: Option<(OwnedFd, OwnedFd)>,
+    ) -> io::Result<Self> {
+        let has_begun = read_ends.is_some();
+        let (app, requests) = match read_ends {
+            Some((app, requests)) => (Pipe::adopt(app)?, Pipe::adopt(requests)?),
+            None => (Pipe::new()?, Pipe::new()?),
+        };
+        fds::set_nonblocking(&app.write, false)?;
+        let prefix = if is_alone {
+            Vec::new()
+        } else {
+            format!("[{name}] ").into_bytes()
+        };
+        let mut log = Self {
+            app,
+            requests,
+            opening: Opening {
+                name: name.to_owned(),
+                prefix,
+                ..Opening::default()
+            },
+            sinks: Vec::new(),
+            way: Way::default(),
+            request_way: None,
+            main: None,
+            date: None,
+            has_begun,
+            recent: VecDeque::new(),
+            buffer: vec![0; 64 * 1024],
+        };
+        log.build(&Logs::default());
+        Ok(log)
+    }
+
+    /// Sends lines where the config says from now on; returns what cannot be opened. `user`: the
+    /// app's, when it is another one than ours.
+    pub(crate) fn configure(&mut self, logs: &Logs, user: Option<&Identity>) -> Vec<String> {
+        self.flush();
+        self.opening.rules = Rules {
+            user: user.cloned(),
+            chown: logs.files.chown,
+            chmod: logs.files.chmod,
+        };
+        self.opening.json = logs.json;
+        self.opening.truncate = logs.files.truncate && !self.has_begun;
+        self.has_begun = true;
+        self.date.clone_from(&logs.date);
+        let mut problems = self.build(logs);
+        problems.extend(way::lost_routes(logs));
+        problems
+    }
+
+    fn build(&mut self, logs: &Logs) -> Vec<String> {
+        let mut main = logs.main();
+        if let LogTarget::File(file) = &mut main {
+            file.max_size = logs.files.max_size;
+            file.backup.clone_from(&logs.files.backup);
+        }
+        let mut opener = Opener {
+            opening: &self.opening,
+            main: main.clone(),
+            old: std::mem::take(&mut self.sinks),
+            sinks: Vec::new(),
+            problems: Vec::new(),
+        };
+        let app = opener.exits(&logs.loggers);
+        let requests = opener.exits(&logs.req_loggers);
+        let json = logs.json.then(|| self.opening.name.clone());
+        let ids: Vec<Exit> = app.iter().chain(&requests).cloned().collect();
+        self.way = Way {
+            drain: matchers(&logs.drain),
+            filter: matchers(&logs.filter),
+            routes: routes(&logs.routes, &ids),
+            plain: opener.plain(&app),
+            encoders: logs.encoders.clone(),
+            json: json.clone(),
+        };
+        self.request_way = logs.splits_requests().then(|| Way {
+            routes: routes(&logs.req_routes, &ids),
+            plain: opener.plain(&requests),
+            encoders: logs.req_encoders.clone(),
+            json,
+            ..Way::default()
+        });
+        self.sinks = opener.sinks;
+        self.main = self.sinks.iter().position(|sink| sink.target == main);
+        let mut problems = opener.problems;
+        problems.dedup();
+        problems
+    }
+
+    /// The master's own words, among the app's.
+    pub(crate) fn note(&mut self, text: &str) {
+        let stamp = match &self.date {
+            None => String::new(),
+            Some(date) => {
+                let now = i64::try_from(clock::epoch()).unwrap_or(0);
+                let text = match date {
+                    LogDate::Ctime => time::ctime(now),
+                    LogDate::Strftime(format) => time::strftime(format, now),
+                };
+                format!("{text} - ")
+            }
+        };
+        let Self { way, sinks, .. } = self;
+        for line in text.lines() {
+            let line = format!("{stamp}{line}");
+            way.take(
+                line.as_bytes(),
+                Source::Master,
+                &clock::epoch_micros,
+                |it| {
+                    sinks[it.sink].take(it);
+                },
+            );
+        }
+        self.flush();
+    }
+
+    /// Reads what the app printed; `flush` writes it.
+    pub(crate) fn read_app(&mut self) {
+        let Self {
+            app,
+            sinks,
+            way,
+            recent,
+            buffer,
+            ..
+        } = self;
+        app.read_lines(buffer, |line| {
+            if recent.len() == RECENT_LINES {
+                recent.pop_front();
+            }
+            let kept = &line[..line.len().min(RECENT_BYTES)];
+            recent.push_back(String::from_utf8_lossy(kept).into_owned());
+            way.take(line, Source::App, &clock::epoch_micros, |it| {
+                sinks[it.sink].take(it);
+            });
+        });
+        self.flush();
+    }
+
+    pub(crate) fn read_requests(&mut self) {
+        let Self {
+            requests,
+            sinks,
+            way,
+            request_way,
+            buffer,
+            ..
+        } = self;
+        let way = request_way.as_ref().unwrap_or(way);
+        requests.read_lines(buffer, |line| {
+            way.take(line, Source::Request, &clock::epoch_micros, |it| {
+                sinks[it.sink].take(it);
+            });
+        });
+        self.flush();
+    }
+
+    /// Gives the log file its other name and begins a new one; without `logto` the files of all
+    /// loggers. For log-maxsize, touch-logrotate and the fifo's `L`.
+    #[expect(dead_code, reason = "the fifo and the touches come with it")]
+    pub(crate) fn rotate(&mut self) {
+        self.flush();
+        let main = self.main.filter(|&main| self.sinks[main].is_file());
+        match main {
+            Some(main) => self.sinks[main].rotate(),
+            None => self.sinks.iter_mut().for_each(Sink::rotate),
+        }
+        self.tell_problems();
+    }
+
+    /// Opens all log files again by their names: for touch-logreopen and the fifo's `l`.
+    #[expect(dead_code, reason = "the fifo and the touches come with it")]
+    pub(crate) fn reopen(&mut self) {
+        self.flush();
+        self.sinks.iter_mut().for_each(Sink::reopen);
+        self.tell_problems();
+    }
+
+    fn tell_problems(&mut self) {
+        let problems: Vec<_> = self
+            .sinks
+            .iter_mut()
+            .filter_map(Sink::take_problem)
+            .collect();
+        for problem in problems {
+            self.note(&problem);
+        }
+    }
+
+    /// Once a second: log files that were moved away.
+    pub(crate) fn second(&mut self) {
+        self.sinks.iter_mut().for_each(Sink::follow);
+        self.tell_problems();
+    }
+
+    pub(crate) fn wants_seconds(&self) -> bool {
+        self.sinks.iter().any(Sink::is_file)
+    }
+
+    pub(crate) fn flush(&mut self) {
+        self.sinks.iter_mut().for_each(Sink::flush);
+    }
+
+    pub(crate) fn blocked(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
+        self.sinks.iter().filter_map(Sink::blocked)
+    }
+
+    pub(crate) fn dropped(&self) -> u64 {
+        self.sinks.iter().map(Sink::dropped).sum()
+    }
+
+    /// The last lines that the app printed since [`Log::forget_recent`].
+    pub(crate) fn recent(&self) -> String {
+        let mut text = String::new();
+        for line in &self.recent {
+            text.push_str(line);
+            text.push('\n');
+        }
+        text
+    }
+
+    pub(crate) fn forget_recent(&mut self) {
+        self.recent.clear();
+    }
+}
+
+/// Opens the sinks of one config, each target once; what was open before and fits is kept.
+struct Opener<'a> {
+    opening: &'a Opening,
+    main: LogTarget,
+    old: Vec<Sink>,
+    sinks: Vec<Sink>,
+    problems: Vec<String>,
+}
+
+impl Opener<'_> {
+    fn exits(&mut self, loggers: &[Logger]) -> Vec<Exit> {
+        let mut exits = Vec::new();
+        for logger in loggers {
+            let sink = self.sink(&logger.target);
+            let id = logger.id.clone();
+            exits.extend(sink.map(|sink| Exit { id, sink }));
+        }
+        exits
+    }
+
+    /// The exits of lines that no route takes: loggers without an id, else the main log. Never
+    /// mute: where that cannot be opened either it is stderr.
+    fn plain(&mut self, exits: &[Exit]) -> Vec<Exit> {
+        let plain: Vec<Exit> = exits.iter().filter(|it| it.id.is_none()).cloned().collect();
+        if !plain.is_empty() {
+            return plain;
+        }
+        let main = self.main.clone();
+        let sink = self.sink(&main).or_else(|| self.sink(&LogTarget::Stderr));
+        sink.map(|sink| Exit { id: None, sink })
+            .into_iter()
+            .collect()
+    }
+
+    fn sink(&mut self, target: &LogTarget) -> Option<usize> {
+        let target = if *target == LogTarget::Stdio {
+            self.main.clone()
+        } else {
+            target.clone()
+        };
+        if let Some(index) = self.sinks.iter().position(|sink| sink.target == target) {
+            return Some(index);
+        }
+        let kept = self
+            .old
+            .iter()
+            .position(|sink| sink.is(&target, self.opening));
+        let sink = match kept {
+            Some(index) => Ok(self.old.swap_remove(index)),
+            None => Sink::open(&target, self.opening),
+        };
+        match sink {
+            Ok(sink) => {
+                self.sinks.push(sink);
+                Some(self.sinks.len() - 1)
+            }
+            Err(problem) => {
+                self.problems.push(problem);
+                None
+            }
+        }
+    }
+}
+
+fn matchers(patterns: &[imperator_core::pattern::Pattern]) -> Vec<Matcher> {
+    patterns.iter().filter_map(|it| it.compile()).collect()
+}
+
+fn routes(routes: &[LogRoute], exits: &[Exit]) -> Vec<(Matcher, Exit)> {
+    let leads = |route: &LogRoute| {
+        let exit = exits
+            .iter()
+            .find(|exit| exit.id.as_ref() == Some(&route.id))?;
+        Some((route.pattern.compile()?, exit.clone()))
+    };
+    routes.iter().filter_map(leads).collect()
+}
+
+impl Pipe {
+    fn new() -> io::Result<Self> {
+        let flags = nix::fcntl::OFlag::O_CLOEXEC | nix::fcntl::OFlag::O_NONBLOCK;
+        let (read, write) = nix::unistd::pipe2(flags)?;
+        Ok(Self {
+            read,
+            write,
+            lines: Lines::default(),
+        })
+    }
+
+    fn adopt(read: OwnedFd) -> io::Result<Self> {
+        fds::set_nonblocking(&read, true)?;
+        let write = fds::reopen_nonblocking(&read)?;
+        Ok(Self {
+            read,
+            write,
+            lines: Lines::default(),
+        })
+    }
+
+    /// The app's user may open `/dev/stderr`.
+    pub(crate) fn give_to(&self, uid: u32, gid: u32) {
+        let (uid, gid) = (
+            nix::unistd::Uid::from_raw(uid),
+            nix::unistd::Gid::from_raw(gid),
+        );
+        let _ = nix::unistd::fchown(self.write.as_fd(), Some(uid), Some(gid));
+    }
+
+    fn read_lines(&mut self, buffer: &mut [u8], mut line: impl FnMut(&[u8])) {
+        for _ in 0..READS {
+            match nix::unistd::read(&self.read, buffer) {
+                Ok(0) => return,
+                Ok(count) => self.lines.push(&buffer[..count], &mut line),
+                Err(nix::Error::EINTR) => continue,
+                Err(_) => return,
+            }
+        }
+    }
+}

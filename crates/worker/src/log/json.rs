@@ -1,0 +1,65 @@
+//! A request as one JSON object, for `log-json`: always whole, always valid, whatever the client
+//! sends. Pure.
+
+use imperator_process::time;
+
+use super::MAX_LINE;
+use super::format::{Line, print};
+use crate::request::Known;
+
+pub(super) fn write(line: &Line<'_>, out: &mut Vec<u8>) {
+    let outcome = line.outcome;
+    let request = line.request;
+    out.extend_from_slice(b"{\"time\":\"");
+    out.extend_from_slice(time::utc(line.started).as_bytes());
+    print(
+        out,
+        format_args!("\",\"source\":\"request\",\"status\":{}", outcome.status),
+    );
+    // Together with their escapes these texts, the names and the numbers are shorter than MAX_LINE.
+    for (name, text, limit) in [
+        ("method", request.known(Known::Method), 50),
+        ("uri", request.known(Known::Uri), 1900),
+        ("protocol", request.known(Known::Protocol), 50),
+        ("addr", line.addr(), 200),
+        ("user", request.known(Known::RemoteUser), 100),
+        ("host", request.known(Known::Host), 250),
+        ("referer", request.known(Known::Referer), 500),
+        ("agent", request.known(Known::UserAgent), 400),
+    ] {
+        if !text.is_empty() {
+            print(out, format_args!(",\"{name}\":\""));
+            escape(out, text, limit);
+            out.push(b'"');
+        }
+    }
+    print(
+        out,
+        format_args!(
+            ",\"bytes\":{},\"micros\":{},\"pid\":{},\"worker\":{},\"core\":{}}}",
+            outcome.body_bytes, outcome.micros, line.pid, line.worker, line.core
+        ),
+    );
+    debug_assert!(out.len() < MAX_LINE);
+}
+
+/// Appends at most `limit` bytes, never half an escape or half a character.
+fn escape(out: &mut Vec<u8>, text: &[u8], limit: usize) {
+    let text = &text[..text.len().min(limit)];
+    let end = out.len() + limit;
+    for letter in String::from_utf8_lossy(text).chars() {
+        let room = end - out.len();
+        match letter {
+            '"' | '\\' if room >= 2 => print(out, format_args!("\\{letter}")),
+            '"' | '\\' => return,
+            control if control.is_control() => {
+                if room < 6 {
+                    return;
+                }
+                print(out, format_args!("\\u{:04x}", u32::from(control)));
+            }
+            other if room >= other.len_utf8() => print(out, format_args!("{other}")),
+            _ => return,
+        }
+    }
+}
