@@ -272,8 +272,8 @@ impl Emperor {
             if let Some(listener) = stats.listener() {
                 poll.add(listener, Interest::Read);
             }
-            for reader in stats.documents.readers() {
-                poll.add(reader, Interest::Write);
+            for (reader, interest) in stats.documents.readers() {
+                poll.add(reader, interest);
             }
         }
         let mut reading = Vec::new();
