@@ -235,6 +235,9 @@ pub struct Setup {
     pub settings: Settings,
     pub listeners: Vec<Held>,
     pub mercy: Duration,
+    /// Where the config's relative paths begin; the app may have a `chdir`.
+    #[serde(default)]
+    pub cwd: PathBuf,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -8,6 +8,7 @@ pub mod harakiri;
 pub mod http;
 pub mod limits;
 pub mod mounting;
+pub mod python;
 pub mod recycling;
 pub mod routes;
 pub mod scaling;
@@ -20,6 +21,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::address::Address;
+use crate::counters::MAX_CORES;
 use crate::finding::{Finding, Place};
 
 pub mod cron;
@@ -33,6 +35,7 @@ use harakiri::Harakiri;
 use http::Http;
 use limits::{Limits, Titles};
 use mounting::Mounting;
+use python::Python;
 use recycling::Recycling;
 use routes::Route;
 use scaling::Scaling;
@@ -82,6 +85,10 @@ pub enum Target {
     Module(String),
     /// `wsgi-file = path`
     File(PathBuf),
+    /// `eval = code`
+    Eval(String),
+    /// `paste = config:/path.ini`
+    Paste(String),
 }
 
 /// `mount = /prefix=module:app` (or a file). The plain `module`/`wsgi-file` app has the prefix "".
@@ -151,6 +158,9 @@ pub struct Settings {
     pub callable: Option<String>,
     pub manage_script_name: bool,
     pub need_app: bool,
+    pub interpreter: Python,
+    /// Every option as it was given, for `uwsgi.opt`; up to a limit of bytes.
+    pub given: Vec<(String, String)>,
 
     // Requests.
     /// Bytes of the var block (uwsgi) or of the head (HTTP).
@@ -231,6 +241,8 @@ impl Default for Settings {
             callable: None,
             manage_script_name: false,
             need_app: true,
+            interpreter: Python::default(),
+            given: Vec::new(),
             buffer_size: 32768,
             post_buffering: 0,
             limit_post: None,
@@ -261,12 +273,23 @@ impl Default for Settings {
 }
 
 impl Settings {
+    /// How many requests one worker answers at a time.
+    pub fn cores(&self) -> usize {
+        let cores = match &self.interpreter.gevent {
+            Some(gevent) => gevent.greenlets,
+            None => self.threads,
+        };
+        usize::try_from(cores.max(1)).unwrap_or(MAX_CORES)
+    }
+
     /// Whether two configs ask for the same app. Places do not count: an edited comment moves
     /// lines and reloads nothing.
     pub fn same_app(&self, other: &Self) -> bool {
         let plain = |settings: &Self| {
             let mut settings = settings.clone();
             settings.places.clear();
+            // What has no effect otherwise is no reason either.
+            settings.given.clear();
             let nowhere = Place {
                 file: PathBuf::new(),
                 line: 0,

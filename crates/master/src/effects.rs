@@ -519,6 +519,7 @@ impl Effects {
             settings: ready.settings.clone(),
             listeners,
             mercy: ready.settings.worker_reload_mercy,
+            cwd: self.origin.cwd.clone(),
         };
         child.channel.send(&ToWorker::Setup(Box::new(setup)), &fds)
     }
@@ -527,7 +528,8 @@ impl Effects {
 /// The start of an app's interpreter, but for its user and its descriptors.
 pub(crate) fn plan<'a>(interpreter: &Path, settings: &Settings, cwd: &Path) -> Plan<'a> {
     let mut plan = Plan::new(interpreter);
-    plan.args = vec!["-c".into(), BOOT.into()];
+    plan.args = crate::interpreter::flags(settings);
+    plan.args.extend(["-c".into(), BOOT.into()]);
     plan.env = app_env(settings);
     plan.chdir = Some(match &settings.chdir {
         Some(chdir) => cwd.join(chdir),
@@ -542,7 +544,7 @@ fn take_fork(forks: &mut VecDeque<(u32, ProcessId)>, worker: u32) -> Option<Proc
 }
 
 fn counters(settings: &Settings) -> io::Result<(OwnedFd, SharedWords)> {
-    let cores = usize::try_from(settings.threads.max(1)).unwrap_or(counters::MAX_CORES);
+    let cores = settings.cores();
     let fd = shared::create("imperator-counters", counters::words(cores))?;
     let words = SharedWords::map(&fd)?;
     // Readers of a worker that has not begun see zeros.

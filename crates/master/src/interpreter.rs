@@ -1,6 +1,6 @@
 //! Which interpreter runs the app: `<virtualenv>/bin/python3`, `python = …`, or python3 from PATH.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
@@ -82,6 +82,21 @@ pub(crate) fn choose(
                 "install python3, or set virtualenv or python",
             )
         })
+}
+
+/// What only the interpreter's own command line can say.
+pub(crate) fn flags(settings: &Settings) -> Vec<OsString> {
+    let python = &settings.interpreter;
+    let mut flags = Vec::new();
+    match python.optimize {
+        0 => (),
+        1 => flags.push("-O".into()),
+        2.. => flags.push("-OO".into()),
+    }
+    if python.no_site {
+        flags.push("-S".into());
+    }
+    flags
 }
 
 /// A bare name means the one in PATH.

@@ -240,6 +240,7 @@ fn setup(trial: &Trial<'_>) -> ToWorker {
         worker: None,
         settings: trial.settings.clone(),
         listeners: Vec::new(),
+        cwd: trial.cwd.to_owned(),
         mercy: GRACE,
     }))
 }

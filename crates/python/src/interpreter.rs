@@ -11,6 +11,15 @@ use pyo3::types::{PyDict, PyList};
 /// Any Python error: an interpreter whose `sys` is not as usual.
 pub(crate) fn prepare(py: Python<'_>, settings: &Settings) -> PyResult<()> {
     extend_path(py, settings)?;
+    let sys = py.import(intern!(py, "sys"))?;
+    let python = &settings.interpreter;
+    if !python.argv.is_empty() {
+        sys.getattr("argv")?
+            .call_method1("extend", (&python.argv,))?;
+    }
+    if let Some(executable) = &python.executable {
+        sys.setattr("executable", executable)?;
+    }
     for name in ["stdout", "stderr"] {
         set_stream(py, name)?;
     }

@@ -1,4 +1,5 @@
-//! Imports what `module`, `wsgi-file` and `mount` name, and says in one line why one cannot be.
+//! Imports what `module`, `wsgi-file`, `mount`, `eval` and `paste` name, and what `import` wants
+//! before; says in one line why something cannot be.
 
 use std::path::Path;
 
@@ -39,6 +40,7 @@ pub(crate) struct Failure {
 pub(crate) fn all(
     py: Python<'_>,
     settings: &Settings,
+    cwd: &Path,
     skipped: &mut dyn FnMut(Failure),
 ) -> Result<Vec<Mounted>, Failure> {
     if settings.mounts.is_empty() && settings.need_app {
@@ -46,6 +48,19 @@ pub(crate) fn all(
             summary: "nothing to run: set module, wsgi-file or mount".to_owned(),
             traceback: String::new(),
         });
+    }
+    for (alias, module) in &settings.interpreter.aliases {
+        add_alias(py, alias, module)?;
+    }
+    for module in &settings.interpreter.imports {
+        // uWSGI goes on as well: an app that needs the module fails by itself.
+        if let Err(error) = import_any(py, module) {
+            skipped(explain(
+                py,
+                &error,
+                &cite_option(settings, "import", module),
+            ));
+        }
     }
     let mut loaded: Vec<Mounted> = Vec::new();
     for mount in &settings.mounts {
@@ -62,7 +77,7 @@ pub(crate) fn all(
             });
             continue;
         }
-        match one(py, settings, mount) {
+        match one(py, settings, cwd, mount) {
             Ok(app) => loaded.push(Mounted {
                 prefix: mount.prefix.clone(),
                 app,
@@ -74,9 +89,14 @@ pub(crate) fn all(
     Ok(loaded)
 }
 
-fn one(py: Python<'_>, settings: &Settings, mount: &Mount) -> Result<Py<PyAny>, Failure> {
+fn one(
+    py: Python<'_>,
+    settings: &Settings,
+    cwd: &Path,
+    mount: &Mount,
+) -> Result<Py<PyAny>, Failure> {
     let default = settings.callable.as_deref().unwrap_or("application");
-    let failed = |error: PyErr| explain(py, &error, mount);
+    let failed = |error: PyErr| explain(py, &error, &cite(mount));
     let (module, callable) = match &mount.target {
         Target::Module(target) => {
             let (name, callable) = match target.split_once(':') {
@@ -86,7 +106,16 @@ fn one(py: Python<'_>, settings: &Settings, mount: &Mount) -> Result<Py<PyAny>, 
             };
             (import(py, name).map_err(failed)?, callable)
         }
-        Target::File(path) => (run_file(py, path).map_err(failed)?, default),
+        Target::File(path) => {
+            let name = format!("uwsgi_file_{}", module_name(path));
+            (run_file(py, &name, path).map_err(failed)?, default)
+        }
+        Target::Eval(code) => (run_code(py, code).map_err(failed)?, default),
+        Target::Paste(uri) => {
+            let logger = settings.interpreter.paste_logger;
+            let app = load_paste(py, uri, cwd, logger).map_err(failed)?;
+            return Ok(app.unbind());
+        }
     };
     let (name, is_factory) = match callable.strip_suffix("()") {
         Some(name) => (name, true),
@@ -123,40 +152,100 @@ fn import<'py>(py: Python<'py>, name: &str) -> PyResult<Bound<'py, PyAny>> {
         .call_method1(intern!(py, "import_module"), (name,))
 }
 
-/// Runs a file as the module `uwsgi_file_<path>`. Its byte code is not cached: `app.wsgi` and
-/// `app.py` would fight for one cache file.
-fn run_file<'py>(py: Python<'py>, path: &Path) -> PyResult<Bound<'py, PyAny>> {
-    let name = module_name(path);
+/// What `import` and `pymodule-alias` name: a module, or a file by its path.
+fn import_any<'py>(py: Python<'py>, module: &str) -> PyResult<Bound<'py, PyAny>> {
+    if module.contains('/') || module.ends_with(".py") {
+        let path = Path::new(module);
+        run_file(py, &module_name(path), path)
+    } else {
+        import(py, module)
+    }
+}
+
+fn add_alias(py: Python<'_>, alias: &str, module: &str) -> Result<(), Failure> {
+    let add = || {
+        if module.contains('/') {
+            run_file(py, alias, Path::new(module))?;
+            return Ok(());
+        }
+        let module = import(py, module)?;
+        let modules = py.import(intern!(py, "sys"))?.getattr("modules")?;
+        modules.set_item(alias, module)
+    };
+    let cite = format!("(pymodule-alias = {alias}={module})");
+    add().map_err(|error| explain(py, &error, &cite))
+}
+
+/// Code of the config as a module; uWSGI: uwsgi_eval_loader.
+fn run_code<'py>(py: Python<'py>, code: &str) -> PyResult<Bound<'py, PyAny>> {
+    const NAME: &str = "uwsgi_eval_config";
+    let builtins = py.import("builtins")?;
+    let code = builtins.call_method1("compile", (code, NAME, "exec"))?;
+    let module = py.import("types")?.call_method1("ModuleType", (NAME,))?;
+    let modules = py.import(intern!(py, "sys"))?.getattr("modules")?;
+    modules.set_item(NAME, &module)?;
+    builtins.call_method1("exec", (code, module.getattr("__dict__")?))?;
+    Ok(module)
+}
+
+/// An app of PasteDeploy, from the app's own packages.
+fn load_paste<'py>(
+    py: Python<'py>,
+    uri: &str,
+    cwd: &Path,
+    logger: bool,
+) -> PyResult<Bound<'py, PyAny>> {
+    let (scheme, rest) = uri.split_once(':').unwrap_or(("config", uri));
+    let is_config = scheme == "config";
+    let uri = match is_config {
+        true => format!("config:{}", cwd.join(rest).display()),
+        false => uri.to_owned(),
+    };
+    if logger && is_config {
+        let file = rest.split('#').next().unwrap_or(rest);
+        let file = cwd.join(file);
+        let defaults = PyDict::new(py);
+        defaults.set_item("__file__", file.as_os_str())?;
+        defaults.set_item("here", file.parent().unwrap_or(cwd).as_os_str())?;
+        py.import("logging.config")?
+            .call_method1("fileConfig", (file.as_os_str(), defaults))?;
+    }
+    py.import("paste.deploy")?.call_method1("loadapp", (uri,))
+}
+
+/// Runs a file as a module of this name. Its byte code is not cached: `app.wsgi` and `app.py`
+/// would fight for one cache file.
+fn run_file<'py>(py: Python<'py>, name: &str, path: &Path) -> PyResult<Bound<'py, PyAny>> {
     // As a module's __file__ is: absolute.
     let path = &std::path::absolute(path)?;
     let loader = py
         .import("importlib.machinery")?
-        .call_method1("SourceFileLoader", (&name, path.as_os_str()))?;
+        .call_method1("SourceFileLoader", (name, path.as_os_str()))?;
     let util = py.import("importlib.util")?;
     let options = PyDict::new(py);
     options.set_item("loader", &loader)?;
     let spec = util.call_method(
         "spec_from_file_location",
-        (&name, path.as_os_str()),
+        (name, path.as_os_str()),
         Some(&options),
     )?;
     let module = util.call_method1("module_from_spec", (spec,))?;
     let source = loader.call_method1("get_data", (path.as_os_str(),))?;
     let code = loader.call_method1("source_to_code", (source, path.as_os_str()))?;
     let modules = py.import(intern!(py, "sys"))?.getattr("modules")?;
-    modules.set_item(&name, &module)?;
+    modules.set_item(name, &module)?;
     let run = py.import("builtins")?.getattr("exec")?;
     if let Err(error) = run.call1((code, module.getattr("__dict__")?)) {
-        modules.del_item(&name)?;
+        modules.del_item(name)?;
         return Err(error);
     }
     Ok(module)
 }
 
-/// uWSGI: plugins/python/pyloader.c, `/x/y.py` is `uwsgi_file__x_y`.
+/// uWSGI: plugins/python/pyloader.c, `/x/y.py` is `_x_y`.
 fn module_name(path: &Path) -> String {
     let name = path.to_string_lossy().replace(['/', '.'], "_");
-    format!("uwsgi_file_{}", name.strip_suffix("_py").unwrap_or(&name))
+    name.strip_suffix("_py").unwrap_or(&name).to_owned()
 }
 
 fn no_callable(module: &Bound<'_, PyAny>, name: &str) -> String {
@@ -196,6 +285,10 @@ fn cite(mount: &Mount) -> String {
         Target::File(path) if mount.prefix.is_empty() => format!("wsgi-file = {}", path.display()),
         Target::Module(name) => format!("mount = {}={name}", mount.prefix),
         Target::File(path) => format!("mount = {}={}", mount.prefix, path.display()),
+        // The code may be long, and its line tells which it is.
+        Target::Eval(_) => "eval".to_owned(),
+        Target::Paste(uri) if mount.prefix.is_empty() => format!("paste = {uri}"),
+        Target::Paste(uri) => format!("mount = {}={uri}", mount.prefix),
     };
     if mount.place.line == 0 {
         return format!("({target})");
@@ -203,7 +296,18 @@ fn cite(mount: &Mount) -> String {
     format!("({}: {target})", mount.place)
 }
 
-fn explain(py: Python<'_>, error: &PyErr, mount: &Mount) -> Failure {
+/// As [`cite`], for an option that is no app.
+fn cite_option(settings: &Settings, option: &str, value: &str) -> String {
+    match settings.places.get(option) {
+        // The last of several lines is all that is known.
+        Some(place) if settings.interpreter.imports.len() == 1 => {
+            format!("({place}: {option} = {value})")
+        }
+        Some(_) | None => format!("({option} = {value})"),
+    }
+}
+
+fn explain(py: Python<'_>, error: &PyErr, cite: &str) -> Failure {
     let value = error.value(py);
     // A SyntaxError's own text repeats its place.
     let text = match value.getattr("msg") {
@@ -227,7 +331,7 @@ fn explain(py: Python<'_>, error: &PyErr, mount: &Mount) -> Failure {
         None => String::new(),
     };
     Failure {
-        summary: format!("{cause}{place} {}", cite(mount)),
+        summary: format!("{cause}{place} {cite}"),
         traceback: errors::traceback(py, error),
     }
 }

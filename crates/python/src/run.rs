@@ -100,7 +100,7 @@ fn load_apps(py: Python<'_>, setup: &Setup, line: &Line) -> Vec<Mounted> {
     let mut notes = Vec::new();
     let prepared = interpreter::prepare(py, &setup.settings).and_then(|()| stray::watch(py));
     let loaded = match prepared {
-        Ok(()) => load::all(py, &setup.settings, &mut |failure| {
+        Ok(()) => load::all(py, &setup.settings, &setup.cwd, &mut |failure| {
             log::line(&format!(
                 "{}left out: {}",
                 failure.traceback, failure.summary

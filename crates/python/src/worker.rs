@@ -59,15 +59,29 @@ fn try_run(
         signals,
     })?;
     let apps = Arc::new(apps);
+    let stack = worker.settings().interpreter.thread_stack;
+    let usual = stack.map(|kibibytes| set_stack_size(py, kibibytes.saturating_mul(1024)));
     let threads = (1..cores)
         .map(|core| start_thread(py, id, core, &worker, &apps))
         .collect::<PyResult<Vec<_>>>()?;
+    if let Some(usual) = usual {
+        set_stack_size(py, usual?)?;
+    }
     let app = WsgiApp::new(py, Arc::clone(&worker), Arc::clone(&apps), 0)?;
     serve(&worker, 0, &app);
     for thread in threads {
         thread.call_method0("join")?;
     }
     Ok(())
+}
+
+/// Of threads that are started from now on, in bytes; returns what it was, 0 for the system's own.
+fn set_stack_size(py: Python<'_>, bytes: u64) -> PyResult<u64> {
+    /// Less is refused by Python.
+    const LEAST: u64 = 32 * 1024;
+    let bytes = if bytes == 0 { 0 } else { bytes.max(LEAST) };
+    let threading = py.import("threading")?;
+    threading.call_method1("stack_size", (bytes,))?.extract()
 }
 
 /// One more app thread, known to Python's `threading` like a thread of the app.

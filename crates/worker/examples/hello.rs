@@ -70,6 +70,7 @@ fn main() -> std::io::Result<()> {
                 address: Address::Unix(path.into()),
             }],
             mercy: Duration::from_secs(5),
+            cwd: "/".into(),
         },
         listeners: vec![listener.into()],
         counters: imperator_process::shared::create("hello", counters::words(cores))?,

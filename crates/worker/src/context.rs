@@ -142,7 +142,7 @@ impl WorkerContext {
     pub fn start(parts: Parts) -> io::Result<Arc<Self>> {
         let Parts { setup, .. } = parts;
         let counters = SharedWords::map(&parts.counters)?;
-        let cores = setup.settings.threads.max(1) as usize;
+        let cores = setup.settings.cores();
         if counters.words().len() < counters::words(cores) {
             return Err(io::ErrorKind::InvalidInput.into());
         }

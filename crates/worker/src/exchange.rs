@@ -206,6 +206,21 @@ impl Exchange {
         self.write_chunk(interpreter, chunk, false)
     }
 
+    /// Sends the head now, where the first chunk would bring it.
+    ///
+    /// # Errors
+    /// As [`Exchange::write`].
+    pub fn send_head(&self, interpreter: &dyn Interpreter) -> Result<(), WriteError> {
+        self.write_chunk(interpreter, b"", false)
+    }
+
+    /// Counts an exception that the app's side has answered itself.
+    pub fn count_failure(&self) {
+        if let Ok(mut answer) = self.answer.try_lock() {
+            answer.failed = true;
+        }
+    }
+
     /// Like [`Exchange::write`] for the last chunk: a head that was not sent yet can name the
     /// length over HTTP, so the connection can be kept without chunks.
     ///

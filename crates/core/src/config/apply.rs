@@ -82,6 +82,7 @@ pub(super) fn all(mut loader: Loader<'_>) -> Reading {
     } else {
         loader.findings.extend(loader.lost.take());
     }
+    draft.settings.given = given(&loader.entries);
     let settings = draft.finish(loader.app.as_ref(), &mut loader.findings);
     let findings = without_repeats(loader.findings);
     let failed = findings.iter().any(Finding::is_error);
@@ -282,3 +283,21 @@ fn without_repeats(findings: Vec<Finding>) -> Vec<Finding> {
 
 /// Nobody reads more, and the document must fit into a pipe's patience.
 const MAX_FINDINGS: usize = 200;
+
+/// What `uwsgi.opt` shows to the app: every option in order, as far as a message holds it.
+fn given(entries: &[Entry]) -> Vec<(String, String)> {
+    let mut room = MAX_GIVEN;
+    let mut given = Vec::new();
+    for entry in entries {
+        let value = text(&entry.value);
+        let Some(left) = room.checked_sub(entry.key.len() + value.len()) else {
+            continue;
+        };
+        room = left;
+        given.push((entry.key.clone(), value));
+    }
+    given
+}
+
+/// Bytes of keys and values in [`given`]: a message that holds them has a limit, too.
+const MAX_GIVEN: usize = 32 * 1024;

@@ -140,7 +140,7 @@ impl<'w> Loader<'w> {
     pub(super) fn add_positional(&mut self, argument: &Argument, place: &Place) {
         let value = argument.value.as_deref().unwrap_or_default();
         match argument.name.as_str() {
-            "ini" | "json" | "xmlconfig" | "yaml" => {
+            "ini" | "ini-paste" | "ini-paste-logged" | "json" | "xmlconfig" | "yaml" => {
                 let carrier = crate::carriers::Carrier::of_option(&argument.name);
                 self.load_named(carrier, value, place);
             }
@@ -272,7 +272,7 @@ impl<'w> Loader<'w> {
         let name = options::find(&entry.key).map_or("", |row| row.name);
         let Entry { value, place, .. } = &entry;
         match name {
-            "ini" | "json" | "xmlconfig" | "yaml" => {
+            "ini" | "ini-paste" | "ini-paste-logged" | "json" | "xmlconfig" | "yaml" => {
                 let carrier = crate::carriers::Carrier::of_option(name);
                 self.load_named(carrier, &text(value), place);
             }

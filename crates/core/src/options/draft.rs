@@ -47,6 +47,7 @@ impl Invalid {
 pub struct Draft {
     pub settings: Settings,
     pub(super) listens: Listens,
+    pub(super) python: super::gevent::PythonDraft,
     module: Option<(String, Place)>,
     wsgi_file: Option<(PathBuf, Place)>,
     mounts: Vec<Mount>,
@@ -172,11 +173,7 @@ impl Draft {
             prefix: prefix.to_owned(),
             target: match target.trim() {
                 "" => return Err(Invalid::new(format!("\"{}\" names no app", given.text))),
-                paste if paste.ends_with(".ini") => {
-                    return Err(Invalid::new(format!(
-                        "\"{paste}\" is no WSGI app, but a config"
-                    )));
-                }
+                paste if paste.ends_with(".ini") => Target::Paste(paste.to_owned()),
                 file if is_file => Target::File(PathBuf::from(file)),
                 module => Target::Module(module.to_owned()),
             },
@@ -198,25 +195,28 @@ impl Draft {
     pub fn finish(mut self, app: Option<&Place>, findings: &mut Vec<Finding>) -> Settings {
         self.settings.listens = self.listens.finish(findings);
         super::routes::check(&self.settings.routes, findings);
-        // uWSGI's order: module before file, and the second app at one mount point is skipped.
         let module = self
             .module
-            .map(|(module, place)| (Target::Module(module), place));
+            .map(|(module, place)| ("module", Target::Module(module), place));
         let file = self
             .wsgi_file
-            .map(|(file, place)| (Target::File(file), place));
-        if let (Some(_), Some((_, place))) = (&module, &file) {
+            .map(|(file, place)| ("wsgi-file", Target::File(file), place));
+        let [paste, eval] = self.python.targets();
+        // uWSGI's order; the second app at one mount point is skipped.
+        let mut plain = [module, file, paste, eval].into_iter().flatten();
+        let first = plain.next();
+        for (name, _, place) in plain {
+            let first = first.as_ref().map_or("", |(first, _, _)| first);
             findings.push(
                 Finding::warning(
-                    known(place),
-                    "\"wsgi-file\" has no effect beside \"module\"",
+                    known(&place),
+                    format!("\"{name}\" has no effect beside \"{first}\""),
                 )
                 .with_hint("keep the one that is meant"),
             );
         }
-        self.settings.mounts = module
-            .or(file)
-            .map(|(target, place)| Mount {
+        self.settings.mounts = first
+            .map(|(_, target, place)| Mount {
                 prefix: String::new(),
                 target,
                 place,
@@ -224,6 +224,7 @@ impl Draft {
             .into_iter()
             .chain(self.mounts)
             .collect();
+        self.python.finish(&mut self.settings, findings);
         self.settings.http_keepalive = match self.http_keepalive {
             0 => None,
             1 => Some(self.settings.http_timeout),

@@ -5,6 +5,7 @@ mod alarms;
 mod daemons;
 mod draft;
 mod empire;
+mod gevent;
 mod hooks;
 mod http;
 mod language;
@@ -117,6 +118,7 @@ pub static TABLES: &[Table] = &[
     table("Identity and limits", limits::OPTIONS),
     table("Python", python::OPTIONS),
     table("HTTP", http::OPTIONS),
+    table("WSGI and gevent", gevent::OPTIONS),
     table("Requests", request::OPTIONS),
     table("Routes", routes::OPTIONS),
     table("Static files", static_files::OPTIONS),

@@ -72,12 +72,14 @@ impl Environ {
         template.set_item("wsgi.multithread", settings.threads > 1)?;
         template.set_item("wsgi.multiprocess", settings.processes != 1)?;
         template.set_item("wsgi.run_once", false)?;
-        template.set_item("wsgi.file_wrapper", py.get_type::<FileWrapper>())?;
+        if !settings.interpreter.wsgi.no_file_wrapper {
+            template.set_item("wsgi.file_wrapper", py.get_type::<FileWrapper>())?;
+        }
         // `read` ends at the end of the body, with a Content-Length or chunks.
         template.set_item("wsgi.input_terminated", true)?;
         template.set_item("uwsgi.version", PyBytes::new(py, UWSGI_VERSION))?;
         template.set_item("uwsgi.node", PyBytes::new(py, &host_name()))?;
-        if settings.threads > 1 {
+        if settings.cores() > 1 {
             template.set_item("uwsgi.core", core)?;
         }
         Ok(Self {

@@ -10,6 +10,7 @@ mod response;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
+use imperator_core::settings::python::Wsgi;
 use imperator_worker::app::{App, Interpreter};
 use imperator_worker::{Exchange, WorkerContext, WriteError};
 use pyo3::exceptions::{
@@ -78,14 +79,19 @@ impl WsgiApp {
                 None => return self.no_app(exchange),
             }
         }
-        let start_response = StartResponse::new(exchange, self.worker.settings().write_exception);
+        let start_response = StartResponse::new(exchange, self.worker.settings());
         let start_response = Bound::new(py, start_response)?;
         let result = self.apps[mount]
             .app
             .bind(py)
             .call1((environ, start_response))?;
         end_if_stray(py);
-        let sent = send(py, exchange, &result);
+        let sent = send(
+            py,
+            exchange,
+            &result,
+            &self.worker.settings().interpreter.wsgi,
+        );
         // The answer's error is told before `close` can hide it.
         let done = match sent {
             Ok(()) => Ok(()),
@@ -112,6 +118,11 @@ impl WsgiApp {
 
     fn fail(&self, py: Python<'_>, exchange: &Arc<Exchange>, error: &PyErr) {
         errors::report(py, error, &context(exchange));
+        if self.worker.settings().interpreter.wsgi.tell_exceptions
+            && tell(py, exchange, error).is_ok()
+        {
+            return;
+        }
         exchange.fail(&Gil);
     }
 }
@@ -156,16 +167,49 @@ impl App for WsgiApp {
     }
 }
 
+/// Answers with the traceback and the request's variables: `catch-exceptions`.
+fn tell(py: Python<'_>, exchange: &Arc<Exchange>, error: &PyErr) -> Result<(), ()> {
+    if exchange.head_sent() {
+        return Err(());
+    }
+    let mut text = format!("{}\n{}\n", context(exchange), errors::traceback(py, error));
+    for (name, value) in exchange.vars() {
+        let line = format!("{} = {}\n", name.escape_ascii(), value.escape_ascii());
+        text.push_str(&line);
+    }
+    let headers: [(&[u8], &[u8]); 1] = [(b"Content-Type", b"text/plain; charset=utf-8")];
+    exchange
+        .start(b"500 Internal Server Error", &headers, true)
+        .map_err(|_| ())?;
+    exchange.count_failure();
+    // A client that is gone needs no answer.
+    let _ = exchange.write_last(&Gil, text.as_bytes());
+    Ok(())
+}
+
 /// Sends what the app returned.
-fn send(py: Python<'_>, exchange: &Arc<Exchange>, result: &Bound<'_, PyAny>) -> PyResult<()> {
+fn send(
+    py: Python<'_>,
+    exchange: &Arc<Exchange>,
+    result: &Bound<'_, PyAny>,
+    how: &Wsgi,
+) -> PyResult<()> {
     if let Ok(list) = result.cast_exact::<PyList>() {
-        return send_all(exchange, list.len(), list.iter());
+        return send_all(exchange, list.len(), list.iter(), how);
     }
     if let Ok(body) = result.cast_exact::<PyBytes>() {
+        if how.strict {
+            let text = "wsgi-strict: the app must return an iterable of bytes, not bytes";
+            return Err(PyTypeError::new_err(text));
+        }
         return written(exchange.write_last(&Gil, body.as_bytes()));
     }
     if let Ok(tuple) = result.cast_exact::<PyTuple>() {
-        return send_all(exchange, tuple.len(), tuple.iter());
+        return send_all(exchange, tuple.len(), tuple.iter(), how);
+    }
+    if how.buffers && is_buffer(result)? {
+        let body = bytes_of(result, how)?;
+        return written(exchange.write_last(&Gil, body.as_bytes()));
     }
     if let Ok(file) = result.cast_exact::<FileWrapper>()
         && file.get().send(py, exchange)?
@@ -175,7 +219,7 @@ fn send(py: Python<'_>, exchange: &Arc<Exchange>, result: &Bound<'_, PyAny>) -> 
     for chunk in result.try_iter()? {
         let chunk = chunk?;
         end_if_stray(py);
-        match exchange.write(&Gil, bytes_of(&chunk)?.as_bytes()) {
+        match exchange.write(&Gil, bytes_of(&chunk, how)?.as_bytes()) {
             Ok(()) => (),
             // Nobody is there to read the rest: `close` tells the app.
             Err(WriteError::Gone | WriteError::TimedOut) => return Ok(()),
@@ -191,12 +235,13 @@ fn send_all<'py>(
     exchange: &Arc<Exchange>,
     length: usize,
     chunks: impl Iterator<Item = Bound<'py, PyAny>>,
+    how: &Wsgi,
 ) -> PyResult<()> {
     /// Larger chunks are written from where they are.
     const JOINED: usize = 32 * 1024;
     let mut joined = Vec::new();
     for (index, chunk) in chunks.enumerate() {
-        let chunk = bytes_of(&chunk)?;
+        let chunk = bytes_of(&chunk, how)?;
         let chunk = chunk.as_bytes();
         let is_last = index + 1 >= length;
         if joined.is_empty() && is_last {
@@ -216,11 +261,29 @@ fn send_all<'py>(
     require_start(exchange)
 }
 
-fn bytes_of<'a, 'py>(chunk: &'a Bound<'py, PyAny>) -> PyResult<&'a Bound<'py, PyBytes>> {
-    chunk.cast::<PyBytes>().map_err(|_| {
-        let kind = chunk.get_type().to_string();
-        PyTypeError::new_err(format!("the app's iterable must yield bytes, not {kind}"))
-    })
+fn bytes_of<'py>(chunk: &Bound<'py, PyAny>, how: &Wsgi) -> PyResult<Bound<'py, PyBytes>> {
+    if let Ok(bytes) = chunk.cast::<PyBytes>() {
+        return Ok(bytes.clone());
+    }
+    if how.buffers && is_buffer(chunk)? {
+        let view = chunk.py().import("builtins")?.getattr("memoryview")?;
+        let bytes = view.call1((chunk,))?.call_method0("tobytes")?;
+        return Ok(bytes.cast_into::<PyBytes>()?);
+    }
+    let kind = chunk.get_type().to_string();
+    let text = format!("the app's iterable must yield bytes, not {kind}");
+    Err(PyTypeError::new_err(text))
+}
+
+/// `wsgi-accept-buffer`: what a memoryview can be made of. The stable ABI of 3.9 has no check.
+fn is_buffer(object: &Bound<'_, PyAny>) -> PyResult<bool> {
+    let py = object.py();
+    let view = py.import("builtins")?.getattr("memoryview")?;
+    match view.call1((object,)) {
+        Ok(view) => view.call_method0("release").map(|_| true),
+        Err(error) if error.is_instance_of::<PyTypeError>(py) => Ok(false),
+        Err(error) => Err(error),
+    }
 }
 
 fn written(result: Result<(), WriteError>) -> PyResult<()> {

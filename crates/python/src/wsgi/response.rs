@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use imperator_core::settings::Settings;
 use imperator_worker::{Exchange, StartError, WriteError};
 use pyo3::exceptions::{PyAssertionError, PyOSError, PyRuntimeError, PyTypeError, PyValueError};
 use pyo3::intern;
@@ -15,6 +16,7 @@ use super::{Gil, written};
 pub(super) struct StartResponse {
     exchange: Arc<Exchange>,
     write_exception: bool,
+    early_head: bool,
 }
 
 /// What `start_response` returns.
@@ -25,10 +27,11 @@ struct Write {
 }
 
 impl StartResponse {
-    pub(super) fn new(exchange: &Arc<Exchange>, write_exception: bool) -> Self {
+    pub(super) fn new(exchange: &Arc<Exchange>, settings: &Settings) -> Self {
         Self {
             exchange: Arc::clone(exchange),
-            write_exception,
+            write_exception: settings.write_exception,
+            early_head: settings.interpreter.wsgi.early_head,
         }
     }
 }
@@ -61,16 +64,16 @@ impl StartResponse {
             .map(|(name, value)| (name.as_bytes(), value.as_bytes()))
             .filter(|(name, _)| !is_hop_by_hop(name))
             .collect();
-        match self
-            .exchange
+        self.exchange
             .start(status.as_bytes(), &fields, exc_info.is_some())
-        {
-            Ok(()) => Ok(Write {
-                exchange: Arc::clone(&self.exchange),
-                write_exception: self.write_exception,
-            }),
-            Err(error) => Err(raised(&error)),
+            .map_err(|error| raised(&error))?;
+        if self.early_head {
+            written(self.exchange.send_head(&Gil))?;
         }
+        Ok(Write {
+            exchange: Arc::clone(&self.exchange),
+            write_exception: self.write_exception,
+        })
     }
 }
 

@@ -130,6 +130,7 @@ impl Worker {
                 settings,
                 listeners: held,
                 mercy: Duration::from_secs(600),
+                cwd: "/".into(),
             },
             listeners: listeners
                 .iter()
