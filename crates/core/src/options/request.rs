@@ -49,13 +49,6 @@ pub(super) static OPTIONS: &[Opt] = &[
     .was("4096")
     .short('b'),
     opt(
-        "catch-exceptions",
-        Value::Flag,
-        Later("look at the log, or let the app's framework show tracebacks"),
-        "send tracebacks to the client",
-        super::nothing,
-    ),
-    opt(
         "cgi-mode",
         Value::Flag,
         Full,
