@@ -118,13 +118,6 @@ pub(super) static OPTIONS: &[Opt] = &[
     .aka(&["need-plugin"])
     .immediate(),
     opt(
-        "no-default-app",
-        Value::Flag,
-        Differs("answers 404, also without it"),
-        "answer no request that no mount is for",
-        nothing,
-    ),
-    opt(
         "no-site",
         Value::Flag,
         Full,
