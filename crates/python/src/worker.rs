@@ -59,8 +59,8 @@ fn try_run(
         signals,
     })?;
     let apps = Arc::new(apps);
-    let stack = worker.settings().interpreter.thread_stack;
-    let usual = stack.map(|kibibytes| set_stack_size(py, kibibytes.saturating_mul(1024)));
+    let stack = worker.settings().limits.thread_stack;
+    let usual = stack.map(|bytes| set_stack_size(py, bytes));
     let threads = (1..cores)
         .map(|core| start_thread(py, id, core, &worker, &apps))
         .collect::<PyResult<Vec<_>>>()?;

@@ -132,21 +132,6 @@ pub(super) static OPTIONS: &[Opt] = &[
         },
     ),
     opt(
-        "thread-stacksize",
-        Value::Number,
-        Full,
-        "KiB of stack of each thread of a worker",
-        |draft, given| {
-            draft.settings.interpreter.thread_stack = draft.some(given)?;
-            Ok(())
-        },
-    )
-    .aka(&[
-        "thread-stack-size",
-        "threads-stack-size",
-        "threads-stacksize",
-    ]),
-    opt(
         "ugreen",
         Value::Flag,
         LOOP,

@@ -20,8 +20,6 @@ pub struct Python {
     /// `pymodule-alias` (and `post-`): a module's other name, and a module or the path of a file.
     pub aliases: Vec<(String, String)>,
     pub paste_logger: bool,
-    /// KiB of stack of each app thread but the first.
-    pub thread_stack: Option<u64>,
     pub tracebacker: Option<String>,
     pub autoreload: Option<Autoreload>,
     pub wsgi: Wsgi,
