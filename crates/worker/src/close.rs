@@ -3,12 +3,14 @@
 use std::io::IoSlice;
 use std::os::fd::OwnedFd;
 
+use crate::additions::Dress;
 use crate::connection::Connection;
 use crate::context::WorkerContext;
 use crate::exchange::Answer;
 use crate::handover::{Wait, Waiting};
 use crate::refusal::Refusal;
 use crate::request::Request;
+use crate::sending::{Sending, Then};
 use crate::socket::{self, Read};
 
 /// What a client still sends after its answer is read at once up to this much.
@@ -31,7 +33,12 @@ pub(crate) fn park(worker: &WorkerContext, connection: Connection, request: Requ
     }
     let refusal = Refusal::too_many_waiting();
     worker.count_refusal(&refusal);
-    send_refusal(&connection.socket, &refusal, request.head_only);
+    send_refusal(
+        &connection.socket,
+        &refusal,
+        &worker.dress,
+        request.head_only,
+    );
 }
 
 /// Answers without the app. The client may still be sending: closing at once could destroy the
@@ -42,14 +49,14 @@ pub(crate) fn refuse(
     refusal: &Refusal,
     head_only: bool,
 ) {
-    send_refusal(&connection.socket, refusal, head_only);
+    send_refusal(&connection.socket, refusal, &worker.dress, head_only);
     linger(worker, connection);
 }
 
 /// One try: a peer that cannot take a few hundred bytes at the start of its connection does not
 /// read at all.
-pub(crate) fn send_refusal(socket: &OwnedFd, refusal: &Refusal, head_only: bool) {
-    let answer = refusal.bytes(head_only);
+pub(crate) fn send_refusal(socket: &OwnedFd, refusal: &Refusal, dress: &Dress, head_only: bool) {
+    let answer = refusal.bytes(dress, head_only);
     let mut parts = [IoSlice::new(&answer)];
     let _ = socket::send(socket, &mut &mut parts[..]);
 }
@@ -59,9 +66,12 @@ pub(crate) fn after_answer(
     worker: &WorkerContext,
     mut connection: Connection,
     request: &Request,
-    answer: &Answer,
+    answer: &mut Answer,
 ) {
     connection.requests += 1;
+    if let Some(sending) = answer.rest.take() {
+        return send_rest(worker, connection, request, answer, sending);
+    }
     if answer.response.needs_reset() {
         // Over TCP; a Unix socket has no reset of this kind.
         let now = Some(std::time::Duration::ZERO);
@@ -84,6 +94,31 @@ pub(crate) fn after_answer(
     if !read_away(&connection.socket, unreceived) {
         linger(worker, connection);
     }
+}
+
+/// The I/O thread sends the rest of a file; its place is held already.
+fn send_rest(
+    worker: &WorkerContext,
+    connection: Connection,
+    request: &Request,
+    answer: &Answer,
+    mut sending: Sending,
+) {
+    let mut next = Request::new(0);
+    next.clear(connection.protocol);
+    sending.then = match answer.body.unreceived(request) {
+        Some(0) if answer.response.keep_alive => {
+            next.buffer.extend_from_slice(answer.body.leftover(request));
+            Then::Next
+        }
+        Some(0) => Then::Close,
+        Some(_) | None => Then::Linger,
+    };
+    worker.handover.park(Waiting {
+        connection,
+        request: next,
+        wait: Wait::Send(sending),
+    });
 }
 
 /// Reads what is there of an unread body; `true` when that was all of it.

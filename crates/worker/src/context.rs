@@ -16,13 +16,16 @@ use imperator_process::shared::SharedWords;
 use rustix::event::epoll::{self, EventData, EventFlags};
 use rustix::event::{EventfdFlags, PollFlags};
 
+use crate::additions::Dress;
 use crate::clock::Moment;
 use crate::connection::Connection;
 use crate::exchange::Exchange;
+use crate::front::Front;
 use crate::handover::{Handover, MAX_WAITING, ring};
 use crate::lifecycle::{Event, Phase};
 use crate::refusal::Refusal;
 use crate::request::{Known, Limits, Request};
+use crate::sending::Sending;
 use crate::signals::Signals;
 use crate::{io_thread, socket, sys};
 
@@ -55,6 +58,10 @@ pub struct WorkerContext {
     setup: Setup,
     pub(crate) pid: u32,
     pub(crate) limits: Limits,
+    /// What the config says of every answer.
+    pub(crate) dress: Dress,
+    /// What answers before the app; `None`: nothing does.
+    pub(crate) front: Option<Box<Front>>,
     pub(crate) listeners: Vec<Listener>,
     pub(crate) hostname: String,
     counters: SharedWords,
@@ -107,14 +114,18 @@ fn places() -> usize {
 }
 
 impl Listener {
-    fn new(held: &Held, socket: OwnedFd, patience: Duration) -> Self {
+    fn new(held: &Held, socket: OwnedFd, settings: &Settings) -> Self {
         let port = match &held.address {
             Address::Tcp(address) => {
                 // Accepted sockets inherit it: a streamed answer does not wait for an ACK.
                 let _ = rustix::net::sockopt::set_tcp_nodelay(&socket, true);
                 // As the original: an idle thread is woken for a request, not for a handshake.
-                let seconds = i32::try_from(patience.as_secs()).unwrap_or(i32::MAX);
-                let _ = sys::defer_accept(&socket, seconds.max(1));
+                let patience = settings.socket_timeout.as_secs();
+                let seconds = match settings.tcp.defer_accept {
+                    true => i32::try_from(patience).unwrap_or(i32::MAX).max(1),
+                    false => 0,
+                };
+                let _ = sys::defer_accept(&socket, seconds);
                 address.port()
             }
             Address::Unix(_) | Address::Abstract(_) => 80,
@@ -152,11 +163,13 @@ impl WorkerContext {
             .listeners
             .iter()
             .zip(parts.listeners)
-            .map(|(held, socket)| Listener::new(held, socket, setup.settings.socket_timeout))
+            .map(|(held, socket)| Listener::new(held, socket, &setup.settings))
             .collect();
         let hostname = rustix::system::uname();
         let worker = Arc::new(Self {
             limits: Limits::of(&setup.settings),
+            dress: Dress::new(&setup.settings.answers),
+            front: Front::new(&setup.settings).map(Box::new),
             setup,
             pid: std::process::id(),
             listeners,
@@ -440,6 +453,18 @@ impl WorkerContext {
                 Protocol::Http => "http-timeout",
             };
             format!("an answer was cut: its client took nothing for {seconds} s ({option}): {uri}")
+        });
+    }
+
+    /// The same of a static file.
+    pub(crate) fn note_stalled_file(&self, sending: &Sending) {
+        let counters = self.counters();
+        let errors = counters.core(sending.core, counters::Core::WriteErrors);
+        errors.fetch_add(1, Ordering::Relaxed);
+        self.note_once(STALLED, || {
+            let seconds = sending.patience.as_secs();
+            let uri = &sending.uri;
+            format!("a file was cut: its client took nothing for {seconds} s: {uri}")
         });
     }
 

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use imperator_core::settings::Protocol;
 
+use crate::additions::Additions;
 use crate::app::Interpreter;
 use crate::body::Body;
 use crate::clock::Moment;
@@ -20,6 +21,7 @@ use crate::log::LogNotes;
 use crate::refusal::Refusal;
 use crate::request::{Framing, Known, Request};
 use crate::response::{Asked, Response};
+use crate::sending::{Sending, Step};
 use crate::{sendfile, socket};
 
 /// One request and its answer.
@@ -32,6 +34,10 @@ pub struct Exchange {
     cut: AtomicBool,
     /// The request ran past harakiri.
     was_overdue: AtomicBool,
+    /// No line of the request log is written.
+    pub(crate) is_quiet: bool,
+    /// SCRIPT_NAME and PATH_INFO are those of the app that the request is for.
+    pub(crate) is_mounted: bool,
     answer: Mutex<Answer>,
 }
 
@@ -49,6 +55,8 @@ pub(crate) struct Answer {
     /// Chunks that the app wrote: the original counts them as switches.
     pub(crate) chunks: u32,
     pub(crate) notes: LogNotes,
+    /// What of a static file the client did not take at once; a place for it is held.
+    pub(crate) rest: Option<Sending>,
 }
 
 impl Exchange {
@@ -70,7 +78,10 @@ impl Exchange {
                 by_sendfile: false,
                 chunks: 0,
                 notes: LogNotes::default(),
+                rest: None,
             }),
+            is_quiet: false,
+            is_mounted: false,
         }
     }
 
@@ -86,6 +97,7 @@ impl Exchange {
             .unwrap_or_else(PoisonError::into_inner);
         answer.body = Body::of(&self.request, spooled, limit);
         answer.response.clear();
+        answer.response.additions = self.worker.dress.additions().cloned();
         answer.connection = Some(connection);
         answer.broken = None;
         answer.read_failed = false;
@@ -113,6 +125,33 @@ impl Exchange {
     pub fn log_var(&self, name: &[u8]) -> Vec<u8> {
         let answer = self.answer.try_lock();
         answer.map_or_else(|_| Vec::new(), |answer| answer.notes.get(name).to_vec())
+        answer.rest = None;
+        self.is_quiet = false;
+        self.is_mounted = false;
+    }
+
+    /// The header lines of this request's answer, to be changed.
+    pub(crate) fn additions(&mut self) -> &mut Additions {
+        let answer = self.answer.get_mut();
+        let answer = answer.unwrap_or_else(PoisonError::into_inner);
+        Arc::make_mut(answer.response.additions.get_or_insert_default())
+    }
+
+    /// Forgets an answer of which nothing was sent; whether it could be forgotten.
+    pub(crate) fn forget_answer(&mut self) -> bool {
+        let answer = self.answer.get_mut();
+        let answer = answer.unwrap_or_else(PoisonError::into_inner);
+        if answer.response.is_committed() {
+            return false;
+        }
+        answer.response.clear();
+        true
+    }
+
+    /// Whether SCRIPT_NAME and PATH_INFO are already those of the app that the request is for
+    /// (`manage-script-name`).
+    pub fn is_mounted(&self) -> bool {
+        self.is_mounted
     }
 
     /// The request's variables in wire order; the original's loader variables, HTTP_CONTENT_LENGTH,
@@ -189,6 +228,8 @@ impl Exchange {
             keep_alive: self.request.keep_alive
                 && !self.worker.is_draining()
                 && answer.body.unreceived(&self.request) == Some(0),
+            headers_limit: self.worker.settings().answers.headers_limit as usize,
+            cgi: self.worker.settings().answers.cgi_mode,
         };
         answer.response.start(asked, status, headers, replace)
     }
@@ -279,6 +320,59 @@ impl Exchange {
         }
     }
 
+    /// As [`Exchange::send_file`], without the interpreter and without waiting: what the client does
+    /// not take now is left to the I/O thread, if that has a place for it.
+    pub(crate) fn send_file_at_once(
+        &self,
+        file: File,
+        offset: u64,
+        length: u64,
+    ) -> Result<(), WriteError> {
+        let mut answer = self.writable()?;
+        let answer = &mut *answer;
+        let Some(connection) = &answer.connection else {
+            return Err(WriteError::Ended);
+        };
+        answer.response.commit(usize::try_from(length).ok());
+        answer.by_sendfile = true;
+        let admitted = answer.response.admit(length);
+        let patience = self.patience();
+        let mut parts = [IoSlice::new(&answer.response.head)];
+        let mut sending = Sending::new(file, offset, admitted, self.core, patience);
+        // The head of an answer fits every socket's buffer.
+        let head = socket::send_patiently(&connection.socket, &mut &mut parts[..], patience);
+        let mut sent = head.map_err(|error| write_error(&error));
+        if sent.is_ok() {
+            sent = match sending.step(&connection.socket) {
+                Step::Done => Ok(()),
+                Step::Failed(error) => Err(error),
+                Step::More if self.worker.hold() => {
+                    sending.name(self.request.known(Known::Uri));
+                    answer.rest = Some(sending);
+                    Ok(())
+                }
+                Step::More => sending.wait_for_all(&connection.socket),
+            };
+        }
+        sent.inspect_err(|&error| {
+            answer.response.abandon();
+            answer.broken = Some(error);
+        })
+    }
+
+    /// Ends the exchange with an answer of ours.
+    pub fn refuse(&self, interpreter: &dyn Interpreter, status: u16, reason: &str) {
+        let Ok(mut answer) = self.answer.try_lock() else {
+            return;
+        };
+        let refusal = Refusal::new(status, reason);
+        let patience = self.patience();
+        let answer = &mut *answer;
+        interpreter.unlocked(&mut || {
+            answer.refuse(&refusal, &self.worker, &self.request, patience);
+        });
+    }
+
     /// Whether [`Exchange::start`] was called. True while another thread writes.
     pub fn started(&self) -> bool {
         self.answer
@@ -319,8 +413,8 @@ impl Exchange {
         };
         let patience = self.patience();
         let answer = &mut *answer;
-        let request = &self.request;
-        interpreter.unlocked(&mut || answer.fail(request, patience));
+        let (worker, request) = (&self.worker, &self.request);
+        interpreter.unlocked(&mut || answer.fail(worker, request, patience));
     }
 
     /// The I/O thread's part of harakiri: a 504, when nothing was sent and nobody is sending. The
@@ -344,7 +438,8 @@ impl Exchange {
             "the app took longer than harakiri = {} s",
             harakiri.as_secs()
         );
-        let bytes = Refusal::new(504, reason).bytes(self.request.head_only);
+        let bytes = Refusal::new(504, reason);
+        let bytes = bytes.bytes(&self.worker.dress, self.request.head_only);
         let mut parts = [IoSlice::new(&bytes)];
         let _ = socket::send(&connection.socket, &mut &mut parts[..]);
         let _ = rustix::net::shutdown(&connection.socket, rustix::net::Shutdown::Write);
@@ -440,16 +535,26 @@ impl Exchange {
         let mut answer = self.answer.lock().unwrap_or_else(PoisonError::into_inner);
         let patience = self.patience();
         if self.cut.load(Ordering::Acquire) {
-            answer.fail(&self.request, patience);
+            answer.fail(&self.worker, &self.request, patience);
         }
-        answer.end(&self.request, patience);
+        answer.end(&self.worker, &self.request, patience);
         answer
     }
 }
 
 impl Answer {
-    fn fail(&mut self, request: &Request, patience: Duration) {
+    fn fail(&mut self, worker: &WorkerContext, request: &Request, patience: Duration) {
         self.failed = true;
+        self.refuse(&Refusal::new(500, ""), worker, request, patience);
+    }
+
+    fn refuse(
+        &mut self,
+        refusal: &Refusal,
+        worker: &WorkerContext,
+        request: &Request,
+        patience: Duration,
+    ) {
         let Some(connection) = &self.connection else {
             return;
         };
@@ -457,21 +562,21 @@ impl Answer {
             self.response.abandon();
             return;
         }
-        let answer = Refusal::new(500, "").bytes(request.head_only);
+        let answer = refusal.bytes(&worker.dress, request.head_only);
         let mut parts = [IoSlice::new(&answer)];
         let sent = socket::send_patiently(&connection.socket, &mut &mut parts[..], patience);
-        self.response.answered_by_us(500, &answer);
+        self.response.answered_by_us(refusal.status, &answer);
         if let Err(error) = sent {
             self.broken = Some(write_error(&error));
         }
     }
 
-    fn end(&mut self, request: &Request, patience: Duration) {
+    fn end(&mut self, worker: &WorkerContext, request: &Request, patience: Duration) {
         if self.connection.is_none() || self.broken.is_some() {
             return;
         }
         if !self.response.is_started() {
-            return self.fail(request, patience);
+            return self.fail(worker, request, patience);
         }
         let with_head = !self.response.is_committed();
         if with_head {

@@ -12,6 +12,7 @@ use rustix::event::EventfdFlags;
 
 use crate::connection::Connection;
 use crate::request::Request;
+use crate::sending::Sending;
 
 /// Connections of one worker that wait for their request or for an app thread, at most. Each costs
 /// a descriptor and up to buffer-size of memory.
@@ -38,6 +39,8 @@ pub(crate) enum Wait {
     Spool { file: File, left: u64 },
     /// For the rest of a short chunked body.
     Chunks,
+    /// For the client to take the rest of a file.
+    Send(Sending),
     /// For the client's end, after the answer: closing before what it still sends is read would
     /// destroy the answer on its way (RST).
     Linger,

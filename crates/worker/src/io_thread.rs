@@ -275,16 +275,26 @@ impl IoThread {
     }
 
     /// `id`: it is in the epoll set already.
-    fn settle(&mut self, parked: Parked, fate: Fate, id: Option<u64>) {
+    fn settle(&mut self, mut parked: Parked, fate: Fate, id: Option<u64>) {
         match fate {
             Fate::Wait => {
-                let id = id.unwrap_or_else(|| {
-                    self.next_id += 1;
-                    let data = EventData::new_u64(self.next_id);
-                    // It can only fail for want of memory; then the deadline ends the wait.
-                    let _ = epoll::add(&self.set, parked.socket(), data, EventFlags::IN);
-                    self.next_id
-                });
+                let interest = parked.new_interest();
+                // It can only fail for want of memory; then the deadline ends the wait.
+                let id = match (id, interest) {
+                    (None, interest) => {
+                        self.next_id += 1;
+                        let data = EventData::new_u64(self.next_id);
+                        let interest = interest.unwrap_or(EventFlags::IN);
+                        let _ = epoll::add(&self.set, parked.socket(), data, interest);
+                        self.next_id
+                    }
+                    (Some(id), Some(interest)) => {
+                        let data = EventData::new_u64(id);
+                        let _ = epoll::modify(&self.set, parked.socket(), data, interest);
+                        id
+                    }
+                    (Some(id), None) => id,
+                };
                 self.deadlines.insert((parked.deadline, id));
                 self.parked.insert(id, parked);
                 self.make_room();
@@ -302,7 +312,7 @@ impl IoThread {
             }
             Fate::Refuse(refusal) => {
                 self.worker.count_refusal(&refusal);
-                let lingering = parked.refuse(&refusal);
+                let lingering = parked.refuse(&self.worker, &refusal);
                 self.settle(lingering, Fate::Wait, id);
             }
         }
@@ -315,6 +325,9 @@ impl IoThread {
             }
             self.deadlines.remove(&(deadline, id));
             if let Some(parked) = self.parked.remove(&id) {
+                if let Some(sending) = parked.sending() {
+                    self.worker.note_stalled_file(sending);
+                }
                 let fate = parked.overdue();
                 let mut parked = parked;
                 parked.deadline = Moment(u64::MAX);

@@ -1,5 +1,7 @@
 //! Which mounted app a request belongs to. Pure.
 
+use imperator_core::settings::Settings;
+
 /// Which app a request goes to, and what its SCRIPT_NAME and PATH_INFO become.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Route<'a> {
@@ -9,15 +11,36 @@ pub struct Route<'a> {
     pub path_info: &'a [u8],
 }
 
-/// Finds the app as uWSGI does (uwsgi.md §1.5). `mounts`: prefixes in config order, "" for the
-/// plain app. `manage`: manage-script-name. `script_name`: what the front end sent, if anything.
+/// What the config says of the choice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Rules {
+    /// `manage-script-name`: PATH_INFO chooses the app.
+    pub manage: bool,
+    /// `no-default-app`
+    pub no_default: bool,
+    /// `ignore-script-name`
+    pub ignore_script_name: bool,
+}
+
+impl Rules {
+    pub fn of(settings: &Settings) -> Self {
+        Self {
+            manage: settings.manage_script_name,
+            no_default: settings.mounting.no_default,
+            ignore_script_name: settings.mounting.ignore_script_name,
+        }
+    }
+}
+
+/// Finds the app as uWSGI does (core/utils.c, uwsgi_get_app_id). `mounts`: prefixes in config order,
+/// "" for the plain app. `script_name`: what the front end sent, if anything.
 pub fn route<'a>(
     mounts: &'a [impl AsRef<str>],
-    manage: bool,
+    rules: Rules,
     script_name: &'a [u8],
     path_info: &'a [u8],
 ) -> Route<'a> {
-    if manage && path_info.len() > 1 {
+    if rules.manage && path_info.len() > 1 {
         let longest = mounts
             .iter()
             .enumerate()
@@ -37,16 +60,23 @@ pub fn route<'a>(
             };
         }
     }
+    let key: &[u8] = match rules.ignore_script_name {
+        true => b"",
+        false => script_name,
+    };
     let exact = mounts
         .iter()
-        .position(|prefix| prefix.as_ref().as_bytes() == script_name);
+        .position(|prefix| prefix.as_ref().as_bytes() == key);
     let default = || {
         mounts
             .iter()
             .position(|prefix| matches!(prefix.as_ref(), "" | "/"))
     };
     Route {
-        mount: exact.or_else(default),
+        mount: match rules.no_default {
+            true => exact,
+            false => exact.or_else(default),
+        },
         script_name,
         path_info,
     }
@@ -60,7 +90,13 @@ mod tests {
 
     fn routed(manage: bool, script_name: &str, path_info: &str) -> (Option<usize>, String, String) {
         let (script_name, path_info) = (script_name.as_bytes(), path_info.as_bytes());
-        let route = route(&MOUNTS, manage, script_name, path_info);
+        let route = {
+            let rules = Rules {
+                manage,
+                ..Rules::default()
+            };
+            route(&MOUNTS, rules, script_name, path_info)
+        };
         let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
         (route.mount, text(route.script_name), text(route.path_info))
     }
@@ -97,7 +133,28 @@ mod tests {
     #[test]
     fn a_path_that_no_mount_answers_has_no_app() {
         let mounts = ["/a"];
-        assert_eq!(route(&mounts, true, b"", b"/b").mount, None);
-        assert_eq!(route(&["/"], true, b"", b"/b").mount, Some(0));
+        let managed = Rules {
+            manage: true,
+            ..Rules::default()
+        };
+        assert_eq!(route(&mounts, managed, b"", b"/b").mount, None);
+        assert_eq!(route(&["/"], managed, b"", b"/b").mount, Some(0));
+    }
+
+    #[test]
+    fn the_default_app_and_script_name_can_be_left_out() {
+        let no_default = Rules {
+            no_default: true,
+            ..Rules::default()
+        };
+        assert_eq!(route(&MOUNTS, no_default, b"/z", b"/x").mount, None);
+        assert_eq!(route(&MOUNTS, no_default, b"", b"/x").mount, Some(0));
+        assert_eq!(route(&MOUNTS, no_default, b"/a", b"/x").mount, Some(1));
+        let ignored = Rules {
+            ignore_script_name: true,
+            ..Rules::default()
+        };
+        let found = route(&MOUNTS, ignored, b"/a", b"/x");
+        assert_eq!((found.mount, found.script_name), (Some(0), &b"/a"[..]));
     }
 }

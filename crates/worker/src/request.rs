@@ -1,6 +1,7 @@
 //! One request as it came: its variables, and how its body is framed. Pure: bytes in, facts out.
 //! `uwsgi.rs` and `http/head.rs` fill it, the exchange and the log read it.
 
+use imperator_core::packet;
 use imperator_core::settings::{Protocol, Settings};
 
 use crate::refusal::Refusal;
@@ -271,6 +272,35 @@ impl Request {
         self.vars.push(Var { key, value, mark });
     }
 
+    /// Gives a variable another value, or the request one more variable. A request that has as many
+    /// as it may stays as it is.
+    pub(crate) fn set(&mut self, name: &[u8], value: &[u8]) {
+        if !self.in_text {
+            self.move_to_text();
+        }
+        let is_there = self.var(name).is_some();
+        let fits = self.text.len() + name.len() + value.len() <= MAX_TEXT;
+        if !fits || (!is_there && self.vars.len() >= packet::MAX_VARS) {
+            return;
+        }
+        let mut text = std::mem::take(&mut self.text);
+        let name = append(&mut text, name);
+        let value = append(&mut text, value);
+        self.add(&text, name, value);
+        self.text = text;
+    }
+
+    /// What was received stays as it is; changed variables need room of their own.
+    fn move_to_text(&mut self) {
+        let mut text = std::mem::take(&mut self.text);
+        text.clear();
+        for var in &mut self.vars {
+            var.key = append(&mut text, var.key.of(&self.buffer));
+            var.value = append(&mut text, var.value.of(&self.buffer));
+        }
+        self.set_text(text);
+    }
+
     /// Replaces a variable's value by a part of itself.
     pub(crate) fn cut_known(&mut self, which: Known, from: usize) {
         if let Some(index) = self.known[which as usize] {
@@ -345,6 +375,9 @@ pub(crate) fn append(text: &mut Vec<u8>, bytes: &[u8]) -> Span {
     }
 }
 
+/// What a request's variables may grow to.
+const MAX_TEXT: usize = 1 << 20;
+
 /// Digits only: "12abc" is 12 for the original, and "-1" is 0. Empty or absent means no body.
 pub(crate) fn content_length(text: &[u8]) -> Option<u64> {
     if text.is_empty() {
@@ -388,6 +421,37 @@ mod tests {
             ("1,1", None),
         ] {
             assert_eq!(content_length(text.as_bytes()), length, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_variable_is_set_and_what_was_received_stays() {
+        for protocol in [Protocol::Uwsgi, Protocol::Http] {
+            let mut request = Request::new(100);
+            request.clear(protocol);
+            let bytes = b"PATH_INFO/aA1";
+            let span = |start, len| Span { start, len };
+            let mut text = request.lend_text();
+            text.extend_from_slice(bytes);
+            request.buffer.extend_from_slice(bytes);
+            request.add(bytes, span(0, 9), span(9, 2));
+            request.add(bytes, span(11, 1), span(12, 1));
+            if protocol == Protocol::Http {
+                request.set_text(text);
+            }
+            request.set(b"PATH_INFO", b"/longer");
+            request.set(b"B", b"");
+            request.set(b"UWSGI_FILE", b"exec://id");
+            let vars: Vec<_> = request.vars().collect();
+            let expected: [(&[u8], &[u8]); 3] =
+                [(b"PATH_INFO", b"/longer"), (b"A", b"1"), (b"B", b"")];
+            assert_eq!(vars, expected);
+            assert_eq!(request.known(Known::PathInfo), b"/longer");
+            assert_eq!(request.buffer, bytes);
+            for count in 0..2 * packet::MAX_VARS {
+                request.set(format!("X{count}").as_bytes(), b"");
+            }
+            assert_eq!(request.count(), packet::MAX_VARS);
         }
     }
 

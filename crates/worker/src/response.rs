@@ -1,11 +1,11 @@
 //! One answer: head, framing, and what of the app's bytes may be sent. Pure: it says which bytes go
 //! out, the exchange sends them.
 
+use std::sync::Arc;
+
+use crate::additions::Additions;
 use crate::exchange::StartError;
 use imperator_core::settings::Protocol;
-
-/// More than this of status and headers is refused, as the original's response-headers-limit.
-const MAX_HEAD: usize = 65536;
 
 /// How the body's end is marked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,6 +40,10 @@ pub(crate) struct Asked<'a> {
     pub(crate) http11: bool,
     /// The client and we would keep the connection.
     pub(crate) keep_alive: bool,
+    /// `response-headers-limit`: more of status and headers is refused.
+    pub(crate) headers_limit: usize,
+    /// `cgi-mode`
+    pub(crate) cgi: bool,
 }
 
 /// One answer.
@@ -65,6 +69,8 @@ pub(crate) struct Response {
     pub(crate) cut_bytes: u64,
     chunk_line: [u8; 20],
     abandoned: bool,
+    /// Of this request; they stay when the app begins anew.
+    pub(crate) additions: Option<Arc<Additions>>,
 }
 
 impl Response {
@@ -87,14 +93,17 @@ impl Response {
             cut_bytes: 0,
             chunk_line: [0; 20],
             abandoned: false,
+            additions: None,
         }
     }
 
     pub(crate) fn clear(&mut self) {
         let mut head = std::mem::take(&mut self.head);
         head.clear();
+        let additions = self.additions.take();
         *self = Self::new();
         self.head = head;
+        self.additions = additions;
     }
 
     pub(crate) fn is_started(&self) -> bool {
@@ -140,11 +149,20 @@ impl Response {
             Stage::Committed | Stage::Ended if replace => return Err(StartError::HeadSent),
             Stage::Committed | Stage::Ended => return Err(StartError::Twice),
         }
+        let kept;
+        let mut headers = headers;
+        if let Some(additions) = &self.additions
+            && additions.removes_any()
+        {
+            kept = without(headers, additions);
+            headers = &kept;
+        }
         let code = status_code(status).ok_or(StartError::Status)?;
-        let length = check_headers(headers)?;
+        let length = check_headers(headers, asked.headers_limit)?;
         self.clear();
         self.head.extend_from_slice(match asked.protocol {
             Protocol::Http => b"HTTP/1.1",
+            Protocol::Uwsgi if asked.cgi => b"Status:",
             Protocol::Uwsgi if is_version(asked.version) => asked.version,
             Protocol::Uwsgi => b"HTTP/1.0",
         });
@@ -183,7 +201,13 @@ impl Response {
             (false, Some(length)) => Framing::Length(length),
             (false, None) => Framing::Close,
         };
-        if self.protocol == Protocol::Http {
+        let frames = self.protocol == Protocol::Http;
+        if let Some(additions) = &self.additions {
+            let (count, closes) = additions.write(&mut self.head, frames);
+            self.headers += count;
+            self.app_closes |= closes;
+        }
+        if frames {
             self.frame_http(whole);
         }
         self.head.extend_from_slice(b"\r\n");
@@ -327,8 +351,17 @@ fn status_code(status: &[u8]) -> Option<u16> {
     )
 }
 
+/// The headers that no `del-header` names.
+fn without<'a>(
+    headers: &[(&'a [u8], &'a [u8])],
+    additions: &Additions,
+) -> Vec<(&'a [u8], &'a [u8])> {
+    let kept = headers.iter().filter(|(name, _)| !additions.removes(name));
+    kept.copied().collect()
+}
+
 /// The app's Content-Length, if there is one.
-fn check_headers(headers: &[(&[u8], &[u8])]) -> Result<Option<u64>, StartError> {
+fn check_headers(headers: &[(&[u8], &[u8])], limit: usize) -> Result<Option<u64>, StartError> {
     let mut total = 0;
     let mut length = None;
     for (name, value) in headers {
@@ -349,7 +382,7 @@ fn check_headers(headers: &[(&[u8], &[u8])]) -> Result<Option<u64>, StartError> 
             }
         }
     }
-    if total > MAX_HEAD {
+    if total > limit {
         return Err(StartError::TooBig);
     }
     Ok(length)
@@ -357,7 +390,7 @@ fn check_headers(headers: &[(&[u8], &[u8])]) -> Result<Option<u64>, StartError> 
 
 /// CR, LF and NUL end or break a header; the other control characters but tab have no business
 /// there either (RFC 9110 §5.5).
-fn is_control(byte: u8) -> bool {
+pub(crate) fn is_control(byte: u8) -> bool {
     (byte < 0x20 && byte != b'\t') || byte == 0x7f
 }
 
@@ -373,189 +406,4 @@ pub(crate) fn has_token(list: &[u8], token: &[u8]) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const UWSGI: Asked<'static> = Asked {
-        protocol: Protocol::Uwsgi,
-        version: b"HTTP/1.1",
-        head_only: false,
-        http11: true,
-        keep_alive: false,
-    };
-    const HTTP: Asked<'static> = Asked {
-        protocol: Protocol::Http,
-        keep_alive: true,
-        ..UWSGI
-    };
-
-    fn head(asked: Asked<'_>, headers: &[(&[u8], &[u8])], whole: Option<usize>) -> String {
-        let mut response = Response::new();
-        response.start(asked, b"200 OK", headers, false).unwrap();
-        response.commit(whole);
-        String::from_utf8(response.head).unwrap()
-    }
-
-    #[test]
-    fn a_uwsgi_answer_gets_no_header_of_ours() {
-        let headers: &[(&[u8], &[u8])] = &[(b"X-A", b"1"), (b"X-A", b"2")];
-        assert_eq!(
-            head(UWSGI, headers, Some(3)),
-            "HTTP/1.1 200 OK\r\nX-A: 1\r\nX-A: 2\r\n\r\n"
-        );
-        let old = Asked {
-            version: b"",
-            ..UWSGI
-        };
-        assert_eq!(head(old, &[], None), "HTTP/1.0 200 OK\r\n\r\n");
-        let odd = Asked {
-            version: b"HTTP/1\r\n",
-            ..UWSGI
-        };
-        assert_eq!(head(odd, &[], None), "HTTP/1.0 200 OK\r\n\r\n");
-    }
-
-    #[test]
-    fn an_http_answer_is_framed() {
-        let close = Asked {
-            keep_alive: false,
-            ..HTTP
-        };
-        let http10 = Asked {
-            http11: false,
-            ..HTTP
-        };
-        let length: &[(&[u8], &[u8])] = &[(b"content-length", b"5")];
-        for (asked, headers, whole, rest) in [
-            (HTTP, &[][..], None, "Transfer-Encoding: chunked\r\n"),
-            (HTTP, &[], Some(3), "Content-Length: 3\r\n"),
-            (HTTP, length, None, "content-length: 5\r\n"),
-            (http10, &[], None, "Connection: close\r\n"),
-            (
-                http10,
-                length,
-                None,
-                "content-length: 5\r\nConnection: keep-alive\r\n",
-            ),
-            (
-                close,
-                length,
-                None,
-                "content-length: 5\r\nConnection: close\r\n",
-            ),
-            (
-                HTTP,
-                &[(b"Connection", b"close")],
-                Some(0),
-                "Connection: close\r\nContent-Length: 0\r\n",
-            ),
-        ] {
-            assert_eq!(
-                head(asked, headers, whole),
-                format!("HTTP/1.1 200 OK\r\n{rest}\r\n")
-            );
-        }
-    }
-
-    #[test]
-    fn content_length_binds_the_app_both_ways() {
-        let mut response = Response::new();
-        let headers: &[(&[u8], &[u8])] = &[(b"Content-Length", b"5")];
-        response.start(HTTP, b"200 OK", headers, false).unwrap();
-        response.commit(None);
-        assert_eq!((response.admit(3), response.admit(9)), (3, 2));
-        assert_eq!(
-            (response.cut_bytes, response.end(), response.keep_alive),
-            (7, &b""[..], true)
-        );
-        response.clear();
-        response.start(HTTP, b"200 OK", headers, false).unwrap();
-        response.commit(None);
-        response.admit(4);
-        response.end();
-        assert_eq!((response.missing_bytes(), response.keep_alive), (1, false));
-    }
-
-    #[test]
-    fn what_may_have_no_body_gets_none() {
-        for (status, head_only) in [
-            (&b"200 OK"[..], true),
-            (b"204 No Content", false),
-            (b"304 Not Modified", false),
-        ] {
-            let mut response = Response::new();
-            let asked = Asked { head_only, ..HTTP };
-            response.start(asked, status, &[], false).unwrap();
-            response.commit(Some(9));
-            assert_eq!(response.admit(9), 0);
-            assert_eq!((response.end(), response.keep_alive), (&b""[..], true));
-            assert!(!response.head.ends_with(b"chunked\r\n\r\n"));
-        }
-    }
-
-    #[test]
-    fn bad_heads_are_refused_and_change_nothing() {
-        let mut response = Response::new();
-        let mut refused = |status: &[u8], headers: &[(&[u8], &[u8])]| {
-            response.start(HTTP, status, headers, false).unwrap_err()
-        };
-        for status in [
-            "",
-            "20",
-            "2000",
-            "OK",
-            "200\r\nX: y",
-            "200 a\nb",
-            "200 \0",
-            "099 x",
-            "200OK",
-        ] {
-            assert_eq!(
-                refused(status.as_bytes(), &[]),
-                StartError::Status,
-                "{status:?}"
-            );
-        }
-        for name in [&b""[..], b"a b", b"a:", b"a\r\nb", b"\xe4"] {
-            assert!(matches!(
-                refused(b"200 OK", &[(name, b"")]),
-                StartError::HeaderName(_)
-            ));
-        }
-        for value in [&b"a\r\nb: c"[..], b"a\nb", b"\r", b"\0", b"\x1b"] {
-            assert!(matches!(
-                refused(b"200 OK", &[(b"a", value)]),
-                StartError::HeaderValue(_)
-            ));
-        }
-        for values in [&[&b"x"[..]][..], &[b""], &[b"-1"], &[b"1", b"1"]] {
-            let headers: Vec<(&[u8], &[u8])> = values
-                .iter()
-                .map(|value| (&b"Content-Length"[..], *value))
-                .collect();
-            assert_eq!(refused(b"200 OK", &headers), StartError::ContentLength);
-        }
-        let long = vec![b'x'; MAX_HEAD];
-        assert_eq!(refused(b"200 OK", &[(b"a", &long)]), StartError::TooBig);
-        assert!(!response.is_started());
-    }
-
-    #[test]
-    fn a_start_can_be_replaced_until_the_head_is_final() {
-        let mut response = Response::new();
-        response
-            .start(UWSGI, b"200 OK", &[(b"A", b"1")], false)
-            .unwrap();
-        assert_eq!(
-            response.start(UWSGI, b"500 X", &[], false),
-            Err(StartError::Twice)
-        );
-        response.start(UWSGI, b"500 X", &[], true).unwrap();
-        response.commit(None);
-        assert_eq!(response.head, b"HTTP/1.1 500 X\r\n\r\n");
-        assert_eq!(
-            response.start(UWSGI, b"500 X", &[], true),
-            Err(StartError::HeadSent)
-        );
-    }
-}
+mod tests;

@@ -19,11 +19,12 @@ use crate::clock::{self, Moment};
 use crate::connection::Connection;
 use crate::context::{WorkerContext, token};
 use crate::exchange::Exchange;
+use crate::front::Answered;
 use crate::handover::{Job, Wait};
 use crate::lifecycle::{Event, Phase};
 use crate::log::{Outcome, RequestLog};
 use crate::request::Request;
-use crate::{close, socket, static_files};
+use crate::{close, socket};
 
 /// The main thread looks after the app's own signal handlers at least so often: one that came just
 /// before the wait began does not interrupt it.
@@ -278,26 +279,29 @@ impl<'a> AppThread<'a> {
         counters
             .core(self.core, counters::Core::StartMillis)
             .store(now.millis().max(1), Ordering::Release);
-        if !worker.settings().static_files.maps.is_empty()
-            && static_files::answer(worker, &self.exchange)
-        {
-            counters
-                .core(self.core, counters::Core::StaticRequests)
-                .fetch_add(1, Ordering::Relaxed);
-            self.end_request(true);
-            return Found::Other;
+        if let Some(front) = &worker.front {
+            let answered = front.answer(worker, exclusive(&mut self.exchange));
+            if answered == Answered::ByFile {
+                counters
+                    .core(self.core, counters::Core::StaticRequests)
+                    .fetch_add(1, Ordering::Relaxed);
+            }
+            if answered != Answered::No {
+                self.end_request(true);
+                return Found::Other;
+            }
         }
         self.worker.set_running(self.core, Some(&self.exchange));
         Found::Request
     }
 
     /// Closes the connection or hands it on, then counts and logs.
-    fn end_request(&mut self, is_static: bool) {
+    fn end_request(&mut self, without_app: bool) {
         let exchange = &self.exchange;
         let request = &exchange.request;
         let mut answer = exchange.end();
         let micros = Moment::now().since(exchange.started_at);
-        let outcome = Outcome::of(&answer, micros, is_static);
+        let outcome = Outcome::of(&answer, micros, without_app);
         if !outcome.failed && !outcome.write_failed {
             let response = &answer.response;
             let (cut, missing) = (response.cut_bytes, response.missing_bytes());
@@ -307,18 +311,21 @@ impl<'a> AppThread<'a> {
             self.worker.note_stalled(request, exchange.patience());
         }
         if let Some(connection) = answer.connection.take() {
-            close::after_answer(self.worker, connection, request, &answer);
+            close::after_answer(self.worker, connection, request, &mut answer);
         }
         let notes = std::mem::take(&mut answer.notes);
         drop(answer);
         let total = self.count(&outcome);
-        let app_requests = match is_static {
+        let app_requests = match without_app {
             true => 0,
             false => self.worker.app_requests.fetch_add(1, Ordering::Relaxed) + 1,
         };
         let counts = (app_requests, total);
         self.log
             .write(self.worker, request, &outcome, counts, &notes);
+        if !exchange.is_quiet {
+            self.log.write(self.worker, request, &outcome, counts);
+        }
         self.worker.check_wear(total);
     }
 

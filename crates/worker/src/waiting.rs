@@ -2,9 +2,12 @@
 
 use std::io::{IoSlice, Seek, Write};
 use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use imperator_core::counters;
 use imperator_core::settings::{Protocol, Settings};
+use rustix::event::epoll::EventFlags;
 
 use crate::arrival::{self, Arrival};
 use crate::clock::Moment;
@@ -15,6 +18,7 @@ use crate::handover::{Job, Wait, Waiting};
 use crate::http;
 use crate::refusal::Refusal;
 use crate::request::{Framing, Request};
+use crate::sending::{Sending, Step, Then};
 use crate::socket::{self, Read};
 
 /// An HTTP head must be whole within this, however long http-timeout is.
@@ -48,6 +52,8 @@ pub(crate) struct Parked {
     pub(crate) deadline: Moment,
     /// The body began: its deadline was set.
     in_body: bool,
+    /// What the I/O thread's epoll set looks for.
+    interest: Option<EventFlags>,
 }
 
 impl Parked {
@@ -56,6 +62,7 @@ impl Parked {
             deadline: now,
             waiting,
             in_body: false,
+            interest: None,
         };
         parked.set_deadline(settings, now);
         parked.begin_body(settings, now);
@@ -91,7 +98,9 @@ impl Parked {
         } = self.waiting;
         let spooled = match wait {
             Wait::Spool { file, .. } => Some(file),
-            Wait::Head | Wait::Idle | Wait::Body | Wait::Chunks | Wait::Linger => None,
+            Wait::Head | Wait::Idle | Wait::Body | Wait::Chunks | Wait::Send(_) | Wait::Linger => {
+                None
+            }
         };
         Job {
             connection,
@@ -102,6 +111,9 @@ impl Parked {
 
     /// Receives what is there, and looks at it.
     pub(crate) fn advance(&mut self, worker: &WorkerContext, now: Moment) -> Fate {
+        if let Some(fate) = self.send_on(worker, now) {
+            return fate;
+        }
         let mut taken = 0;
         // What came with an earlier request is looked at before anything is received.
         let mut look = !self.waiting.request.buffer.is_empty();
@@ -130,6 +142,70 @@ impl Parked {
         }
     }
 
+    /// Sends more of a file; `None` when there is nothing (more) to send.
+    fn send_on(&mut self, worker: &WorkerContext, now: Moment) -> Option<Fate> {
+        let Wait::Send(sending) = &mut self.waiting.wait else {
+            return None;
+        };
+        let socket = &self.waiting.connection.socket;
+        let before = sending.at();
+        let core = sending.core;
+        match sending.step(socket) {
+            Step::More => {
+                // As for an app's answer: each wait has its own deadline.
+                if sending.at() > before {
+                    self.deadline = now.after(sending.patience);
+                }
+                return Some(Fate::Wait);
+            }
+            Step::Failed(_) => {
+                let counters = worker.counters();
+                let errors = counters.core(core, counters::Core::WriteErrors);
+                errors.fetch_add(1, Ordering::Relaxed);
+                return Some(Fate::Close);
+            }
+            Step::Done => (),
+        }
+        match sending.then {
+            Then::Next if worker.is_draining() => return Some(Fate::Close),
+            Then::Next => self.waiting.wait = Wait::Idle,
+            Then::Close => return Some(Fate::Close),
+            Then::Linger => {
+                let _ = rustix::net::shutdown(socket, rustix::net::Shutdown::Write);
+                self.waiting.wait = Wait::Linger;
+            }
+        }
+        self.set_deadline(worker.settings(), now);
+        None
+    }
+
+    /// What the connection waits to be able to do, if that is not what it waited for before.
+    pub(crate) fn new_interest(&mut self) -> Option<EventFlags> {
+        let interest = match self.waiting.wait {
+            Wait::Send(_) => EventFlags::OUT,
+            Wait::Head
+            | Wait::Idle
+            | Wait::Body
+            | Wait::Spool { .. }
+            | Wait::Chunks
+            | Wait::Linger => EventFlags::IN,
+        };
+        (self.interest.replace(interest) != Some(interest)).then_some(interest)
+    }
+
+    /// The rest of a file that its client does not take.
+    pub(crate) fn sending(&self) -> Option<&Sending> {
+        match &self.waiting.wait {
+            Wait::Send(sending) => Some(sending),
+            Wait::Head
+            | Wait::Idle
+            | Wait::Body
+            | Wait::Spool { .. }
+            | Wait::Chunks
+            | Wait::Linger => None,
+        }
+    }
+
     fn receive(&mut self) -> std::io::Result<Read> {
         let Waiting {
             connection,
@@ -137,6 +213,7 @@ impl Parked {
             wait,
         } = &mut self.waiting;
         match wait {
+            Wait::Send(_) => Ok(Read::Nothing),
             Wait::Linger => {
                 let mut away = Vec::with_capacity(ROOM);
                 Ok(socket::receive(&connection.socket, &mut away))
@@ -200,7 +277,7 @@ impl Parked {
                 Ok(http::Chunks::Whole | http::Chunks::TooLong) => return Fate::Whole,
                 Err(refusal) => Err(refusal),
             },
-            Wait::Linger => return Fate::Wait,
+            Wait::Send(_) | Wait::Linger => return Fate::Wait,
         };
         match arrival {
             Ok(Arrival::Whole) => Fate::Whole,
@@ -225,7 +302,7 @@ impl Parked {
     fn begin_body(&mut self, settings: &Settings, now: Moment) {
         let body = match self.waiting.wait {
             Wait::Body | Wait::Spool { .. } | Wait::Chunks => true,
-            Wait::Head | Wait::Idle | Wait::Linger => false,
+            Wait::Head | Wait::Idle | Wait::Send(_) | Wait::Linger => false,
         };
         if !body || std::mem::replace(&mut self.in_body, true) {
             return;
@@ -241,7 +318,10 @@ impl Parked {
         let wait = match &self.waiting.wait {
             Wait::Head => match self.waiting.connection.protocol {
                 Protocol::Uwsgi => settings.socket_timeout,
-                Protocol::Http => settings.http_timeout.min(HEAD_WAIT),
+                Protocol::Http => {
+                    let asked = settings.http.head_timeout;
+                    asked.unwrap_or(settings.http_timeout).min(HEAD_WAIT)
+                }
             },
             Wait::Idle => settings.http_keepalive.unwrap_or(Duration::ZERO),
             Wait::Body | Wait::Spool { .. } | Wait::Chunks => {
@@ -251,6 +331,7 @@ impl Parked {
                 };
                 BODY_WAIT + Duration::from_secs(bytes / BODY_RATE)
             }
+            Wait::Send(sending) => sending.patience,
             Wait::Linger => LINGER_WAIT,
         };
         self.deadline = now.after(wait);
@@ -260,7 +341,7 @@ impl Parked {
     pub(crate) fn hurry(&mut self, now: Moment) {
         let silent = match self.waiting.wait {
             Wait::Head | Wait::Idle | Wait::Linger => self.waiting.request.buffer.is_empty(),
-            Wait::Body | Wait::Spool { .. } | Wait::Chunks => false,
+            Wait::Body | Wait::Spool { .. } | Wait::Chunks | Wait::Send(_) => false,
         };
         if silent {
             self.deadline = self.deadline.min(now.after(SILENT_DRAIN));
@@ -270,7 +351,7 @@ impl Parked {
     /// The client closed its side.
     fn ended(&self) -> Fate {
         match self.waiting.wait {
-            Wait::Linger | Wait::Idle => Fate::Close,
+            Wait::Linger | Wait::Idle | Wait::Send(_) => Fate::Close,
             Wait::Head if self.waiting.request.buffer.is_empty() => Fate::Close,
             Wait::Head => Fate::Refuse(Refusal::new(400, "the request ends in the middle")),
             Wait::Body | Wait::Spool { .. } | Wait::Chunks => Fate::Refuse(Refusal::new(
@@ -282,7 +363,7 @@ impl Parked {
 
     pub(crate) fn overdue(&self) -> Fate {
         match self.waiting.wait {
-            Wait::Linger | Wait::Idle => Fate::Close,
+            Wait::Linger | Wait::Idle | Wait::Send(_) => Fate::Close,
             // Nothing was asked.
             Wait::Head if self.waiting.request.buffer.is_empty() => Fate::Close,
             Wait::Head | Wait::Body | Wait::Spool { .. } | Wait::Chunks => {
@@ -292,9 +373,10 @@ impl Parked {
     }
 
     /// Answers, says that no more comes, and waits for the client's end.
-    pub(crate) fn refuse(mut self, refusal: &Refusal) -> Self {
+    pub(crate) fn refuse(mut self, worker: &WorkerContext, refusal: &Refusal) -> Self {
         let head_only = self.waiting.request.head_only;
-        send_refusal(&self.waiting.connection.socket, refusal, head_only);
+        let socket = &self.waiting.connection.socket;
+        send_refusal(socket, refusal, &worker.dress, head_only);
         let _ = rustix::net::shutdown(
             &self.waiting.connection.socket,
             rustix::net::Shutdown::Write,

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use imperator_core::settings::Settings;
 use imperator_worker::Exchange;
-use imperator_worker::mount::route;
+use imperator_worker::mount::{Rules, route};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyString};
@@ -120,11 +120,11 @@ impl Environ {
         environ: &Bound<'_, PyDict>,
         exchange: &Exchange,
         apps: &[Mounted],
-        manage: bool,
+        rules: Rules,
     ) -> PyResult<Option<usize>> {
         let found = route(
             apps,
-            manage,
+            rules,
             exchange.var(b"SCRIPT_NAME").unwrap_or_default(),
             exchange.var(b"PATH_INFO").unwrap_or_default(),
         );

@@ -12,6 +12,7 @@ use std::sync::Arc;
 
 use imperator_core::settings::python::Wsgi;
 use imperator_worker::app::{App, Interpreter};
+use imperator_worker::mount::Rules;
 use imperator_worker::{Exchange, WorkerContext, WriteError};
 use pyo3::exceptions::{
     PyAssertionError, PyKeyboardInterrupt, PyOSError, PyRuntimeError, PySystemExit, PyTypeError,
@@ -56,8 +57,10 @@ impl WsgiApp {
         core: usize,
     ) -> PyResult<Self> {
         let environ = Environ::new(py, worker.settings(), core)?;
+        // The only app has every request, unless the config says otherwise.
+        let rules = Rules::of(worker.settings());
         let plain =
-            apps.len() == 1 && apps[0].prefix.is_empty() && !worker.settings().manage_script_name;
+            apps.len() == 1 && apps[0].prefix.is_empty() && !rules.manage && !rules.no_default;
         Ok(Self {
             worker,
             apps,
@@ -70,10 +73,11 @@ impl WsgiApp {
         let mut mount = 0;
         let environ = self.environ.build(py, exchange)?;
         if !self.plain {
-            let manage = self.worker.settings().manage_script_name;
+            let mut rules = Rules::of(self.worker.settings());
+            rules.manage &= !exchange.is_mounted();
             match self
                 .environ
-                .route(py, &environ, exchange, &self.apps, manage)?
+                .route(py, &environ, exchange, &self.apps, rules)?
             {
                 Some(index) => mount = index,
                 None => return self.no_app(exchange),
@@ -107,12 +111,7 @@ impl WsgiApp {
         if self.apps.is_empty() {
             return Err(PyRuntimeError::new_err("no app is loaded"));
         }
-        let headers: [(&[u8], &[u8]); 1] = [(b"Content-Type", b"text/plain")];
-        let started = exchange.start(b"404 Not Found", &headers, false);
-        if started.is_ok() {
-            // A client that is gone needs no answer.
-            let _ = exchange.write_last(&Gil, b"No app is mounted here\n");
-        }
+        exchange.refuse(&Gil, 404, "No app is mounted here");
         Ok(())
     }
 

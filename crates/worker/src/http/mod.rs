@@ -2,7 +2,7 @@
 
 pub(crate) mod chunked;
 pub(crate) mod head;
-mod target;
+pub(crate) mod target;
 
 use crate::arrival::WHOLE_BODY;
 use crate::refusal::Refusal;

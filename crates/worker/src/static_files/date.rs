@@ -7,7 +7,7 @@ const MONTHS: [&str; 12] = [
 const WEEKDAYS: [&str; 7] = ["Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"];
 
 /// `Sun, 06 Nov 1994 08:49:37 GMT`
-pub(super) fn format(epoch: u64) -> String {
+pub(crate) fn format(epoch: u64) -> String {
     let days = epoch / 86400;
     let second = epoch % 86400;
     let (year, month, day) = civil(days);

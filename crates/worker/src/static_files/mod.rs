@@ -1,188 +1,141 @@
-//! `static-map = /prefix=dir`: GET and HEAD of a file below a directory, answered before the app.
-//! What is no regular file, or lies outside once links are followed, is the app's to answer.
+//! `static-map` and its family: GET and HEAD of a file, answered before the app. What is no regular
+//! file, or lies outside once links are followed, is the app's to answer.
 
-mod date;
+pub(crate) mod date;
+mod find;
 mod mime;
+mod range;
+mod send;
 
-use std::ffi::OsStr;
-use std::fs::File;
-use std::io;
-use std::os::fd::AsFd;
-use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
+use std::sync::OnceLock;
 
-use rustix::fs::{Mode, OFlags, ResolveFlags};
-use rustix::io::Errno;
+use imperator_core::pattern::Matcher;
+use imperator_core::settings::Settings;
+use imperator_core::settings::static_files::{From, Of, StaticFiles};
 
-use crate::app::Interpreter;
-use crate::context::WorkerContext;
 use crate::exchange::Exchange;
-use crate::request::Known;
+use crate::request::{Known, Request};
+use find::{Found, Rules};
+use mime::Types;
 
-/// Files are served without the interpreter.
-struct Free;
-
-impl Interpreter for Free {
-    fn unlocked(&self, wait: &mut (dyn FnMut() + Send)) {
-        wait();
-    }
+/// What is served, made ready once.
+#[derive(Debug)]
+pub(crate) struct Files {
+    settings: StaticFiles,
+    expires: Vec<Expires>,
+    compressed: Vec<Matcher>,
+    types: OnceLock<Types>,
 }
 
-/// Answers the request from a file; `false`: it is the app's.
-pub(crate) fn answer(worker: &WorkerContext, exchange: &Exchange) -> bool {
-    let request = &exchange.request;
-    let is_get = request.known(Known::Method) == b"GET";
-    if !is_get && !request.head_only {
-        return false;
-    }
-    let path = request.known(Known::PathInfo);
-    let file = worker
-        .settings()
-        .static_files
-        .maps
-        .iter()
-        .filter_map(|(prefix, root)| Some((root, path.strip_prefix(prefix.as_bytes())?)))
-        .find_map(|(root, rest)| open(root, rest).ok().flatten());
-    let Some(file) = file else {
-        return false;
-    };
-    send(exchange, &file).is_some()
+/// One `static-expires…` line.
+#[derive(Debug)]
+struct Expires {
+    of: Look,
+    from: From,
+    seconds: u64,
 }
 
-struct Found {
-    file: File,
-    path: PathBuf,
-    size: u64,
-    modified: u64,
+#[derive(Debug)]
+enum Look {
+    File(Matcher),
+    PathInfo(Matcher),
+    Uri(Matcher),
+    Type(String),
 }
 
-/// Opens what `rest` names below `root`, by the original's rule: the path is appended as it is, and
-/// the result, with all links followed, must still be the root or below it.
-fn open(root: &Path, rest: &[u8]) -> io::Result<Option<Found>> {
-    let root = root.canonicalize()?;
-    let mut asked = root.clone().into_os_string();
-    // The join of the original: "/static" and "/a" as well as "/static/" and "a".
-    if !rest.is_empty() && !rest.starts_with(b"/") {
-        asked.push("/");
-    }
-    asked.push(OsStr::from_bytes(rest));
-    let path = Path::new(&asked).canonicalize()?;
-    // By whole components: "/srv/static-secret" is not below "/srv/static".
-    let Ok(below) = path.strip_prefix(&root) else {
-        return Ok(None);
-    };
-    let file = open_below(&root, below, &path)?;
-    let stat = file.metadata()?;
-    Ok(stat.is_file().then(|| Found {
-        size: stat.size(),
-        modified: u64::try_from(stat.mtime()).unwrap_or(0),
-        file,
-        path,
-    }))
-}
+/// A file that answers a request.
+#[derive(Debug)]
+pub(crate) struct Served(Found);
 
-/// Opens without following links: none was there a moment ago, and one that is there now may lead
-/// outside. Never blocks on a FIFO.
-fn open_below(root: &Path, below: &Path, path: &Path) -> io::Result<File> {
-    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
-    if !below.as_os_str().is_empty() {
-        let dir = rustix::fs::open(root, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?;
-        let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
-        match rustix::fs::openat2(&dir, below, flags, Mode::empty(), resolve) {
-            Ok(file) => return Ok(file.into()),
-            // Forbidden by an old container runtime's filter.
-            Err(Errno::NOSYS | Errno::PERM) => (),
-            Err(error) => return Err(error.into()),
+impl Files {
+    pub(crate) fn new(settings: &Settings) -> Self {
+        let settings = settings.static_files.clone();
+        let expires = settings.expires.iter().filter_map(|line| {
+            Some(Expires {
+                of: match &line.of {
+                    Of::File(pattern) => Look::File(pattern.compile()?),
+                    Of::PathInfo(pattern) => Look::PathInfo(pattern.compile()?),
+                    Of::Uri(pattern) => Look::Uri(pattern.compile()?),
+                    Of::Type(mime) => Look::Type(mime.clone()),
+                },
+                from: line.from,
+                seconds: line.seconds,
+            })
+        });
+        let patterns = settings.compressed.patterns.iter();
+        Self {
+            expires: expires.collect(),
+            compressed: patterns.filter_map(|it| it.compile()).collect(),
+            types: OnceLock::new(),
+            settings,
         }
     }
-    std::fs::OpenOptions::new()
-        .read(true)
-        .custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK | libc::O_CLOEXEC)
-        .open(path)
+
+    pub(crate) fn is_used(&self) -> bool {
+        self.settings.is_used()
+    }
+
+    fn rules(&self) -> Rules<'_> {
+        Rules {
+            index: &self.settings.index,
+            safe: &self.settings.safe,
+        }
+    }
+
+    fn types(&self) -> &Types {
+        self.types
+            .get_or_init(|| Types::read(&self.settings.mime_files))
+    }
+
+    /// The type of a file with this name.
+    pub(crate) fn type_of(&self, path: &[u8]) -> Option<&str> {
+        let path = PathBuf::from(find::os(path.to_vec()));
+        self.types().of(&path)
+    }
+
+    /// The file that a request asks for, if it asks for one.
+    pub(crate) fn find(&self, request: &Request) -> Option<Served> {
+        let path = request.known(Known::PathInfo);
+        if !is_read(request) || self.is_skipped(path) {
+            return None;
+        }
+        let check = self.settings.check.iter().map(|root| (root, path));
+        let maps = self.settings.maps.iter().filter_map(|(prefix, root)| {
+            let rest = path.strip_prefix(prefix.as_bytes())?;
+            Some((root, rest))
+        });
+        let whole = self.settings.whole_maps.iter();
+        let whole = whole
+            .filter(|(prefix, _)| path.starts_with(prefix.as_bytes()))
+            .map(|(_, root)| (root, path));
+        check
+            .chain(maps)
+            .chain(whole)
+            .filter_map(|(root, rest)| self.rules().find(root, rest).ok().flatten())
+            .find(|found| !self.is_skipped(found.path.as_os_str().as_encoded_bytes()))
+            .map(Served)
+    }
+
+    /// The file of a route.
+    pub(crate) fn exactly(&self, request: &Request, path: &[u8]) -> Option<Served> {
+        if !is_read(request) || self.is_skipped(path) {
+            return None;
+        }
+        self.rules().exactly(path).ok().flatten().map(Served)
+    }
+
+    fn is_skipped(&self, path: &[u8]) -> bool {
+        let ends = &self.settings.skip;
+        ends.iter().any(|end| path.ends_with(end.as_bytes()))
+    }
+
+    /// Answers with the file; `false`: the answer could not be begun.
+    pub(crate) fn send(&self, exchange: &Exchange, served: Served) -> bool {
+        send::send(self, exchange, served.0).is_some()
+    }
 }
 
-fn send(exchange: &Exchange, found: &Found) -> Option<()> {
-    let asked = exchange.request.known(Known::IfModifiedSince);
-    if date::parse(asked).is_some_and(|since| found.modified <= since) {
-        exchange.start(b"304 Not Modified", &[], false).ok()?;
-        let _ = exchange.write_last(&Free, b"");
-        return Some(());
-    }
-    let mut number = itoa::Buffer::new();
-    let length = number.format(found.size).as_bytes();
-    let modified = date::format(found.modified);
-    let length: (&[u8], &[u8]) = (b"Content-Length", length);
-    let modified: (&[u8], &[u8]) = (b"Last-Modified", modified.as_bytes());
-    let started = match mime::of(&found.path) {
-        Some(mime) => {
-            let mime: (&[u8], &[u8]) = (b"Content-Type", mime.as_bytes());
-            exchange.start(b"200 OK", &[mime, length, modified], false)
-        }
-        None => exchange.start(b"200 OK", &[length, modified], false),
-    };
-    started.ok()?;
-    if exchange.request.head_only || found.size == 0 {
-        let _ = exchange.write_last(&Free, b"");
-    } else {
-        // What goes wrong from here on is the client's loss and stands in the counters.
-        let _ = exchange.send_file(&Free, found.file.as_fd(), 0, Some(found.size));
-    }
-    Some(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_regular_files_below_the_root_are_found() {
-        let dir = tempfile::tempdir().unwrap();
-        let root = dir.path().join("static");
-        std::fs::create_dir_all(root.join("sub")).unwrap();
-        std::fs::create_dir(dir.path().join("static-secret")).unwrap();
-        std::fs::write(dir.path().join("static-secret/s"), "secret").unwrap();
-        std::fs::write(dir.path().join("outside"), "secret").unwrap();
-        std::fs::write(root.join("sub/a.txt"), "hello").unwrap();
-        std::os::unix::fs::symlink("sub/a.txt", root.join("inside")).unwrap();
-        std::os::unix::fs::symlink(root.join("sub"), root.join("absolute")).unwrap();
-        std::os::unix::fs::symlink("../outside", root.join("escape")).unwrap();
-        let status = std::process::Command::new("mkfifo")
-            .arg(root.join("fifo"))
-            .status()
-            .unwrap();
-        assert!(status.success());
-        let found = |rest: &str| {
-            open(&root, rest.as_bytes())
-                .ok()
-                .flatten()
-                .map(|found| found.size)
-        };
-        for rest in [
-            "/sub/a.txt",
-            "sub/a.txt",
-            "/sub/../inside",
-            "/absolute/a.txt",
-        ] {
-            assert_eq!(found(rest), Some(5), "{rest}");
-        }
-        for rest in [
-            "",
-            "/",
-            "/sub",
-            "/none",
-            "/escape",
-            "/../outside",
-            "/../static-secret/s",
-            "-secret/s",
-            "/sub/a.txt/",
-            "/fifo",
-            "/sub/a.txt\0",
-        ] {
-            assert_eq!(found(rest), None, "{rest}");
-        }
-        let file = root.join("sub/a.txt");
-        let single = open(&file, b"").unwrap().map(|found| found.size);
-        assert_eq!(single, Some(5));
-    }
+fn is_read(request: &Request) -> bool {
+    request.head_only || request.known(Known::Method) == b"GET"
 }
