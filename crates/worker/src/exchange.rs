@@ -34,8 +34,6 @@ pub struct Exchange {
     cut: AtomicBool,
     /// The request ran past harakiri.
     was_overdue: AtomicBool,
-    /// No line of the request log is written.
-    pub(crate) is_quiet: bool,
     /// SCRIPT_NAME and PATH_INFO are those of the app that the request is for.
     pub(crate) is_mounted: bool,
     answer: Mutex<Answer>,
@@ -80,7 +78,6 @@ impl Exchange {
                 notes: LogNotes::default(),
                 rest: None,
             }),
-            is_quiet: false,
             is_mounted: false,
         }
     }
@@ -105,6 +102,8 @@ impl Exchange {
         answer.by_sendfile = false;
         answer.chunks = 0;
         answer.notes.clear();
+        answer.rest = None;
+        self.is_mounted = false;
     }
 
     /// Whether this request gets a line in the log, whatever the settings say.
@@ -125,9 +124,6 @@ impl Exchange {
     pub fn log_var(&self, name: &[u8]) -> Vec<u8> {
         let answer = self.answer.try_lock();
         answer.map_or_else(|_| Vec::new(), |answer| answer.notes.get(name).to_vec())
-        answer.rest = None;
-        self.is_quiet = false;
-        self.is_mounted = false;
     }
 
     /// The header lines of this request's answer, to be changed.

@@ -323,9 +323,6 @@ impl<'a> AppThread<'a> {
         let counts = (app_requests, total);
         self.log
             .write(self.worker, request, &outcome, counts, &notes);
-        if !exchange.is_quiet {
-            self.log.write(self.worker, request, &outcome, counts);
-        }
         self.worker.check_wear(total);
     }
 

@@ -322,7 +322,6 @@ const BESIDE: &[&str] = &[
     "forcecl",
     "gzip",
     "harakiri",
-    "logvar",
     "memcachedstore",
     "memcached-store",
     "metricdec",
@@ -366,14 +365,18 @@ fn action(draft: &mut Draft, given: &Given<'_>, text: &str) -> Result<Action, In
         "clearheaders" | "resetheaders" => Action::Status(owned()),
         "send" => Action::Send(owned()),
         "send-crnl" => Action::Send(format!("{argument}\r\n")),
-        "addvar" => {
+        "addvar" | "logvar" => {
             let Some((variable, value)) = argument.split_once('=') else {
                 return Err(Invalid::with_hint(
                     format!("\"{argument}\" is no variable"),
-                    "write addvar:NAME=VALUE",
+                    format!("write {name}:NAME=VALUE"),
                 ));
             };
-            Action::Set(variable.to_owned(), value.to_owned())
+            let action = match name {
+                "logvar" => Action::LogVar,
+                _ => Action::Set,
+            };
+            action(variable.to_owned(), value.to_owned())
         }
         "setmethod" => set("REQUEST_METHOD"),
         "setpathinfo" => set("PATH_INFO"),
@@ -433,6 +436,7 @@ const ACTIONS: &[&str] = &[
     "goto",
     "last",
     "log",
+    "logvar",
     "redirect",
     "redirect-permanent",
     "rewrite",

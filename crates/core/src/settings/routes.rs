@@ -73,6 +73,8 @@ pub enum Action {
     Goto(String),
     Log(String),
     DoNotLog,
+    /// A variable of the request's line in the log.
+    LogVar(String, String),
     AddHeader(String),
     RemoveHeader(String),
     /// A new answer with this status begins.

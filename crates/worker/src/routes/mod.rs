@@ -48,6 +48,7 @@ enum Act {
     Goto(Template),
     Log(Template),
     DoNotLog,
+    LogVar(String, Template),
     AddHeader(Template),
     RemoveHeader(Template),
     Status(Template),
@@ -193,6 +194,7 @@ impl Act {
             Action::Goto(label) => Self::Goto(Template::new(label)),
             Action::Log(text) => Self::Log(Template::new(text)),
             Action::DoNotLog => Self::DoNotLog,
+            Action::LogVar(name, value) => Self::LogVar(name.clone(), Template::new(value)),
             Action::AddHeader(line) => Self::AddHeader(Template::new(line)),
             Action::RemoveHeader(name) => Self::RemoveHeader(Template::new(name)),
             Action::Status(status) => Self::Status(Template::new(status)),
@@ -263,7 +265,11 @@ impl Run<'_> {
                 // A log that is gone is no reason to fail.
                 let _ = std::io::stderr().write_all(&line);
             }
-            Act::DoNotLog => self.exchange.is_quiet = true,
+            Act::DoNotLog => self.exchange.log_it(false),
+            Act::LogVar(name, value) => {
+                let value = self.text(value);
+                self.exchange.set_log_var(name.as_bytes(), &value);
+            }
             Act::AddHeader(line) => {
                 let line = self.text(line);
                 self.exchange.additions().add(&line);
