@@ -58,15 +58,15 @@ fn an_emperor_whose_directory_is_missing_is_told_at_its_line() {
     folder.write("emperor.ini", "[uwsgi]\nemperor = {dir}/gone\n");
     say(&folder, &["check", "emperor.ini"]).is(
         &folder,
-        1,
-        "error: cannot check \"{dir}/gone\": no such directory or file: {dir}/gone
+        0,
+        "warning: cannot check \"{dir}/gone\": no such directory or file: {dir}/gone
  --> emperor.ini:2:1
   |
 2 | emperor = {dir}/gone
   | ^^^^^^^
   = help: make the directory, or name another one
 
-1 file, no app: 1 error, no warning
+1 file, no app: no error, 1 warning
 ",
     );
 }

@@ -6,6 +6,7 @@
 
 mod files;
 mod imports;
+mod migrate;
 mod texts;
 
 use std::process::{Command, Output, Stdio};

@@ -96,6 +96,7 @@ fn what_this_machine_lacks_is_a_warning() {
 2 | socket = /nonexistent/lacks.sock
   |          ^^^^^^^^^^^^^^^^^^^^^^^
   = help: make it, or put the socket elsewhere
+  = note: also in line 6
 
 warning: file /nonexistent/lacks.py does not exist
  --> lacks.ini:3:13
@@ -117,13 +118,6 @@ warning: user \"nobody-of-this-name\" does not exist
 5 | uid = nobody-of-this-name
   |       ^^^^^^^^^^^^^^^^^^^
   = help: make the user (adduser --system nobody-of-this-name), or name another one
-
-warning: directory /nonexistent does not exist
- --> lacks.ini:6:9
-  |
-6 | logto = /nonexistent/lacks.log
-  |         ^^^^^^^^^^^^^^^^^^^^^^
-  = help: make it; the file itself is made when it is needed
 
 warning: directory /nonexistent/static does not exist
  --> lacks.ini:7:22
@@ -289,4 +283,27 @@ fn colours_are_for_terminals_only() {
     command.env_remove("NO_COLOR").args(["check", "typo.ini"]);
     let said = run(&mut command);
     assert!(!said.text.contains('\u{1b}'), "{:?}", said.text);
+}
+
+#[test]
+fn a_template_is_called_one_once() {
+    let folder = Folder::new();
+    folder.write(
+        "app.ini",
+        "[uwsgi]\nsocket = {dir}/x.sock\nmodule = {{ module }}\n{% if processes %}\n\
+         processes = {{ processes }}\n{% endif %}\n",
+    );
+    say(&folder, &["check", "app.ini"]).is(
+        &folder,
+        1,
+        "error: this file is a template: \"{% if processes %}\" is not filled in
+ --> app.ini:4:1
+  |
+4 | {% if processes %}
+  | ^^^^^^^^^^^^^^^^^^
+  = help: check what is made of it
+
+1 file, 1 app: 1 error, no warning
+",
+    );
 }

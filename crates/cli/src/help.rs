@@ -13,6 +13,10 @@ Usage:
   imperator --emperor DIR|GLOB   as uWSGI writes it; may be given several times
   imperator [OPTIONS OF UWSGI]   run one app from the command line: --http-socket :8000 --module app
 
+Before anything runs:
+  imperator check FILE|DIR…      all that is wrong with configs; --import also loads each app
+  imperator migrate FILE|DIR…    what becomes of what runs under uWSGI today
+
 Ask a running emperor:
   imperator status [--json]      how every app is
   imperator why APP              why an app does not run, with its traceback

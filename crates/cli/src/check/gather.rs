@@ -188,7 +188,7 @@ fn vassals(subject: &Subject, sources: &mut usize, findings: &mut Vec<Finding>) 
             Err(why) => {
                 let place = settings_of(subject).and_then(|it| it.places.get("emperor"));
                 let hint = "make the directory, or name another one";
-                findings.push(Finding::error(place.cloned(), why).with_hint(hint));
+                findings.push(Finding::warning(place.cloned(), why).with_hint(hint));
             }
         }
     }

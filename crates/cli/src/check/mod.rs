@@ -8,9 +8,11 @@ mod machine;
 pub(crate) mod render;
 mod report;
 mod taken;
+pub(crate) mod template;
 
 use std::ffi::OsString;
 use std::io::{IsTerminal, Write};
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -21,6 +23,7 @@ use imperator_core::finding::{Finding, Severity};
 use crate::world::{NO_COMMANDS, RealWorld};
 use gather::{Gathered, Subject};
 use machine::Machine;
+use render::Sources;
 use report::Report;
 pub(crate) use report::some;
 
@@ -118,25 +121,26 @@ pub(crate) fn colours() -> bool {
 /// Adds what the configs say about each other and about this machine.
 pub(crate) fn look(gathered: &mut Gathered) {
     let mut machine = Machine::look();
+    let mut sources = Sources::default();
     for subject in &mut gathered.subjects {
         tell_commands(subject);
+        template::fold(&mut subject.resolved.findings, &mut sources);
         let found = machine.findings(subject);
         subject.resolved.findings.extend(found);
-        let place_order = |finding: &Finding| {
-            let place = finding.place.as_ref();
-            place.map(|place| {
-                (
-                    place.file != subject.config.file,
-                    place.file.clone(),
-                    place.line,
-                )
-            })
-        };
-        subject.resolved.findings.sort_by_key(place_order);
+        let file = subject.config.file.clone();
+        sort(&mut subject.resolved.findings, &file);
     }
     gathered
         .findings
         .extend(machine::shared_sockets(&gathered.subjects));
+}
+
+/// In the order of lines, the app's own file first.
+pub(crate) fn sort(findings: &mut [Finding], own: &Path) {
+    findings.sort_by_key(|finding| {
+        let place = finding.place.as_ref();
+        place.map(|place| (place.file != own, place.file.clone(), place.line))
+    });
 }
 
 /// A value that a command gives is not known, and so is what follows from it.

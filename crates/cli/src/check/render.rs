@@ -19,7 +19,7 @@ pub(crate) struct Sources {
 }
 
 impl Sources {
-    fn line(&mut self, place: &Place) -> Option<&str> {
+    pub(crate) fn line(&mut self, place: &Place) -> Option<&str> {
         let lines = self
             .files
             .entry(place.file.clone())
@@ -141,10 +141,10 @@ pub(crate) fn shown<'p>(path: &'p Path, here: &Path) -> std::path::Display<'p> {
         .display()
 }
 
-/// The finding with its line; `also` are other apps that it concerns.
+/// The finding with its line and what else there is to say.
 pub(crate) fn finding(
     finding: &Finding,
-    also: &[String],
+    notes: &[String],
     sources: &mut Sources,
     here: &Path,
     paint: Paint,
@@ -188,8 +188,8 @@ pub(crate) fn finding(
     if let Some(hint) = &finding.hint {
         text.push_str(&format!("{pad} {equals} help: {hint}\n"));
     }
-    if !also.is_empty() {
-        text.push_str(&format!("{pad} {equals} note: also of {}\n", few(also)));
+    for note in notes {
+        text.push_str(&format!("{pad} {equals} note: {note}\n"));
     }
     text
 }

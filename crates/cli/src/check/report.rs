@@ -1,6 +1,7 @@
 //! What `check` prints: findings with their lines, imports, a summary; or one JSON document
 //! (docs/check.md).
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
@@ -36,10 +37,18 @@ impl Report {
     pub(crate) fn new(gathered: Gathered, outcomes: Option<Vec<Outcome>>, here: PathBuf) -> Self {
         let mut told: Vec<Told> = Vec::new();
         let mut tell = |finding: &Finding, app: Option<&str>, detail: Option<String>| {
-            let known = told.iter_mut().find(|it| it.finding == *finding);
+            // The mark may be another, where one option is two things.
+            let known = told.iter_mut().find(|it| {
+                it.finding.place == finding.place
+                    && it.finding.text == finding.text
+                    && it.finding.severity == finding.severity
+            });
             let apps = app.map(str::to_owned);
             match known {
-                Some(known) => known.apps.extend(apps),
+                Some(known) => {
+                    let new = apps.filter(|app| !known.apps.contains(app));
+                    known.apps.extend(new);
+                }
                 None => told.push(Told {
                     finding: finding.clone(),
                     apps: apps.into_iter().collect(),
@@ -87,9 +96,27 @@ impl Report {
         let paint = Paint(colours);
         let mut sources = Sources::default();
         let mut text = String::new();
-        for told in &self.told {
-            let also = told.apps.get(1..).unwrap_or_default();
-            let one = render::finding(&told.finding, also, &mut sources, &self.here, paint);
+        let mut shown: BTreeSet<usize> = BTreeSet::new();
+        for (index, told) in self.told.iter().enumerate() {
+            if shown.contains(&index) {
+                continue;
+            }
+            let mut notes = Vec::new();
+            let again = self.again(index);
+            if !again.is_empty() {
+                let lines = again
+                    .iter()
+                    .filter_map(|&it| self.told[it].finding.place.as_ref());
+                let lines: Vec<String> = lines.map(|place| place.line.to_string()).collect();
+                let what = if lines.len() == 1 { "line" } else { "lines" };
+                notes.push(format!("also in {what} {}", render::few(&lines)));
+                shown.extend(again);
+            }
+            let others = told.apps.get(1..).unwrap_or_default();
+            if !others.is_empty() {
+                notes.push(format!("also of {}", render::few(others)));
+            }
+            let one = render::finding(&told.finding, &notes, &mut sources, &self.here, paint);
             text.push_str(&one);
             if let Some(detail) = &told.detail {
                 let lines: Vec<&str> = detail.lines().collect();
@@ -130,6 +157,27 @@ impl Report {
         };
         let _ = writeln!(text, "{counted}");
         text
+    }
+
+    /// The findings behind this one that say the same of other lines of the same file.
+    fn again(&self, index: usize) -> Vec<usize> {
+        let first = &self.told[index];
+        let file = |it: &Told| it.finding.place.as_ref().map(|place| place.file.clone());
+        let is_same = |it: &Told| {
+            it.finding.text == first.finding.text
+                && it.finding.severity == first.finding.severity
+                && it.apps == first.apps
+                && it.detail.is_none()
+                && file(it) == file(first)
+        };
+        if first.finding.place.is_none() {
+            return Vec::new();
+        }
+        let behind = self.told.iter().enumerate().skip(index + 1);
+        behind
+            .filter(|(_, it)| is_same(it))
+            .map(|(at, _)| at)
+            .collect()
     }
 
     pub(crate) fn json(&self) -> Value {

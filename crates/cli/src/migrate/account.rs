@@ -43,8 +43,8 @@ impl Account {
         let mut account = Self::default();
         let mut told = BTreeSet::new();
         for option in listed {
-            // A placeholder is no option.
-            let Some(row) = options::find(&option.key) else {
+            // A placeholder is no option, and what has no line is not the operator's.
+            let (Some(row), Some(_)) = (options::find(&option.key), &option.place) else {
                 continue;
             };
             let is_first = told.insert(row.name);

@@ -18,7 +18,8 @@ use imperator_core::config::{self, Listed};
 use imperator_core::finding::Finding;
 
 use crate::check::gather::{self, DEBIAN_DEFAULTS, Gathered, Subject, is_debians};
-use crate::check::{USAGE, colours, targets, usage};
+use crate::check::render::Sources;
+use crate::check::{USAGE, colours, sort, targets, template, usage};
 use crate::world::{NO_COMMANDS, RealWorld};
 use account::{Account, Item, Verdict};
 use defaults::DEFAULTS;
@@ -94,6 +95,7 @@ pub(crate) fn run(arguments: &[OsString]) -> anyhow::Result<ExitCode> {
 fn report(gathered: Gathered, world: &RealWorld, here: PathBuf, targets: Vec<String>) -> Report {
     let mut used: BTreeMap<PathBuf, BTreeSet<u32>> = BTreeMap::new();
     let mut reached: Vec<Vec<String>> = DEFAULTS.iter().map(|_| Vec::new()).collect();
+    let mut sources = Sources::default();
     let mut moved = Vec::new();
     for subject in &gathered.subjects {
         let listed = listed(subject, world);
@@ -110,7 +112,7 @@ fn report(gathered: Gathered, world: &RealWorld, here: PathBuf, targets: Vec<Str
                 }
             }
         }
-        moved.push(one(subject, &listed));
+        moved.push(one(subject, &listed, &mut sources));
     }
     let mut files: Vec<Item> = gathered.findings.iter().map(item).collect();
     for file in &gathered.files {
@@ -157,7 +159,7 @@ fn listed(subject: &Subject, world: &RealWorld) -> Vec<Listed> {
     listed
 }
 
-fn one(subject: &Subject, listed: &[Listed]) -> Moved {
+fn one(subject: &Subject, listed: &[Listed], sources: &mut Sources) -> Moved {
     // What a command would give is not asked here; it gives it there as it does today.
     let findings = subject.resolved.findings.iter();
     let commands: Vec<_> = findings
@@ -165,10 +167,12 @@ fn one(subject: &Subject, listed: &[Listed]) -> Moved {
         .filter(|finding| finding.text.ends_with(NO_COMMANDS))
         .map(|finding| finding.place.clone())
         .collect();
-    let findings: Vec<Finding> = findings
+    let mut findings: Vec<Finding> = findings
         .filter(|finding| !(finding.is_error() && commands.contains(&finding.place)))
         .cloned()
         .collect();
+    template::fold(&mut findings, sources);
+    sort(&mut findings, &subject.config.file);
     let mut account = Account::of(listed, &findings);
     if subject.is_stanza {
         let section = subject.config.section.as_deref().unwrap_or_default();
