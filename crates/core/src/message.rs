@@ -234,10 +234,27 @@ pub struct Setup {
     pub worker: Option<u32>,
     pub settings: Settings,
     pub listeners: Vec<Held>,
+    /// Beside `listeners`; empty when none speaks TLS.
+    #[serde(default)]
+    pub tls: Vec<Option<Pem>>,
     pub mercy: Duration,
     /// Where the config's relative paths begin; the app may have a `chdir`.
     #[serde(default)]
     pub cwd: PathBuf,
+}
+
+/// Certificate and key of an HTTPS socket, as their files hold them.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pem {
+    pub certificate: String,
+    pub key: String,
+}
+
+/// A key is not for logs.
+impl std::fmt::Debug for Pem {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Pem").finish_non_exhaustive()
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -14,6 +14,7 @@ pub mod routes;
 pub mod scaling;
 pub mod static_files;
 pub mod tcp;
+pub mod tls;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -41,6 +42,7 @@ use routes::Route;
 use scaling::Scaling;
 use static_files::StaticFiles;
 use tcp::Tcp;
+use tls::Tls;
 
 pub mod logs;
 
@@ -74,6 +76,9 @@ pub enum Protocol {
 pub struct Listen {
     pub protocol: Protocol,
     pub address: Address,
+    /// `https`: HTTP inside TLS.
+    #[serde(default)]
+    pub tls: Option<Tls>,
     pub place: Place,
 }
 

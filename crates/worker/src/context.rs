@@ -102,6 +102,8 @@ pub(crate) struct Listener {
     pub(crate) protocol: Protocol,
     /// SERVER_PORT of HTTP requests.
     pub(crate) port: String,
+    /// HTTPS.
+    pub(crate) tls: Option<Arc<ServerConfig>>,
 }
 
 /// Half of the descriptors at most: the app needs some as well.

@@ -272,10 +272,12 @@ pub(super) static OPTIONS: &[Opt] = &[
 const fn tls(name: &'static str) -> Opt {
     opt(
         name,
-        Value::Address,
-        Later("let nginx or Apache speak TLS, and listen with http-socket or socket"),
-        "listen for HTTPS",
-        super::nothing,
+        Value::Text,
+        Differs(
+            "the workers speak TLS themselves; ciphers are fixed, clients' certificates an error",
+        ),
+        "listen for HTTPS, address,certificate,key",
+        |draft, given| draft.listen_tls(given),
     )
 }
 

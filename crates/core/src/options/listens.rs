@@ -4,12 +4,13 @@
 use super::{Draft, Given, Invalid, values};
 use crate::address::Address;
 use crate::finding::{Finding, Place};
+use crate::settings::tls::Tls;
 use crate::settings::{Listen, Protocol};
 
 #[derive(Debug)]
 pub(super) struct Listens {
     /// `None`: the protocol that `protocol` names, whenever it comes.
-    sockets: Vec<(Option<Protocol>, Named, Place)>,
+    sockets: Vec<(Option<Protocol>, Named, Option<Tls>, Place)>,
     shared: Vec<(Address, Place)>,
     pub(super) are_abstract: bool,
     protocol: Protocol,
@@ -40,6 +41,52 @@ impl Draft {
         protocol: Option<Protocol>,
         given: &Given<'_>,
     ) -> Result<(), Invalid> {
+        self.add_socket(protocol, None, given)
+    }
+
+    /// `address,certificate,key[,ciphers[,ca]]`, or the same with names in front (`https2`).
+    pub(super) fn listen_tls(&mut self, given: &Given<'_>) -> Result<(), Invalid> {
+        const FORM: &str = "write address,certificate.pem,key.pem";
+        let part = |index: usize, name: &str| {
+            let named = given.text.contains("addr=");
+            let mut parts = given.text.split(',');
+            let part = match named {
+                true => parts.find_map(|part| part.trim().strip_prefix(name)?.strip_prefix('=')),
+                false => parts.nth(index),
+            };
+            part.filter(|part| !part.is_empty())
+        };
+        let (Some(text), Some(certificate), Some(key)) =
+            (part(0, "addr"), part(1, "cert"), part(2, "key"))
+        else {
+            let text = format!("\"{}\" names no address, certificate and key", given.text);
+            return Err(Invalid::with_hint(text, FORM));
+        };
+        if part(4, "ca").is_some() {
+            return Err(Invalid::with_hint(
+                "certificates of clients cannot be asked for yet",
+                "let nginx or Apache check them in front, and listen with http-socket here",
+            ));
+        }
+        if part(3, "ciphers").is_some() {
+            self.warn(
+                "ignores its ciphers: TLS 1.2 and 1.3 are spoken, with safe ones only",
+                Some("remove them".to_owned()),
+            );
+        }
+        let tls = Tls {
+            certificate: certificate.into(),
+            key: key.into(),
+        };
+        self.add_socket(Some(Protocol::Http), Some(tls), &Given { text, ..*given })
+    }
+
+    fn add_socket(
+        &mut self,
+        protocol: Option<Protocol>,
+        tls: Option<Tls>,
+        given: &Given<'_>,
+    ) -> Result<(), Invalid> {
         let named = match given.text.strip_prefix('=') {
             Some(number) => {
                 let text = number;
@@ -49,7 +96,7 @@ impl Draft {
             None => Named::Address(self.address(given)?),
         };
         let place = given.place.clone();
-        self.listens.sockets.push((protocol, named, place));
+        self.listens.sockets.push((protocol, named, tls, place));
         Ok(())
     }
 
@@ -94,7 +141,7 @@ impl Listens {
     pub(super) fn finish(self, findings: &mut Vec<Finding>) -> Vec<Listen> {
         let mut used = vec![false; self.shared.len()];
         let mut listens = Vec::new();
-        for (protocol, named, place) in self.sockets {
+        for (protocol, named, tls, place) in self.sockets {
             let address = match named {
                 Named::Address(address) => address,
                 Named::Shared(number) => match self.shared.get(number) {
@@ -119,6 +166,7 @@ impl Listens {
                     }
                     Address::Unix(_) | Address::Abstract(_) | Address::Tcp(_) => address,
                 },
+                tls,
                 place,
             });
         }
