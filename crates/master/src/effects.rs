@@ -9,7 +9,9 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use imperator_core::counters::{self, Counters};
-use imperator_core::message::{Config, Failure, FromWorker, Held, Setup, ToWorker, VERSION, fd};
+use imperator_core::message::{
+    Config, Failure, FromWorker, Held, Pem, Setup, ToWorker, VERSION, fd,
+};
 use imperator_core::settings::Settings;
 use imperator_process::channel::{Channel, Received};
 use imperator_process::privileges::Identity;
@@ -53,6 +55,8 @@ pub(crate) struct Ready {
     pub python: Option<String>,
     pub load_seconds: f64,
     pub look: Look,
+    /// Of HTTPS sockets, beside `settings.listens`.
+    pub tls: Vec<Option<Pem>>,
 }
 
 /// A mold or worker, as long as the machine knows it.
@@ -518,6 +522,7 @@ impl Effects {
             worker: child.worker,
             settings: ready.settings.clone(),
             listeners,
+            tls: ready.tls.clone(),
             mercy: ready.settings.worker_reload_mercy,
             cwd: self.origin.cwd.clone(),
         };

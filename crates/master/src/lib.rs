@@ -17,6 +17,7 @@ mod identity;
 mod interpreter;
 mod lines;
 mod log;
+mod pem;
 mod pidfile;
 mod prepare;
 mod resolve;

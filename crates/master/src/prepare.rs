@@ -15,6 +15,7 @@ use crate::event::{Cause, Event, Shape};
 use crate::extension;
 use crate::failure;
 use crate::interpreter;
+use crate::pem;
 use crate::resolve::{Request, Resolving};
 use crate::sockets::{self, Look};
 
@@ -178,6 +179,7 @@ impl Effects {
         }
         let path = std::env::var_os("PATH");
         let interpreter = interpreter::choose(&settings, &self.origin.cwd, path.as_deref())?;
+        let tls = pem::read(&settings, &self.origin.cwd)?;
         let mut look = Look {
             mode: settings.chmod_socket,
             ..Look::default()
@@ -226,6 +228,7 @@ impl Effects {
         self.sockets_changed = true;
         Ok(Ready {
             look,
+            tls,
             settings,
             files,
             notes,

@@ -164,7 +164,10 @@ impl Effects {
             .iter()
             .filter_map(|listen| {
                 let listener = self.sockets.get(&listen.address)?;
-                let scheme = scheme(listen.protocol);
+                let scheme = match listen.tls {
+                    Some(_) => "https",
+                    None => scheme(listen.protocol),
+                };
                 Some(sockets::shown(scheme, &listen.address, listener.local()))
             })
             .collect()

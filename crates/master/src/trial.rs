@@ -241,6 +241,7 @@ fn setup(trial: &Trial<'_>) -> ToWorker {
         settings: trial.settings.clone(),
         listeners: Vec::new(),
         cwd: trial.cwd.to_owned(),
+        tls: Vec::new(),
         mercy: GRACE,
     }))
 }

@@ -69,6 +69,7 @@ fn main() -> std::io::Result<()> {
                 protocol,
                 address: Address::Unix(path.into()),
             }],
+            tls: Vec::new(),
             mercy: Duration::from_secs(5),
             cwd: "/".into(),
         },

@@ -36,6 +36,7 @@ pub(crate) fn look(
                 hostname: &worker.hostname,
                 port: &worker.listeners[connection.listener].port,
                 peer: connection.peer,
+                secure: worker.listeners[connection.listener].tls.is_some(),
                 keep_alive: worker.settings().http_keepalive.is_some(),
             };
             http::head::parse(request, &worker.limits, &local)?

@@ -6,15 +6,15 @@ use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU16, AtomicU64, AtomicUsize,
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use imperator_core::address::Address;
 use imperator_core::counters::{self, Counters};
-use imperator_core::message::{FromWorker, Held, Setup};
+use imperator_core::message::{FromWorker, Setup};
 use imperator_core::packet::HEADER_BYTES;
 use imperator_core::settings::{Protocol, Settings};
 use imperator_process::channel::Channel;
 use imperator_process::shared::SharedWords;
 use rustix::event::epoll::{self, EventData, EventFlags};
 use rustix::event::{EventfdFlags, PollFlags};
+use rustix::io::Errno;
 
 use crate::additions::Dress;
 use crate::clock::Moment;
@@ -23,11 +23,13 @@ use crate::exchange::Exchange;
 use crate::front::Front;
 use crate::handover::{Handover, MAX_WAITING, ring};
 use crate::lifecycle::{Event, Phase};
+use crate::listener::Listener;
 use crate::refusal::Refusal;
 use crate::request::{Known, Limits, Request};
 use crate::sending::Sending;
 use crate::signals::Signals;
-use crate::{io_thread, socket, sys};
+use crate::tls::{self, Terminal};
+use crate::{io_thread, socket};
 
 /// What one receive may bring beside the head: most bodies come with it.
 const BODY_ROOM: usize = 16 * 1024;
@@ -69,6 +71,8 @@ pub struct WorkerContext {
     pub(crate) request_log: Option<OwnedFd>,
     phase: AtomicU8,
     pub(crate) handover: Handover,
+    /// Where TLS ends; `None`: no listener speaks it.
+    pub(crate) terminal: Option<Terminal>,
     /// Edge-triggered in every app thread's epoll set: one write wakes them all.
     order: OwnedFd,
     /// The app threads' epoll sets. The lock also orders phases and their effects on the sets.
@@ -95,17 +99,6 @@ pub struct WorkerContext {
     started: Moment,
 }
 
-/// A listening socket.
-#[derive(Debug)]
-pub(crate) struct Listener {
-    pub(crate) socket: OwnedFd,
-    pub(crate) protocol: Protocol,
-    /// SERVER_PORT of HTTP requests.
-    pub(crate) port: String,
-    /// HTTPS.
-    pub(crate) tls: Option<Arc<ServerConfig>>,
-}
-
 /// Half of the descriptors at most: the app needs some as well.
 fn places() -> usize {
     let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
@@ -113,31 +106,6 @@ fn places() -> usize {
     usize::try_from(half)
         .unwrap_or(MAX_WAITING)
         .clamp(1, MAX_WAITING)
-}
-
-impl Listener {
-    fn new(held: &Held, socket: OwnedFd, settings: &Settings) -> Self {
-        let port = match &held.address {
-            Address::Tcp(address) => {
-                // Accepted sockets inherit it: a streamed answer does not wait for an ACK.
-                let _ = rustix::net::sockopt::set_tcp_nodelay(&socket, true);
-                // As the original: an idle thread is woken for a request, not for a handshake.
-                let patience = settings.socket_timeout.as_secs();
-                let seconds = match settings.tcp.defer_accept {
-                    true => i32::try_from(patience).unwrap_or(i32::MAX).max(1),
-                    false => 0,
-                };
-                let _ = sys::defer_accept(&socket, seconds);
-                address.port()
-            }
-            Address::Unix(_) | Address::Abstract(_) => 80,
-        };
-        Self {
-            socket,
-            protocol: held.protocol,
-            port: port.to_string(),
-        }
-    }
 }
 
 /// What an app thread's epoll set tells apart.
@@ -165,8 +133,13 @@ impl WorkerContext {
             .listeners
             .iter()
             .zip(parts.listeners)
-            .map(|(held, socket)| Listener::new(held, socket, &setup.settings))
-            .collect();
+            .enumerate()
+            .map(|(index, (held, socket))| {
+                let pem = setup.tls.get(index).and_then(Option::as_ref);
+                Listener::new(held, socket, &setup.settings, pem)
+            })
+            .collect::<io::Result<_>>()?;
+        let speaks_tls = listeners.iter().any(|listener| listener.tls.is_some());
         let hostname = rustix::system::uname();
         let worker = Arc::new(Self {
             limits: Limits::of(&setup.settings),
@@ -181,6 +154,7 @@ impl WorkerContext {
             request_log: parts.request_log,
             phase: AtomicU8::new(Phase::Accepting as u8),
             handover: Handover::new(places())?,
+            terminal: speaks_tls.then(Terminal::new).transpose()?,
             order: rustix::event::eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?,
             threads: Mutex::default(),
             events: Mutex::default(),
@@ -197,6 +171,9 @@ impl WorkerContext {
             started: Moment::now(),
         });
         io_thread::start(Arc::clone(&worker), parts.signals)?;
+        if speaks_tls {
+            tls::start(&worker)?;
+        }
         Ok(worker)
     }
 
@@ -292,7 +269,7 @@ impl WorkerContext {
             let data = EventData::new_u64(index as u64);
             let flags = EventFlags::IN | EventFlags::EXCLUSIVE;
             match epoll::add(set, &listener.socket, data, flags) {
-                Ok(()) | Err(rustix::io::Errno::EXIST) => (),
+                Ok(()) | Err(Errno::EXIST) => (),
                 Err(error) => return Err(error.into()),
             }
         }
@@ -339,7 +316,6 @@ impl WorkerContext {
         }
     }
 
-    /// A connection of one listener, without waiting.
     /// A thread was woken for a connection of this listener and does something else first.
     pub(crate) fn owe(&self, index: u64) {
         self.owed.fetch_or(1 << (index % 64), Ordering::AcqRel);
@@ -364,18 +340,24 @@ impl WorkerContext {
         idle + usize::from(owed == 1)
     }
 
+    /// A connection of one listener, without waiting.
     pub(crate) fn accept(&self, index: usize) -> rustix::io::Result<Connection> {
-        let Listener {
-            socket, protocol, ..
-        } = &self.listeners[index];
-        let (socket, peer) = match protocol {
-            Protocol::Uwsgi => (socket::accept(socket)?, None),
-            Protocol::Http => socket::accept_from(socket)?,
-        };
+        let listener = &self.listeners[index];
+        let (mut socket, peer) = listener.accept()?;
+        if let (Some(config), Some(terminal)) = (&listener.tls, &self.terminal) {
+            // Until its last byte is sent; whoever asks for more than there is room for is dropped.
+            if !self.reserve() {
+                return Err(Errno::CONNABORTED);
+            }
+            socket = terminal.take(socket, config).map_err(|_| {
+                self.unreserve();
+                Errno::CONNABORTED
+            })?;
+        }
         Ok(Connection {
             socket,
             listener: index,
-            protocol: *protocol,
+            protocol: listener.protocol,
             peer,
             requests: 0,
         })
@@ -391,9 +373,22 @@ impl WorkerContext {
         }
     }
 
+    /// Takes a place for a connection that is not over; `false`: all are taken.
+    pub(crate) fn reserve(&self) -> bool {
+        self.handover.hold()
+    }
+
+    /// Gives it back.
+    pub(crate) fn unreserve(&self) {
+        // Threads that only waited for it can end now.
+        if self.handover.release() && self.phase() == Phase::Draining {
+            self.wake_threads();
+        }
+    }
+
     /// Takes a place for one more waiting connection; `false`: all are taken.
     pub(crate) fn hold(&self) -> bool {
-        let held = self.handover.hold();
+        let held = self.reserve();
         if held {
             let parked = self.counters().worker(counters::Worker::Parked);
             parked.fetch_add(1, Ordering::Relaxed);
@@ -403,13 +398,9 @@ impl WorkerContext {
 
     /// A connection left the waiting ones.
     pub(crate) fn let_go(&self) {
-        let last = self.handover.release();
         let parked = self.counters().worker(counters::Worker::Parked);
         parked.fetch_sub(1, Ordering::Relaxed);
-        // Threads that only waited for it can end now.
-        if last && self.phase() == Phase::Draining {
-            self.wake_threads();
-        }
+        self.unreserve();
     }
 
     /// Counts a 4xx or 5xx of ours, and tells the operator once per reason kind.

@@ -22,6 +22,7 @@ mod handover;
 mod http;
 mod io_thread;
 mod lifecycle;
+mod listener;
 mod log;
 mod memory;
 mod refusal;
@@ -33,6 +34,7 @@ mod sending;
 mod socket;
 mod static_files;
 mod sys;
+mod tls;
 mod uwsgi;
 mod waiting;
 

@@ -7,7 +7,7 @@
 
 use std::io::{self, Read, Write};
 use std::net::TcpStream;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -71,7 +71,7 @@ impl Terminal {
     }
 
     /// The plain connection that stands for this one. The caller has taken a place with
-    /// [`WorkerContext::hold`]; the thread gives it back when all is sent.
+    /// [`WorkerContext::reserve`]; the thread gives it back when all is sent.
     pub(crate) fn take(&self, client: OwnedFd, config: &Arc<ServerConfig>) -> io::Result<OwnedFd> {
         let tls = ServerConnection::new(Arc::clone(config)).map_err(io::Error::other)?;
         let (here, there) = UnixStream::pair()?;
@@ -120,7 +120,9 @@ fn run(worker: &WorkerContext) {
                 tv_nsec: 0,
             };
             let _ = rustix::event::poll(&mut fds, Some(&timeout));
-            fds.iter().map(|fd| !fd.revents().is_empty()).collect::<Vec<_>>()
+            fds.iter()
+                .map(|fd| !fd.revents().is_empty())
+                .collect::<Vec<_>>()
         };
         let now = Moment::now();
         let mut index = 0;
@@ -129,7 +131,7 @@ fn run(worker: &WorkerContext) {
             let is_ready = ready[2 * index - 1] || ready[2 * index];
             let goes_on = (!is_ready || link.pump(now)) && link.deadline.is_none_or(|at| at > now);
             if !goes_on {
-                worker.let_go();
+                worker.unreserve();
             }
             goes_on
         });
@@ -196,22 +198,24 @@ impl Link {
     /// Moves what can be moved; `false`: the connection is over.
     fn pump(&mut self, now: Moment) -> bool {
         let moved = self
-            .from_client()
-            .and_then(|()| self.into_plain())
-            .and_then(|()| self.from_plain(now))
-            .and_then(|()| self.into_client());
+            .receive()
+            .and_then(|()| self.hand_on())
+            .and_then(|()| self.take_answer(now))
+            .and_then(|()| self.send());
         if moved.is_err() {
             return false;
         }
         if !self.tls.is_handshaking() && !self.plain_ended {
             self.deadline = None;
         }
-        let all_sent = !self.tls.wants_write();
-        // Without an answer to give, a client that is gone leaves nothing to do.
-        !(all_sent && self.plain_ended)
+        let is_over = match self.tls.is_handshaking() {
+            true => self.client_ended,
+            false => self.plain_ended,
+        };
+        !is_over || self.tls.wants_write()
     }
 
-    fn from_client(&mut self) -> io::Result<()> {
+    fn receive(&mut self) -> io::Result<()> {
         while !self.client_ended && self.to_plain.len() < ROOM {
             match self.tls.read_tls(&mut self.client) {
                 Ok(0) => self.client_ended = true,
@@ -237,7 +241,7 @@ impl Link {
         Ok(())
     }
 
-    fn into_plain(&mut self) -> io::Result<()> {
+    fn hand_on(&mut self) -> io::Result<()> {
         while !self.to_plain.is_empty() {
             match self.plain.write(&self.to_plain) {
                 Ok(written) => drop(self.to_plain.drain(..written)),
@@ -254,7 +258,7 @@ impl Link {
         Ok(())
     }
 
-    fn from_plain(&mut self, now: Moment) -> io::Result<()> {
+    fn take_answer(&mut self, now: Moment) -> io::Result<()> {
         let mut chunk = [0; 16 * 1024];
         while !self.plain_ended && !self.tls.is_handshaking() && !self.tls.wants_write() {
             match self.plain.read(&mut chunk) {
@@ -269,12 +273,12 @@ impl Link {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => (),
                 Err(_) => self.plain_ended = true,
             }
-            self.into_client()?;
+            self.send()?;
         }
         Ok(())
     }
 
-    fn into_client(&mut self) -> io::Result<()> {
+    fn send(&mut self) -> io::Result<()> {
         while self.tls.wants_write() {
             match self.tls.write_tls(&mut self.client) {
                 Ok(_) => (),

@@ -23,6 +23,7 @@ fn a_signal_asks_the_master_who_answers() {
         signals,
         dir,
         sockets,
+        Vec::new(),
         |_| (),
         |exchange, interpreter| ok(exchange, interpreter, "x"),
     );

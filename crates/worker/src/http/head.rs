@@ -20,6 +20,8 @@ pub(crate) struct Local<'a> {
     pub(crate) hostname: &'a str,
     pub(crate) port: &'a str,
     pub(crate) peer: Option<SocketAddr>,
+    /// Inside TLS.
+    pub(crate) secure: bool,
     /// http-keepalive is set.
     pub(crate) keep_alive: bool,
 }
@@ -246,6 +248,9 @@ impl Vars<'_> {
         self.add(b"SCRIPT_NAME", b"");
         self.add(b"SERVER_NAME", local.hostname.as_bytes());
         self.add(b"SERVER_PORT", local.port.as_bytes());
+        if local.secure {
+            self.add(b"HTTPS", b"on");
+        }
         let peer = local
             .peer
             .map(|peer| (peer.ip().to_canonical(), peer.port()));
@@ -327,6 +332,7 @@ mod tests {
             hostname: "box",
             port: "8000",
             peer: Some("[::ffff:9.8.7.6]:4711".parse().unwrap()),
+            secure: false,
             keep_alive: true,
         };
         let progress = parse(&mut request, &LIMITS, &local)?;

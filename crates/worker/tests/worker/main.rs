@@ -9,4 +9,5 @@ mod answers;
 mod http;
 mod lifecycle;
 mod support;
+mod tls;
 mod uwsgi;

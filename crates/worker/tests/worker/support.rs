@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use imperator_core::address::Address;
 use imperator_core::counters;
-use imperator_core::message::{FromWorker, Held, Setup, ToWorker, VERSION};
+use imperator_core::message::{FromWorker, Held, Pem, Setup, ToWorker, VERSION};
 use imperator_core::packet::encode;
 use imperator_core::settings::logs::{Logs, RequestLines};
 use imperator_core::settings::{Protocol, Settings};
@@ -84,13 +84,14 @@ impl Worker {
         change: impl FnOnce(&mut Settings),
         app: impl Fn(&Arc<Exchange>, &dyn Interpreter) + Send + Sync + 'static,
     ) -> Self {
-        Self::run(Signals::none(), dir, sockets, change, app)
+        Self::run(Signals::none(), dir, sockets, Vec::new(), change, app)
     }
 
     pub(crate) fn run(
         signals: Signals,
         dir: tempfile::TempDir,
         sockets: Vec<(Protocol, Address, OwnedFd)>,
+        tls: Vec<Option<Pem>>,
         change: impl FnOnce(&mut Settings),
         app: impl Fn(&Arc<Exchange>, &dyn Interpreter) + Send + Sync + 'static,
     ) -> Self {
@@ -129,6 +130,7 @@ impl Worker {
                 worker: Some(1),
                 settings,
                 listeners: held,
+                tls,
                 mercy: Duration::from_secs(600),
                 cwd: "/".into(),
             },
