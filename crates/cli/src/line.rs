@@ -41,7 +41,7 @@ pub(crate) fn parse(arguments: &[String]) -> Result<Line, String> {
             "--runtime-dir" => line.runtime = Some(PathBuf::from(value()?)),
             "--emperor" => line.emperors.push(value()?),
             "--ini" => line.configs.push(value()?),
-            "--help" | "-h" => line.help = true,
+            "--help" | "-h" | "--usage" => line.help = true,
             "--version" => line.version = true,
             "--" => line.alone.extend(rest.by_ref().cloned()),
             _ if !name.starts_with('-') => line.alone.push(argument.clone()),
