@@ -27,6 +27,7 @@ fn coarse(condition: Condition) -> &'static str {
         Condition::Waiting => "waiting",
         Condition::Failing => "failing",
         Condition::Paused => "paused",
+        Condition::Asleep => "asleep",
         Condition::Stopping => "stopping",
         Condition::Stopped => "stopped",
         Condition::Silent => "silent",
@@ -133,7 +134,7 @@ fn requests(app: &AppLine) -> u64 {
 fn tint(condition: Condition) -> &'static str {
     match condition {
         Condition::Serving => "\u{1b}[32m",
-        Condition::Reloading | Condition::Starting | Condition::Waiting => "",
+        Condition::Reloading | Condition::Starting | Condition::Waiting | Condition::Asleep => "",
         Condition::ServingOld | Condition::Paused | Condition::Stopping | Condition::Stopped => {
             "\u{1b}[33m"
         }

@@ -152,6 +152,8 @@ pub enum AppState {
     Serving,
     /// No generation serves, and the last one failed: retried with back-off.
     Failing,
+    /// No process runs, as the config wants it; the first connection starts the app.
+    Asleep,
     Paused,
     Stopping,
 }
@@ -318,6 +320,9 @@ pub enum FromWorker {
     /// answer it drains by itself.
     WantsToDrain {
         why: String,
+        /// Only its age or size: it may wait for its turn, and goes on until then.
+        #[serde(default)]
+        patient: bool,
     },
     /// A loader variable of the original was ignored, said once per name.
     IgnoredVar {

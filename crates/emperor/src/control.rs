@@ -81,6 +81,8 @@ pub enum Condition {
     Waiting,
     Failing,
     Paused,
+    /// Nothing of it runs, as its config wants it; the first connection starts it.
+    Asleep,
     Stopping,
     /// By hand.
     Stopped,
@@ -96,6 +98,7 @@ impl Condition {
             | Self::Reloading
             | Self::Starting
             | Self::Waiting
+            | Self::Asleep
             | Self::Paused
             | Self::Stopping
             | Self::Stopped => false,
@@ -111,6 +114,7 @@ impl Condition {
             Self::Waiting => "waiting",
             Self::Failing => "failing",
             Self::Paused => "paused",
+            Self::Asleep => "asleep",
             Self::Stopping => "stopping",
             Self::Stopped => "stopped",
             Self::Silent => "silent",

@@ -173,6 +173,7 @@ fn judge(
                 AppState::Serving => Condition::Serving,
                 AppState::Failing => Condition::Failing,
                 AppState::Paused => Condition::Paused,
+                AppState::Asleep => Condition::Asleep,
                 AppState::Stopping => Condition::Stopping,
             };
             (condition, status.failure.clone(), status.retry_in_ms)

@@ -243,7 +243,7 @@ impl Supervisor {
         };
         app.mercy = mercy.unwrap_or(app.mercy);
         let at_rest = match state {
-            AppState::Serving | AppState::Paused => {
+            AppState::Serving | AppState::Paused | AppState::Asleep => {
                 app.served = true;
                 true
             }

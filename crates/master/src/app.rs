@@ -1,17 +1,22 @@
 //! Decides what happens to one app: its generations, their workers, reload, throttle and stop.
 //! Pure: no clock, no process, no socket. `run.rs` feeds it events and carries out its actions.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::{Duration, Instant};
 
 use imperator_core::backoff::Backoff;
 use imperator_core::message::AppState;
 use imperator_process::reap::End;
 
-mod processes;
+mod ending;
+mod policies;
+mod scaling;
+mod starting;
 
-use crate::event::{Action, Cause, Event, Order, ProcessId, Shape};
-use crate::generation::{Generation, Phase, Process, Role, State};
+use crate::event::{Action, Cause, Event, Order, ProcessId};
+use crate::generation::{Generation, Process, Role, State};
+use crate::scale::Scaler;
+use policies::Turn;
 
 /// Resolving a config and binding its sockets has deadlines of its own; this one is for their bugs.
 const PREPARE_LIMIT: Duration = Duration::from_secs(60);
@@ -41,6 +46,17 @@ pub(crate) struct App {
     ended: bool,
     limbo: Vec<(i32, End)>,
     strays: u64,
+    /// Workers to be replaced one after another.
+    recycle: VecDeque<Turn>,
+    /// What the next generation replaces is killed, not drained.
+    brutal: bool,
+    /// No process is wanted; a connection wakes the app.
+    asleep: bool,
+    /// A connection has come since the app slept last.
+    called: bool,
+    scaler: Scaler,
+    /// Who had a request at the last look.
+    busy: BTreeSet<ProcessId>,
 }
 
 impl App {
@@ -59,6 +75,12 @@ impl App {
             ended: false,
             limbo: Vec::new(),
             strays: 0,
+            recycle: VecDeque::new(),
+            brutal: false,
+            asleep: false,
+            called: false,
+            scaler: Scaler::default(),
+            busy: BTreeSet::new(),
         }
     }
 
@@ -71,7 +93,18 @@ impl App {
         match event {
             Event::Begin => self.begin(false, now, &mut actions),
             Event::Reload => self.reload(false, now, &mut actions),
+            Event::ReloadNow => {
+                self.reload(false, now, &mut actions);
+                self.brutal = !self.stopping;
+            }
             Event::Changed => self.reload(true, now, &mut actions),
+            Event::ReloadWorkers { brutal } => self.reload_workers(brutal, now, &mut actions),
+            Event::ReloadChain => self.reload_chain(),
+            Event::More => self.more(1, &mut actions),
+            Event::Fewer => self.fewer(1, false, now, &mut actions),
+            Event::Cheap => self.sleep(false, now, &mut actions),
+            Event::Wake => self.wake(now, &mut actions),
+            Event::Sample(sample) => self.sample(sample, now, &mut actions),
             Event::Retry => self.retry(now),
             Event::Pause => self.pause(&mut actions),
             Event::Stop if self.stopping => (),
@@ -104,7 +137,9 @@ impl App {
                 self.load_failed(process, Cause::Said(failure), now, &mut actions);
             }
             Event::Accepting { process } => self.accepting(process, now, &mut actions),
-            Event::WantsToDrain { process } => self.wants_to_drain(process, now, &mut actions),
+            Event::WantsToDrain { process, patient } => {
+                self.wants_to_drain(process, patient, now, &mut actions);
+            }
             Event::Overdue { process } => {
                 if let Some(it) = self.processes.get_mut(&process) {
                     it.excused = true;
@@ -115,6 +150,7 @@ impl App {
             Event::Tick => (),
         }
         self.run_deadlines(now, &mut actions);
+        self.recycle(now, &mut actions);
         self.fill(now, &mut actions);
         self.promote(now, &mut actions);
         if self.stopping && self.processes.is_empty() {
@@ -134,7 +170,7 @@ impl App {
         let next = self.next.iter().map(|next| next.deadline);
         let respawns = self.serving.iter().flat_map(|serving| {
             let vacant = |worker: &u32| !self.slot_is_held(serving.id, *worker);
-            let slots = serving.slots.iter();
+            let slots = serving.slots.iter().filter(|(_, slot)| !slot.cheap);
             slots.filter_map(move |(worker, slot)| slot.respawn_at.filter(|_| vacant(worker)))
         });
         let respawns = respawns.filter(|_| !self.stopping);
@@ -142,6 +178,7 @@ impl App {
             .chain(next)
             .chain(respawns)
             .chain(self.retry_at)
+            .chain(self.next_turn())
             .min()
     }
 
@@ -164,6 +201,7 @@ impl App {
             }
             Some(_) => AppState::Failing,
             None if self.backoff.failures() > 0 => AppState::Failing,
+            None if self.asleep => AppState::Asleep,
             None => AppState::Starting,
         }
     }
@@ -196,6 +234,11 @@ impl App {
         self.paused
     }
 
+    /// Whether a connection that waits is to be told by `Wake`.
+    pub(crate) fn is_asleep(&self) -> bool {
+        self.asleep && !self.paused && !self.stopping
+    }
+
     fn is_next(&self, generation: u32) -> bool {
         self.starting() == Some(generation)
     }
@@ -203,64 +246,6 @@ impl App {
     fn slot_is_held(&self, generation: u32, worker: u32) -> bool {
         let mut all = self.processes.values();
         all.any(|it| it.is_worker(generation, worker) && it.holds_slot())
-    }
-
-    fn begin(&mut self, only_if_changed: bool, now: Instant, actions: &mut Vec<Action>) {
-        if self.stopping {
-            return;
-        }
-        self.retry_at = None;
-        self.last_generation = self.last_generation.saturating_add(1);
-        let generation = self.last_generation;
-        self.next = Some(Generation {
-            id: generation,
-            phase: Phase::Preparing { only_if_changed },
-            shape: Shape {
-                workers: 0,
-                direct: true,
-                mercy: Duration::ZERO,
-                ready_timeout: Duration::ZERO,
-            },
-            deadline: now + PREPARE_LIMIT,
-            slots: BTreeMap::new(),
-            mold: None,
-        });
-        actions.push(Action::Prepare {
-            generation,
-            only_if_changed,
-        });
-    }
-
-    /// The last reload wins: one that is on its way starts anew.
-    fn reload(&mut self, only_if_changed: bool, now: Instant, actions: &mut Vec<Action>) {
-        if self.stopping {
-            return;
-        }
-        self.backoff.reset();
-        let forced_before = self.next.as_ref().is_some_and(|next| {
-            let only_if_changed = true;
-            next.phase != Phase::Preparing { only_if_changed }
-        });
-        let only_if_changed = only_if_changed && self.serving.is_some() && !forced_before;
-        self.keep_what_accepts(actions);
-        if let Some(next) = self.next.take() {
-            actions.push(Action::Abandon {
-                generation: next.id,
-            });
-            self.end_generation(next.id, now, actions);
-        }
-        self.begin(only_if_changed, now, actions);
-    }
-
-    fn retry(&mut self, now: Instant) {
-        if let Some(at) = &mut self.retry_at {
-            *at = now;
-        }
-        if let Some(serving) = &mut self.serving {
-            for slot in serving.slots.values_mut() {
-                slot.respawn_at = slot.respawn_at.map(|at| at.min(now));
-            }
-        }
     }
 
     fn pause(&mut self, actions: &mut Vec<Action>) {

@@ -1,10 +1,12 @@
 //! What the state machine of one app hears and what it asks for. `run.rs` feeds the events and
 //! carries out the actions; `app.rs` decides.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::time::Duration;
 
 use imperator_core::message::Failure;
+use imperator_core::settings::scaling::Scaling;
 use imperator_process::reap::End;
 
 /// A process of this app, from the decision to start it until it is reaped. Never used twice.
@@ -20,8 +22,9 @@ impl fmt::Display for ProcessId {
 /// What a generation consists of, known once its config is resolved.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Shape {
-    /// At least 1.
+    /// At least 1; with `cheaper` the most there may be.
     pub workers: u32,
+    pub scaling: Scaling,
     /// Each worker loads the app itself; there is no mold.
     pub direct: bool,
     /// How long a worker may finish its requests.
@@ -38,6 +41,25 @@ pub(crate) enum Event {
     Reload,
     /// Bring up the next generation if the config means something else than the serving one.
     Changed,
+    /// As `Reload`, but the old generation is killed instead of drained when the next one serves.
+    ReloadNow,
+    /// Replace the workers of the serving generation, all at once; none goes before its
+    /// replacement accepts. `brutal`: what they do then is cut.
+    ReloadWorkers {
+        brutal: bool,
+    },
+    /// Replace the workers of the serving generation one after another.
+    ReloadChain,
+    /// One worker more, whatever `cheaper` decides.
+    More,
+    /// One worker fewer, never below `cheaper`.
+    Fewer,
+    /// End all workers; the first connection starts the app again.
+    Cheap,
+    /// A connection waits and the app is asleep.
+    Wake,
+    /// What the workers do now; told once a second where it matters.
+    Sample(Sample),
     /// Try again now what is backing off.
     Retry,
     /// Stop accepting, or go on: a toggle.
@@ -82,10 +104,12 @@ pub(crate) enum Event {
         process: ProcessId,
     },
     /// A signal or a limit asks this worker to end; it accepts until its replacement does.
+    /// `patient`: only a limit, so it may wait for its turn.
     WantsToDrain {
         process: ProcessId,
+        patient: bool,
     },
-    /// A request ran past harakiri.
+    /// A request ran past harakiri, or the worker grew past what even evil allows.
     Overdue {
         process: ProcessId,
     },
@@ -97,6 +121,17 @@ pub(crate) enum Event {
     },
     /// A deadline passed.
     Tick,
+}
+
+/// One look at the counters of the serving generation's workers.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct Sample {
+    /// Workers that have a request in any thread.
+    pub busy: BTreeSet<ProcessId>,
+    pub backlog: u64,
+    pub running_micros: u64,
+    pub requests: u64,
+    pub rss: u64,
 }
 
 /// What an order says to a worker or mold.
@@ -184,6 +219,17 @@ pub(crate) enum Action {
         end: Option<End>,
         parting: Parting,
     },
+    /// No process of the app is wanted, and its sockets are watched instead. `prepared`: this
+    /// generation's config is the one that holds from now on. `ends`: the app is to end for it.
+    Sleep {
+        prepared: Option<u32>,
+        ends: bool,
+    },
+    /// The number of workers is changed from now to then.
+    Scaled {
+        from: u32,
+        to: u32,
+    },
     /// The app is unwanted: nobody shall find its Unix sockets any more.
     UnlinkSockets,
     /// The master ends.
@@ -237,6 +283,14 @@ impl fmt::Display for Action {
                 Cause::Late { .. } => write!(f, "failed {generation}: late"),
             },
             Self::Forget { process, .. } => write!(f, "forget {process}"),
+            Self::Sleep { prepared, ends } => {
+                write!(f, "sleep")?;
+                if let Some(generation) = prepared {
+                    write!(f, " {generation}")?;
+                }
+                if *ends { write!(f, " and end") } else { Ok(()) }
+            }
+            Self::Scaled { from, to } => write!(f, "scale {from} to {to}"),
             Self::UnlinkSockets => write!(f, "unlink"),
             Self::End => write!(f, "end"),
         }

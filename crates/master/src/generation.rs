@@ -24,8 +24,13 @@ pub(crate) enum State {
     Starting { deadline: Instant },
     /// A worker that accepts, a mold that can fork.
     Up { since: Instant },
-    /// Accepts, and waits for its replacement.
-    Leaving { deadline: Instant },
+    /// Accepts, and waits for its replacement. `patient`: only for its age; without a replacement
+    /// it goes on.
+    Leaving {
+        since: Instant,
+        deadline: Instant,
+        patient: bool,
+    },
     /// Finishes its requests; killed at the deadline.
     Draining { deadline: Instant },
     Killed {
@@ -39,7 +44,7 @@ impl State {
     pub(crate) fn deadline(self) -> Option<Instant> {
         match self {
             Self::Starting { deadline }
-            | Self::Leaving { deadline }
+            | Self::Leaving { deadline, .. }
             | Self::Draining { deadline }
             | Self::Killed {
                 give_up: deadline, ..
@@ -59,6 +64,8 @@ pub(crate) struct Process {
     pub mercy: Duration,
     /// Its death is no fault of its start: harakiri, or an order.
     pub excused: bool,
+    /// It is replaced because it reached a limit.
+    pub worn: bool,
     /// It has accepted, or could fork: its start is no longer what can fail.
     pub was_up: bool,
 }
@@ -97,9 +104,18 @@ pub(crate) struct Slot {
     backoff: Backoff,
     /// No replacement before this.
     pub respawn_at: Option<Instant>,
+    /// Nobody is wanted here now.
+    pub cheap: bool,
 }
 
 impl Slot {
+    pub(crate) fn new(cheap: bool) -> Self {
+        Self {
+            cheap,
+            ..Self::default()
+        }
+    }
+
     /// The worker of this slot is lost. The first one that dies young is replaced at once, the
     /// next ones ever later; one that lived long enough starts the count anew.
     pub(crate) fn lost(&mut self, young: bool, now: Instant) {

@@ -11,7 +11,20 @@ use crate::failure;
 /// # Errors
 /// Who does not exist, or who we may not become, with the way out.
 pub(crate) fn of(settings: &Settings) -> Result<Option<Identity>, Failure> {
-    privileges::identity(settings.uid.as_deref(), settings.gid.as_deref()).map_err(|error| {
+    let limits = &settings.limits;
+    let with_groups = |mut who: Identity| {
+        if limits.no_initgroups {
+            who.groups.clear();
+        }
+        for group in &limits.add_gids {
+            who.groups.push(privileges::group(group)?);
+        }
+        who.groups.dedup();
+        Ok(who)
+    };
+    let who = privileges::identity(settings.uid.as_deref(), settings.gid.as_deref());
+    let who = who.and_then(|who| who.map(with_groups).transpose());
+    who.map_err(|error| {
         let hint = match &error {
             IdentityError::NoUser(name) => {
                 format!("make the user (adduser --system {name}), or set uid to another one")
@@ -22,6 +35,11 @@ pub(crate) fn of(settings: &Settings) -> Result<Option<Identity>, Failure> {
             IdentityError::NotRoot { .. } => "start as root, or remove uid and gid".to_owned(),
             IdentityError::Lookup { .. } => "look at nsswitch.conf and its services".to_owned(),
         };
-        failure::at(settings, &["uid", "gid"], error.to_string(), hint)
+        failure::at(
+            settings,
+            &["uid", "gid", "add-gid"],
+            error.to_string(),
+            hint,
+        )
     })
 }

@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 mod app;
+mod backlog;
 mod clock;
 mod control;
 mod effects;
@@ -22,6 +23,7 @@ mod pidfile;
 mod prepare;
 mod resolve;
 mod run;
+mod scale;
 mod sockets;
 mod start;
 mod stats;

@@ -135,8 +135,12 @@ impl Effects {
             Ok(ready) => {
                 let settings = &ready.settings;
                 let workers = settings.processes.max(1);
+                let mut scaling = settings.scaling;
+                // A vassal sleeps: its master keeps the socket that wakes it.
+                scaling.die_on_idle &= self.origin.is_alone;
                 let shape = Shape {
                     workers,
+                    scaling,
                     direct: workers == 1 || settings.lazy_apps,
                     mercy: settings.worker_reload_mercy,
                     ready_timeout: settings.ready_timeout,
@@ -192,6 +196,7 @@ impl Effects {
         } else if let Some(identity) = &identity {
             (look.uid, look.gid) = (Some(identity.uid), Some(identity.gid));
         }
+        self.apply_umask(settings.limits.umask);
         let somaxconn = sockets::somaxconn();
         let backlog = settings.backlog.min(somaxconn);
         if backlog < settings.backlog {
@@ -304,6 +309,16 @@ impl Effects {
             current.any(|it| it.settings.listens.iter().any(|it| it.address == *address))
         });
         self.sockets_changed = true;
+    }
+
+    /// As above, while nothing serves: those of a config that waits to be wanted.
+    pub(crate) fn keep_sockets_of(&mut self, generation: u32) {
+        if let Some(ready) = self.generations.get(&generation) {
+            let listens = &ready.settings.listens;
+            self.sockets
+                .retain(|address| listens.iter().any(|it| it.address == *address));
+            self.sockets_changed = true;
+        }
     }
 
     pub(crate) fn failed(&mut self, generation: u32, cause: &Cause) {

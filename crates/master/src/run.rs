@@ -34,6 +34,8 @@ pub(crate) struct Master {
     stop_signals: u32,
     next_second: Instant,
     next_harakiri: Instant,
+    next_sample: Instant,
+    next_memory: Instant,
 }
 
 /// What one turn found, by name instead of by index.
@@ -46,6 +48,8 @@ struct Woken {
     control: bool,
     stats: bool,
     sinks: bool,
+    /// A connection waits for an app that sleeps.
+    called: bool,
 }
 
 impl Master {
@@ -61,6 +65,8 @@ impl Master {
             stop_signals: 0,
             next_second: now,
             next_harakiri: now,
+            next_sample: now,
+            next_memory: now,
         }
     }
 
@@ -171,6 +177,11 @@ impl Master {
             .filter(|(_, child)| child.is_open)
             .map(|(&id, child)| (id, poll.add(child.channel.as_fd(), Interest::Read)))
             .collect();
+        let sleeps = self.app.is_asleep();
+        let listeners = effects.sockets.iter().filter(|_| sleeps);
+        let called: Vec<_> = listeners
+            .map(|(_, listener)| poll.add(listener.fd.as_fd(), Interest::Read))
+            .collect();
         poll.wait(timeout)?;
         let any = |indexes: &[usize]| indexes.iter().any(|&index| poll.is_ready(index));
         Ok(Woken {
@@ -180,6 +191,7 @@ impl Master {
             control: any(&control),
             stats: any(&served),
             sinks: any(&sinks),
+            called: any(&called),
             children: children
                 .into_iter()
                 .filter(|&(_, index)| poll.is_ready(index))
@@ -192,6 +204,8 @@ impl Master {
         let effects = &self.effects;
         let second = effects.wants_seconds().then_some(self.next_second);
         let harakiri = effects.harakiri_limit().map(|_| self.next_harakiri);
+        let sample = effects.wants_samples().then_some(self.next_sample);
+        let memory = effects.memory_interval().map(|_| self.next_memory);
         let resolving = effects.resolving.as_ref().map(|it| it.deadline);
         let owes = self.reported.is_none() || effects.sockets_changed;
         let again = owes.then(|| clock::now() + TELL_AGAIN);
@@ -200,6 +214,8 @@ impl Master {
             .into_iter()
             .chain(second)
             .chain(harakiri)
+            .chain(sample)
+            .chain(memory)
             .chain(resolving)
             .chain(again)
             .chain(effects.stats.deadline())
@@ -241,6 +257,10 @@ impl Master {
             stats.write(now);
             self.effects.stats = stats;
         }
+        if woken.called {
+            self.effects.log.note("a connection wakes the app");
+            self.queue.push_back(Event::Wake);
+        }
         self.hear_clock(now);
         if self.app.deadline().is_some_and(|at| at <= now) {
             self.queue.push_back(Event::Tick);
@@ -256,6 +276,20 @@ impl Master {
                 self.effects.log.note(&text);
                 self.queue.push_back(Event::Reload);
             }
+        }
+        if self.effects.wants_samples() && self.next_sample <= now {
+            self.next_sample = now + SECOND;
+            if let Some(busy) = self.app.take_busyness() {
+                self.effects.tell_busyness(busy);
+            }
+            let sample = self.effects.sample();
+            self.queue.push_back(Event::Sample(sample));
+        }
+        if let Some(interval) = self.effects.memory_interval()
+            && self.next_memory <= now
+        {
+            self.next_memory = now + interval;
+            self.queue.extend(self.effects.look_for_evil());
         }
         if self.effects.harakiri_limit().is_some() && self.next_harakiri <= now {
             self.next_harakiri = now + harakiri::INTERVAL;

@@ -207,6 +207,8 @@ fn master(
         sockets_changed: false,
         respawns: BTreeMap::new(),
         harakiris: BTreeMap::new(),
+        own_umask: None,
+        kernel: crate::backlog::Diagnosis::default(),
         pidfile: None,
         stop_reason: None,
         ended: false,

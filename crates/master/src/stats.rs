@@ -212,7 +212,7 @@ fn core_of(counters: Counters<'_>, core: usize) -> Value {
 }
 
 /// Resident and virtual bytes.
-fn memory(pid: i32) -> Option<(u64, u64)> {
+pub(crate) fn memory(pid: i32) -> Option<(u64, u64)> {
     let statm = procfs::process::Process::new(pid).ok()?.statm().ok()?;
     let page = procfs::page_size();
     Some((statm.resident * page, statm.size * page))

@@ -72,7 +72,7 @@ pub fn import(trial: &Trial<'_>) -> Result<Imported, Failure> {
         nix::unistd::pipe2(nix::fcntl::OFlag::O_CLOEXEC).map_err(|error| system(error.into()))?;
     fds::set_nonblocking(&output, true).map_err(system)?;
     let null = std::fs::File::open("/dev/null").map_err(system)?;
-    let mut plan = effects::plan(&interpreter, trial.settings, trial.cwd);
+    let mut plan = effects::children::plan(&interpreter, trial.settings, trial.cwd);
     // A look leaves no byte code behind.
     plan.env
         .push(("PYTHONDONTWRITEBYTECODE".into(), "1".into()));

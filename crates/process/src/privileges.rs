@@ -136,7 +136,11 @@ fn user(text: &str) -> Result<(u32, Option<User>), IdentityError> {
     }
 }
 
-fn group(text: &str) -> Result<u32, IdentityError> {
+/// A group's number.
+///
+/// # Errors
+/// A name that does not exist.
+pub fn group(text: &str) -> Result<u32, IdentityError> {
     if let Ok(number) = text.parse::<u32>() {
         let no_group = || IdentityError::NoGroup(text.to_owned());
         return (number != UNCHANGED).then_some(number).ok_or_else(no_group);

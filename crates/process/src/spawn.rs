@@ -11,6 +11,8 @@ use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+
 use crate::mask::{self, SignalMask};
 use crate::privileges::Identity;
 
@@ -24,6 +26,26 @@ pub enum Group {
     Own,
     /// A session of its own, without a terminal.
     Session,
+}
+
+/// A limit of the kernel for one process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Limit {
+    /// Bytes.
+    AddressSpace,
+    /// Of the process's user.
+    Processes,
+    OpenFiles,
+}
+
+impl Limit {
+    fn resource(self) -> Resource {
+        match self {
+            Self::AddressSpace => Resource::RLIMIT_AS,
+            Self::Processes => Resource::RLIMIT_NPROC,
+            Self::OpenFiles => Resource::RLIMIT_NOFILE,
+        }
+    }
 }
 
 /// What to start, and as what.
@@ -43,6 +65,9 @@ pub struct Plan<'a> {
     pub chdir: Option<PathBuf>,
     /// The soft limit of open files.
     pub nofile: Option<u64>,
+    /// Soft and hard limits; what only root may raise stays below the hard limit there is.
+    pub limits: Vec<(Limit, u64)>,
+    pub nice: Option<i32>,
     pub umask: Option<u32>,
 }
 
@@ -58,6 +83,8 @@ impl Plan<'_> {
             identity: None,
             chdir: None,
             nofile: None,
+            limits: Vec::new(),
+            nice: None,
             umask: None,
         }
     }
@@ -208,7 +235,7 @@ fn reserve(plan: &Plan<'_>) -> io::Result<Vec<OwnedFd>> {
 
 /// All that the child does between fork and exec, with its memory.
 ///
-/// `apply` calls, in this order: setpgid or setsid · sigaction · close_range, dup2 · setrlimit, umask ·
+/// `apply` calls, in this order: setpgid or setsid · sigaction · close_range, dup2 · setrlimit, setpriority, umask ·
 /// setgroups → setgid → setuid, each checked · chdir (after the identity: NFS root_squash) ·
 /// the signal mask last.
 struct ChildSetup {
@@ -216,6 +243,8 @@ struct ChildSetup {
     /// Copies above all target numbers, so that no dup2 hits a source.
     fds: Vec<(OwnedFd, RawFd)>,
     nofile: Option<libc::rlimit>,
+    limits: Vec<(Resource, u64)>,
+    nice: Option<i32>,
     umask: Option<u32>,
     identity: Option<(Vec<libc::gid_t>, libc::gid_t, libc::uid_t)>,
     chdir: Option<CString>,
@@ -236,7 +265,6 @@ impl ChildSetup {
         }
         let nofile = match plan.nofile {
             Some(soft) => {
-                use nix::sys::resource::{Resource, getrlimit};
                 let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
                 Some(libc::rlimit {
                     rlim_cur: soft.min(hard),
@@ -245,6 +273,14 @@ impl ChildSetup {
             }
             None => None,
         };
+        let is_root = crate::privileges::is_root();
+        let mut limits = Vec::with_capacity(plan.limits.len());
+        for &(limit, value) in &plan.limits {
+            let resource = limit.resource();
+            let (_, hard) = getrlimit(resource)?;
+            let value = if is_root { value } else { value.min(hard) };
+            limits.push((resource, value));
+        }
         let chdir = match &plan.chdir {
             Some(path) => Some(
                 CString::new(path.as_os_str().as_bytes())
@@ -260,6 +296,8 @@ impl ChildSetup {
             group: plan.group,
             fds,
             nofile,
+            limits,
+            nice: plan.nice,
             umask: plan.umask,
             identity,
             chdir,
@@ -291,6 +329,18 @@ impl ChildSetup {
             // SAFETY: `limit` is valid memory.
             check(Step::Limits, unsafe {
                 libc::setrlimit(libc::RLIMIT_NOFILE, limit)
+            })?;
+        }
+        for &(resource, value) in &self.limits {
+            // A bare system call; its error is a number.
+            if let Err(error) = setrlimit(resource, value, value) {
+                return Err(failed(Step::Limits, error as i32));
+            }
+        }
+        if let Some(nice) = self.nice {
+            // SAFETY: plain system call on this very process.
+            check(Step::Limits, unsafe {
+                libc::setpriority(libc::PRIO_PROCESS, 0, nice)
             })?;
         }
         if let Some(umask) = self.umask {
@@ -341,7 +391,9 @@ fn check(step: Step, result: libc::c_int) -> io::Result<()> {
     let errno = io::Error::last_os_error()
         .raw_os_error()
         .unwrap_or(libc::EINVAL);
-    Err(io::Error::from_raw_os_error(
-        errno | ((step as i32) << STEP_SHIFT),
-    ))
+    Err(failed(step, errno))
+}
+
+fn failed(step: Step, errno: i32) -> io::Error {
+    io::Error::from_raw_os_error(errno | ((step as i32) << STEP_SHIFT))
 }

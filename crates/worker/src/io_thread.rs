@@ -170,9 +170,9 @@ impl IoThread {
         for action in self.lifecycle.step(event, now) {
             match action {
                 Action::Enter(phase) => self.enter(phase, now),
-                Action::Ask(why) => {
+                Action::Ask { why, patient } => {
                     if self.channel_open {
-                        self.worker.tell(&FromWorker::WantsToDrain { why });
+                        self.worker.tell(&FromWorker::WantsToDrain { why, patient });
                     }
                 }
                 // The interpreter may hang in an app's thread or in its own teardown.

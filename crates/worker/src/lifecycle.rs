@@ -75,8 +75,8 @@ impl Event {
 pub(crate) enum Action {
     /// Tell all threads; closing the listeners is part of draining.
     Enter(Phase),
-    /// Tell the master.
-    Ask(String),
+    /// Tell the master. `patient`: a limit was reached, and the master may take its time.
+    Ask { why: String, patient: bool },
     /// The mercy is over.
     Exit,
 }
@@ -87,6 +87,8 @@ pub(crate) struct Lifecycle {
     phase: Phase,
     mercy: Duration,
     asked: bool,
+    /// Somebody, not a limit, wants it away.
+    urged: bool,
     heard: bool,
     answer_by: Option<Moment>,
     exit_at: Option<Moment>,
@@ -98,6 +100,7 @@ impl Lifecycle {
             phase: Phase::Accepting,
             mercy,
             asked: false,
+            urged: false,
             heard: false,
             answer_by: None,
             exit_at: None,
@@ -120,9 +123,16 @@ impl Lifecycle {
                 self.answer_by = None;
             }
             Event::BacklogEmpty | Event::Tick => (),
-            Event::Worn(why) => self.ask(why, &mut actions),
+            Event::Worn(why) => {
+                if !std::mem::replace(&mut self.asked, true) {
+                    self.ask(why, true, &mut actions);
+                }
+            }
             Event::Signalled(why) => {
-                self.ask(why, &mut actions);
+                self.asked = true;
+                if !std::mem::replace(&mut self.urged, true) {
+                    self.ask(why, false, &mut actions);
+                }
                 if self.exit_at.is_none() && !self.heard {
                     self.answer_by.get_or_insert(now.after(ANSWER_WAIT));
                 }
@@ -142,9 +152,9 @@ impl Lifecycle {
         self.answer_by.into_iter().chain(self.exit_at).min()
     }
 
-    fn ask(&mut self, why: String, actions: &mut Vec<Action>) {
-        if !std::mem::replace(&mut self.asked, true) && self.exit_at.is_none() {
-            actions.push(Action::Ask(why));
+    fn ask(&self, why: String, patient: bool, actions: &mut Vec<Action>) {
+        if self.exit_at.is_none() {
+            actions.push(Action::Ask { why, patient });
         }
     }
 
@@ -177,6 +187,11 @@ mod tests {
         Moment(millis * 1000)
     }
 
+    fn asked(why: &str, patient: bool) -> Action {
+        let why = why.to_owned();
+        Action::Ask { why, patient }
+    }
+
     fn life() -> Lifecycle {
         Lifecycle::new(Duration::from_secs(60))
     }
@@ -185,10 +200,7 @@ mod tests {
     fn a_signal_asks_the_master_and_drains_alone_after_a_second() {
         let mut life = life();
         let term = || Event::Signalled("SIGTERM".to_owned());
-        assert_eq!(
-            life.step(term(), at(0)),
-            [Action::Ask("SIGTERM".to_owned())]
-        );
+        assert_eq!(life.step(term(), at(0)), [asked("SIGTERM", false)]);
         assert_eq!(life.step(term(), at(10)), []);
         assert_eq!(life.deadline(), Some(at(1000)));
         assert_eq!(life.step(Event::Tick, at(999)), []);
@@ -218,11 +230,12 @@ mod tests {
     fn a_worn_worker_goes_on_until_it_is_told() {
         let mut life = life();
         let worn = Event::Worn("max-requests".to_owned());
-        assert_eq!(
-            life.step(worn, at(0)),
-            [Action::Ask("max-requests".to_owned())]
-        );
+        assert_eq!(life.step(worn, at(0)), [asked("max-requests", true)]);
         assert_eq!(life.deadline(), None);
+        // A signal is more urgent, and the master must hear of it.
+        let term = Event::Signalled("SIGTERM".to_owned());
+        assert_eq!(life.step(term, at(1)), [asked("SIGTERM", false)]);
+        assert_eq!(life.step(Event::Heard, at(2)), []);
         assert_eq!(
             life.step(Event::Drain, at(9000)),
             [Action::Enter(Phase::Draining)]

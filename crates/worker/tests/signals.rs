@@ -32,7 +32,7 @@ fn a_signal_asks_the_master_who_answers() {
     let wish = worker.wait_for_message("its wish", |said| {
         matches!(said, FromWorker::WantsToDrain { .. })
     });
-    let FromWorker::WantsToDrain { why } = wish else {
+    let FromWorker::WantsToDrain { why, .. } = wish else {
         unreachable!("it was matched")
     };
     assert!(why == "SIGHUP" || why == "SIGTERM", "{why}");

@@ -4,12 +4,13 @@
 use std::time::{Duration, Instant};
 
 use imperator_core::message::Failure;
+use imperator_core::settings::scaling::Scaling;
 use imperator_process::reap::End;
 use proptest::prelude::*;
 
 use super::App;
 use crate::clock;
-use crate::event::{Action, Event, Order, ProcessId, Shape};
+use crate::event::{Action, Event, Order, ProcessId, Sample, Shape};
 use crate::generation::{Role, State};
 
 const MERCY: Duration = Duration::from_secs(5);
@@ -19,6 +20,20 @@ const READY: Duration = Duration::from_secs(20);
 #[derive(Debug, Clone)]
 enum Step {
     Reload,
+    ReloadNow,
+    ReloadWorkers {
+        brutal: bool,
+    },
+    ReloadChain,
+    More,
+    Fewer,
+    Cheap,
+    Wake,
+    /// One look: every n-th worker is busy, and so many requests were answered.
+    Sample {
+        every: usize,
+        requests: u64,
+    },
     Changed,
     Retry,
     Pause,
@@ -43,6 +58,14 @@ enum Step {
 fn steps() -> impl Strategy<Value = Vec<Step>> {
     let step = prop_oneof![
         2 => Just(Step::Reload),
+        1 => Just(Step::ReloadNow),
+        1 => prop::bool::ANY.prop_map(|brutal| Step::ReloadWorkers { brutal }),
+        1 => Just(Step::ReloadChain),
+        1 => Just(Step::More),
+        1 => Just(Step::Fewer),
+        1 => Just(Step::Cheap),
+        3 => Just(Step::Wake),
+        6 => (1_usize..4, 0_u64..3).prop_map(|(every, requests)| Step::Sample { every, requests }),
         2 => Just(Step::Changed),
         1 => Just(Step::Retry),
         1 => Just(Step::Pause),
@@ -50,7 +73,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         1 => Just(Step::StopNow),
         12 => (0_usize..8, prop::bool::weighted(0.85))
             .prop_map(|(which, well)| Step::Answer { which, well }),
-        12 => (0_usize..8, 0_u8..8).prop_map(|(which, what)| Step::Live { which, what }),
+        12 => (0_usize..8, 0_u8..9).prop_map(|(which, what)| Step::Live { which, what }),
         4 => (0_u64..30_000).prop_map(|millis| Step::Wait { millis }),
         1 => Just(Step::Stray),
     ];
@@ -123,9 +146,12 @@ impl World {
                 | Action::Abandon { .. }
                 | Action::Failed { .. }
                 | Action::Forget { .. }
+                | Action::Sleep { .. }
+                | Action::Scaled { .. }
                 | Action::UnlinkSockets => (),
             }
         }
+        self.check_places();
         if failed_only && serving_before.is_some() {
             assert_eq!(
                 self.app.serving(),
@@ -174,12 +200,56 @@ impl World {
             return;
         };
         let stopping = self.app.state() == imperator_core::message::AppState::Stopping;
-        if self.app.serving() == Some(it.generation) && !stopping {
+        let serving = self.app.serving.as_ref();
+        let is_cheap = |it: &crate::generation::Generation| {
+            it.slots.get(&worker).is_some_and(|slot| slot.cheap)
+        };
+        let scaled = serving.is_some_and(is_cheap);
+        if self.app.serving() == Some(it.generation) && !stopping && !scaled {
             let mut others = self.app.processes().values();
             assert!(
                 others.any(|other| other.is_worker(it.generation, worker) && other.is_up()),
                 "worker {worker} drains without a replacement"
             );
+        }
+    }
+
+    /// Never fewer than `cheaper`, never more than `processes`; who sleeps has no process that stays.
+    fn check_places(&self) {
+        if let Some(serving) = &self.app.serving {
+            let wanted = serving.slots.values().filter(|slot| !slot.cheap).count();
+            let least = serving.shape.scaling.least.unwrap_or(1);
+            assert!(
+                wanted >= least as usize,
+                "{wanted} of {least} workers are wanted"
+            );
+            assert!(serving.slots.len() <= serving.shape.workers.max(1) as usize);
+        }
+        if self.app.is_asleep() {
+            let stays = |state: State| matches!(state, State::Up { .. } | State::Leaving { .. });
+            let mut all = self.app.processes().values();
+            assert!(!all.any(|it| stays(it.state)), "it sleeps with a worker");
+        }
+    }
+
+    fn sample(&mut self, every: usize, requests: u64) {
+        let busy = self.living.iter().map(|it| it.0);
+        let sample = Sample {
+            busy: busy.step_by(every).collect(),
+            requests,
+            ..Sample::default()
+        };
+        let before = self.serving_workers();
+        self.tell(Event::Sample(sample.clone()));
+        if self.app.state() == imperator_core::message::AppState::Serving {
+            for process in sample.busy {
+                let after = self.app.processes().get(&process);
+                assert!(
+                    !before.contains(&process)
+                        || after.is_none_or(|it| !matches!(it.state, State::Draining { .. })),
+                    "a busy worker was scaled away"
+                );
+            }
         }
     }
 
@@ -219,6 +289,14 @@ impl World {
                         generation,
                         shape: Shape {
                             workers: generation % 3 + 1,
+                            scaling: Scaling {
+                                least: (generation % 2 == 1).then_some(1),
+                                overload: 1,
+                                cheap: generation % 5 == 0,
+                                idle: (generation % 4 == 1).then_some(Duration::from_secs(20)),
+                                die_on_idle: generation % 8 == 1,
+                                ..Scaling::default()
+                            },
                             direct: generation % 2 == 0,
                             mercy: MERCY,
                             ready_timeout: READY,
@@ -246,6 +324,8 @@ impl World {
             | Action::Serve { .. }
             | Action::Failed { .. }
             | Action::Forget { .. }
+            | Action::Sleep { .. }
+            | Action::Scaled { .. }
             | Action::UnlinkSockets
             | Action::End => (),
         }
@@ -263,7 +343,14 @@ impl World {
                 threads: what == 1 && pid % 4 == 0,
             },
             2 | 3 => Event::Accepting { process },
-            4 => Event::WantsToDrain { process },
+            4 => Event::WantsToDrain {
+                process,
+                patient: false,
+            },
+            8 => Event::WantsToDrain {
+                process,
+                patient: true,
+            },
             5 => Event::Overdue { process },
             6 => Event::LoadFailed {
                 process,
@@ -318,6 +405,14 @@ proptest! {
         for step in steps {
             match step {
                 Step::Reload => world.tell(Event::Reload),
+                Step::ReloadNow => world.tell(Event::ReloadNow),
+                Step::ReloadWorkers { brutal } => world.tell(Event::ReloadWorkers { brutal }),
+                Step::ReloadChain => world.tell(Event::ReloadChain),
+                Step::More => world.tell(Event::More),
+                Step::Fewer => world.tell(Event::Fewer),
+                Step::Cheap => world.tell(Event::Cheap),
+                Step::Wake => world.tell(Event::Wake),
+                Step::Sample { every, requests } => world.sample(every, requests),
                 Step::Changed => world.tell(Event::Changed),
                 Step::Retry => world.tell(Event::Retry),
                 Step::Pause => world.tell(Event::Pause),

@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use imperator_core::message::Failure;
+use imperator_core::settings::scaling::Scaling;
 use imperator_process::reap::End;
 
 use super::App;
 use crate::clock;
-use crate::event::{Event, ProcessId, Shape};
+use crate::event::{Event, ProcessId, Sample, Shape};
 
 const MERCY: Duration = Duration::from_secs(5);
 const READY: Duration = Duration::from_secs(20);
@@ -59,10 +60,29 @@ fn event(words: &[&str]) -> Event {
             generation: number(generation),
             shape: Shape {
                 workers: number(workers),
-                direct: how == "direct",
+                scaling: scaling(how),
+                direct: how.starts_with("direct"),
                 mercy: MERCY,
                 ready_timeout: READY,
             },
+        },
+        ["reload-now"] => Event::ReloadNow,
+        ["reload-workers"] => Event::ReloadWorkers { brutal: false },
+        ["reload-workers", "brutal"] => Event::ReloadWorkers { brutal: true },
+        ["reload-chain"] => Event::ReloadChain,
+        ["more"] => Event::More,
+        ["fewer"] => Event::Fewer,
+        ["cheap"] => Event::Cheap,
+        ["wake"] => Event::Wake,
+        // Who is busy, and how many requests there were so far.
+        ["sample", requests, ref busy @ ..] => Event::Sample(Sample {
+            busy: busy.iter().map(|it| process(it)).collect(),
+            requests: requests.parse().unwrap(),
+            ..Sample::default()
+        }),
+        ["worn", id] => Event::WantsToDrain {
+            process: process(id),
+            patient: true,
         },
         ["unchanged", generation] => Event::Unchanged {
             generation: number(generation),
@@ -96,6 +116,7 @@ fn event(words: &[&str]) -> Event {
         },
         ["wants-to-drain", id] => Event::WantsToDrain {
             process: process(id),
+            patient: false,
         },
         ["overdue", id] => Event::Overdue {
             process: process(id),
@@ -109,6 +130,19 @@ fn event(words: &[&str]) -> Event {
             end: End::Signal(9),
         },
         _ => panic!("no event: {words:?}"),
+    }
+}
+
+/// `mold`, `direct`; with `cheaper`, `idle`, `die`, `cheap`, joined by `+`.
+fn scaling(how: &str) -> Scaling {
+    let has = |word: &str| how.split('+').any(|it| it == word);
+    Scaling {
+        least: has("cheaper").then_some(1),
+        overload: 1,
+        idle: (has("idle") || has("die")).then_some(Duration::from_secs(2)),
+        die_on_idle: has("die"),
+        cheap: has("cheap"),
+        ..Scaling::default()
     }
 }
 

@@ -260,7 +260,7 @@ fn a_worn_worker_says_so_once_and_serves_on() {
     let said = worker.wait_for_message("its wish", |said| {
         matches!(said, FromWorker::WantsToDrain { .. })
     });
-    let FromWorker::WantsToDrain { why } = said else {
+    let FromWorker::WantsToDrain { why, .. } = said else {
         unreachable!("it was matched")
     };
     assert_eq!(why, "max-requests: 4 served");
@@ -280,7 +280,7 @@ fn resident_memory_over_the_limit_asks_for_a_replacement() {
     );
     worker.wait_for_message(
         "its wish",
-        |said| matches!(said, FromWorker::WantsToDrain { why } if why.contains("reload-on-rss")),
+        |said| matches!(said, FromWorker::WantsToDrain { why, .. } if why.contains("reload-on-rss")),
     );
 }
 

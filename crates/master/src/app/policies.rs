@@ -1,0 +1,229 @@
+//! The part of the app's decisions that is about replacing what works: reloads, and workers one
+//! after another. Pure, like `app.rs`.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use imperator_core::settings::scaling::Scaling;
+
+use super::{App, PREPARE_LIMIT};
+use crate::event::{Action, ProcessId, Shape};
+use crate::generation::{Generation, Phase, Process, Role, State};
+
+/// A worn worker whose replacement failed gets its next turn after this.
+const NEXT_TURN: Duration = Duration::from_secs(30);
+
+/// Why a worker waits for its turn to be replaced.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Why {
+    /// It reached a limit.
+    Worn,
+    /// Somebody asked for a chain reload.
+    Chain,
+}
+
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Turn {
+    process: ProcessId,
+    why: Why,
+    not_before: Option<Instant>,
+}
+
+impl App {
+    pub(super) fn begin(&mut self, only_if_changed: bool, now: Instant, actions: &mut Vec<Action>) {
+        if self.stopping {
+            return;
+        }
+        self.retry_at = None;
+        self.last_generation = self.last_generation.saturating_add(1);
+        let generation = self.last_generation;
+        self.next = Some(Generation {
+            id: generation,
+            phase: Phase::Preparing { only_if_changed },
+            shape: Shape {
+                workers: 0,
+                scaling: Scaling::default(),
+                direct: true,
+                mercy: Duration::ZERO,
+                ready_timeout: Duration::ZERO,
+            },
+            deadline: now + PREPARE_LIMIT,
+            slots: BTreeMap::new(),
+            mold: None,
+        });
+        actions.push(Action::Prepare {
+            generation,
+            only_if_changed,
+        });
+    }
+
+    /// The last reload wins: one that is on its way starts anew.
+    pub(super) fn reload(
+        &mut self,
+        only_if_changed: bool,
+        now: Instant,
+        actions: &mut Vec<Action>,
+    ) {
+        if self.stopping {
+            return;
+        }
+        self.backoff.reset();
+        let forced_before = self.next.as_ref().is_some_and(|next| {
+            let only_if_changed = true;
+            next.phase != Phase::Preparing { only_if_changed }
+        });
+        let only_if_changed = only_if_changed && self.serving.is_some() && !forced_before;
+        self.keep_what_accepts(actions);
+        if let Some(next) = self.next.take() {
+            actions.push(Action::Abandon {
+                generation: next.id,
+            });
+            self.end_generation(next.id, now, actions);
+        }
+        self.begin(only_if_changed, now, actions);
+    }
+
+    pub(super) fn retry(&mut self, now: Instant) {
+        if let Some(at) = &mut self.retry_at {
+            *at = now;
+        }
+        if let Some(serving) = &mut self.serving {
+            for slot in serving.slots.values_mut() {
+                slot.respawn_at = slot.respawn_at.map(|at| at.min(now));
+            }
+        }
+    }
+
+    pub(super) fn reload_workers(&mut self, brutal: bool, now: Instant, actions: &mut Vec<Action>) {
+        let Some(serving) = self.serving() else {
+            return;
+        };
+        if brutal {
+            self.have_no_mercy(|it| it.generation == serving && it.role != Role::Mold);
+        }
+        for process in self.ids(|it| it.generation == serving && it.is_up()) {
+            if self.processes[&process].role != Role::Mold {
+                self.leave(process, true, now, actions);
+            }
+        }
+        self.allow_replacements();
+    }
+
+    pub(super) fn reload_chain(&mut self) {
+        let serving = self.serving();
+        let accepts =
+            |it: &Process| Some(it.generation) == serving && it.is_up() && it.role != Role::Mold;
+        for process in self.ids(accepts) {
+            self.queue_recycling(process, Why::Chain);
+        }
+    }
+
+    pub(super) fn queue_recycling(&mut self, process: ProcessId, why: Why) {
+        if !self.recycle.iter().any(|turn| turn.process == process) {
+            self.recycle.push_back(Turn {
+                process,
+                why,
+                not_before: None,
+            });
+        }
+    }
+
+    /// The next one whose turn it is, when nobody else comes or goes: an app is never short of more
+    /// than the place that is being changed, and never has more than one process too many.
+    pub(super) fn recycle(&mut self, now: Instant, actions: &mut Vec<Action>) {
+        let processes = &self.processes;
+        self.recycle
+            .retain(|turn| processes.get(&turn.process).is_some_and(Process::is_up));
+        if self.is_in_motion() {
+            return;
+        }
+        let serving = self.serving();
+        let is_due = |turn: &Turn| {
+            let generation = self.processes.get(&turn.process).map(|it| it.generation);
+            generation == serving && turn.not_before.is_none_or(|at| at <= now)
+        };
+        let Some(index) = self.recycle.iter().position(is_due) else {
+            return;
+        };
+        if let Some(turn) = self.recycle.remove(index) {
+            self.leave(turn.process, true, now, actions);
+            if let (Some(it), Why::Worn) = (self.processes.get_mut(&turn.process), turn.why) {
+                it.worn = true;
+            }
+            self.allow_replacements();
+        }
+    }
+
+    /// When the next turn is, if it waits for the clock alone.
+    pub(super) fn next_turn(&self) -> Option<Instant> {
+        if self.is_in_motion() {
+            return None;
+        }
+        self.recycle.iter().filter_map(|turn| turn.not_before).min()
+    }
+
+    fn is_in_motion(&self) -> bool {
+        let Some(serving) = self.serving() else {
+            return true;
+        };
+        let moves = |it: &Process| match it.state {
+            State::Starting { .. } | State::Leaving { .. } => it.generation == serving,
+            State::Up { .. } | State::Draining { .. } | State::Killed { .. } => false,
+        };
+        self.stopping || self.next.is_some() || self.processes.values().any(moves)
+    }
+
+    /// The replacement of a worker that was to go for its age alone failed: it serves on, and who
+    /// else waited because of a chain reload does so too.
+    pub(super) fn take_back(&mut self, worker: u32, now: Instant) {
+        let Some((serving, mercy)) = self.serving.as_ref().map(|it| (it.id, it.shape.mercy)) else {
+            return;
+        };
+        let mut back = Vec::new();
+        for (&process, it) in &mut self.processes {
+            if let State::Leaving {
+                since,
+                patient: true,
+                ..
+            } = it.state
+                && it.is_worker(serving, worker)
+            {
+                it.state = State::Up { since };
+                it.mercy = mercy;
+                if std::mem::take(&mut it.worn) {
+                    back.push(process);
+                }
+            }
+        }
+        self.recycle.retain(|turn| turn.why == Why::Worn);
+        for process in back {
+            self.recycle.push_back(Turn {
+                process,
+                why: Why::Worn,
+                not_before: Some(now + NEXT_TURN),
+            });
+        }
+    }
+
+    /// Whose turn it is gets its replacement now, whatever became of earlier ones.
+    fn allow_replacements(&mut self) {
+        let Some(serving) = &mut self.serving else {
+            return;
+        };
+        for it in self.processes.values() {
+            if let (State::Leaving { .. }, Role::Worker(worker)) = (it.state, it.role)
+                && it.generation == serving.id
+                && let Some(slot) = serving.slots.get_mut(&worker)
+            {
+                slot.respawn_at = None;
+            }
+        }
+    }
+
+    /// What these processes do when they are asked to end is cut.
+    pub(super) fn have_no_mercy(&mut self, with: impl Fn(&Process) -> bool) {
+        for it in self.processes.values_mut().filter(|it| with(it)) {
+            it.mercy = Duration::ZERO;
+        }
+    }
+}

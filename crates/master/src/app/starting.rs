@@ -1,0 +1,338 @@
+//! The part of the app's decisions that is about what comes up: mold, workers, and the moment at
+//! which a generation serves. Pure, like `app.rs`.
+
+use std::time::{Duration, Instant};
+
+use super::{App, MAX_LIMBO};
+use crate::event::{Action, Cause, Order, Parting, ProcessId, Shape};
+use crate::generation::{Generation, Phase, Process, Role, Slot, State};
+
+impl App {
+    pub(super) fn prepared(
+        &mut self,
+        generation: u32,
+        shape: Shape,
+        now: Instant,
+        actions: &mut Vec<Action>,
+    ) {
+        let running = self.running_workers();
+        let Some(next) = self.next.as_mut().filter(|next| next.id == generation) else {
+            return;
+        };
+        if !matches!(next.phase, Phase::Preparing { .. }) {
+            return;
+        }
+        let sleeps = self.asleep || (shape.scaling.cheap && self.serving.is_none() && !self.called);
+        if sleeps {
+            self.next = None;
+            self.asleep = true;
+            self.backoff.reset();
+            let prepared = Some(generation);
+            let ends = false;
+            actions.push(Action::Sleep { prepared, ends });
+            return;
+        }
+        next.deadline = now + shape.ready_timeout;
+        next.shape = shape;
+        let workers = shape.workers.max(1);
+        // A reload costs no capacity: as many as serve now.
+        let wanted = shape.scaling.first(workers).max(running.min(workers));
+        next.slots = (1..=workers)
+            .map(|worker| (worker, Slot::new(worker > wanted)))
+            .collect();
+        if shape.direct {
+            next.phase = Phase::Filling;
+            return;
+        }
+        next.phase = Phase::Loading;
+        let deadline = next.deadline;
+        let process = self.add(generation, Role::Mold, deadline, shape.mercy);
+        if let Some(next) = &mut self.next {
+            next.mold = Some(process);
+        }
+        actions.push(Action::SpawnMold {
+            process,
+            generation,
+        });
+    }
+
+    pub(super) fn spawned(
+        &mut self,
+        process: ProcessId,
+        pid: i32,
+        now: Instant,
+        actions: &mut Vec<Action>,
+    ) {
+        let Some(it) = self.processes.get_mut(&process) else {
+            return;
+        };
+        it.pid = Some(pid);
+        let killed = matches!(it.state, State::Killed { .. });
+        if let Some(index) = self.limbo.iter().position(|&(dead, _)| dead == pid) {
+            let (_, end) = self.limbo.swap_remove(index);
+            self.exited(pid, end, now, actions);
+        } else if killed {
+            // Decided before the pid was known.
+            actions.push(Action::Kill { process, pid });
+        }
+        self.empty_limbo();
+    }
+
+    pub(super) fn loaded(
+        &mut self,
+        process: ProcessId,
+        threads: bool,
+        now: Instant,
+        actions: &mut Vec<Action>,
+    ) {
+        let Some(next) = self.next.as_mut().filter(|it| it.mold == Some(process)) else {
+            return;
+        };
+        if next.phase != Phase::Loading {
+            return;
+        }
+        next.phase = Phase::Filling;
+        if threads {
+            next.mold = None;
+            next.shape.direct = true;
+            self.say_goodbye(process, Order::Drain, now, actions);
+        } else if let Some(it) = self.processes.get_mut(&process) {
+            it.state = State::Up { since: now };
+            it.was_up = true;
+        }
+    }
+
+    pub(super) fn load_failed(
+        &mut self,
+        process: ProcessId,
+        cause: Cause,
+        now: Instant,
+        actions: &mut Vec<Action>,
+    ) {
+        let Some(it) = self.processes.get(&process).cloned() else {
+            return;
+        };
+        let is_next = self.is_next(it.generation);
+        if is_next || matches!(it.state, State::Starting { .. }) {
+            self.start_failed(&it, cause, now, actions);
+            if !is_next && self.serving() == Some(it.generation) {
+                self.let_go(process, Order::Drain, now, actions);
+            }
+        }
+    }
+
+    /// There is no process: its spawn or fork failed.
+    pub(super) fn lost_before_birth(
+        &mut self,
+        process: ProcessId,
+        cause: Cause,
+        now: Instant,
+        actions: &mut Vec<Action>,
+    ) {
+        let Some(it) = self.processes.remove(&process) else {
+            return;
+        };
+        actions.push(Action::Forget {
+            process,
+            end: None,
+            parting: Parting::Told,
+        });
+        self.empty_limbo();
+        self.start_failed(&it, cause, now, actions);
+    }
+
+    /// A process failed before it accepted. It costs a starting generation, which changes nothing
+    /// for the one that serves; within that one the next try waits, and a worker that was to be
+    /// replaced only for its age serves on.
+    pub(super) fn start_failed(
+        &mut self,
+        failed: &Process,
+        cause: Cause,
+        now: Instant,
+        actions: &mut Vec<Action>,
+    ) {
+        let generation = failed.generation;
+        if self.is_next(generation) {
+            self.fail_next(cause, now, actions);
+        } else if self.serving() == Some(generation) {
+            actions.push(Action::Failed { generation, cause });
+            self.vacate(failed, now);
+            if let Role::Worker(worker) = failed.role {
+                self.take_back(worker, now);
+            }
+        }
+    }
+
+    pub(super) fn accepting(
+        &mut self,
+        process: ProcessId,
+        now: Instant,
+        actions: &mut Vec<Action>,
+    ) {
+        let Some(it) = self.processes.get_mut(&process) else {
+            return;
+        };
+        let Role::Worker(worker) = it.role else {
+            return;
+        };
+        it.was_up = true;
+        match it.state {
+            State::Starting { .. } => it.state = State::Up { since: now },
+            // Said before our order reached it: it may have a request, and finishes that.
+            State::Draining { .. } => {
+                let deadline = now + it.mercy;
+                it.state = State::Draining { deadline };
+                return;
+            }
+            State::Up { .. } | State::Leaving { .. } | State::Killed { .. } => return,
+        }
+        let generation = it.generation;
+        if self.paused {
+            let order = Order::Pause;
+            actions.push(Action::Say { process, order });
+        }
+        let leaving = |it: &Process| {
+            it.is_worker(generation, worker) && matches!(it.state, State::Leaving { .. })
+        };
+        for process in self.ids(leaving) {
+            self.say_goodbye(process, Order::Drain, now, actions);
+        }
+    }
+
+    /// Starts a worker for every slot that is wanted, that nobody holds and that is due.
+    pub(super) fn fill(&mut self, now: Instant, actions: &mut Vec<Action>) {
+        if self.stopping {
+            return;
+        }
+        for generation in self.serving.clone().into_iter().chain(self.next.clone()) {
+            if !generation.wants_workers() {
+                continue;
+            }
+            let id = generation.id;
+            for (&worker, slot) in &generation.slots {
+                if slot.cheap || !slot.is_due(now) || self.slot_is_held(id, worker) {
+                    continue;
+                }
+                let deadline = match generation.phase {
+                    Phase::Serving => now + generation.shape.ready_timeout,
+                    Phase::Preparing { .. } | Phase::Loading | Phase::Filling => {
+                        generation.deadline
+                    }
+                };
+                let mercy = generation.shape.mercy;
+                let process = self.add(id, Role::Worker(worker), deadline, mercy);
+                let action = match generation.mold {
+                    Some(mold) if !generation.shape.direct => Action::Fork {
+                        process,
+                        mold,
+                        generation: id,
+                        worker,
+                    },
+                    Some(_) | None => Action::SpawnWorker {
+                        process,
+                        generation: id,
+                        worker,
+                    },
+                };
+                actions.push(action);
+            }
+        }
+    }
+
+    /// A reload while the first generation fills: what accepts already must not go before its
+    /// successor is ready, so it serves from now on, and its other workers follow.
+    pub(super) fn keep_what_accepts(&mut self, actions: &mut Vec<Action>) {
+        let accepts = |next: &&mut Generation| {
+            let mut all = self.processes.values();
+            next.phase == Phase::Filling
+                && all.any(|it| it.generation == next.id && it.role != Role::Mold && it.is_up())
+        };
+        if self.serving.is_some() {
+            return;
+        }
+        if let Some(next) = self.next.as_mut().filter(accepts) {
+            next.phase = Phase::Serving;
+            actions.push(Action::Serve {
+                generation: next.id,
+            });
+            self.serving = self.next.take();
+        }
+    }
+
+    /// The starting generation is ready when all its first workers accept: it serves, and the old
+    /// one drains.
+    pub(super) fn promote(&mut self, now: Instant, actions: &mut Vec<Action>) {
+        let is_ready = |next: &&mut Generation| {
+            let up = |worker: &u32| {
+                let mut all = self.processes.values();
+                all.any(|it| it.is_worker(next.id, *worker) && it.is_up())
+            };
+            let mut wanted = next.slots.iter().filter(|(_, slot)| !slot.cheap);
+            next.phase == Phase::Filling && wanted.all(|(worker, _)| up(worker))
+        };
+        let Some(next) = self.next.as_mut().filter(is_ready) else {
+            return;
+        };
+        next.phase = Phase::Serving;
+        let generation = next.id;
+        let old = std::mem::replace(&mut self.serving, self.next.take());
+        self.backoff.reset();
+        self.retry_at = None;
+        self.recycle.clear();
+        let brutal = std::mem::take(&mut self.brutal);
+        actions.push(Action::Serve { generation });
+        if let Some(old) = old {
+            if brutal {
+                self.have_no_mercy(|it| it.generation == old.id);
+            }
+            self.end_generation(old.id, now, actions);
+        }
+    }
+
+    pub(super) fn add(
+        &mut self,
+        generation: u32,
+        role: Role,
+        deadline: Instant,
+        mercy: Duration,
+    ) -> ProcessId {
+        self.last_process += 1;
+        let id = ProcessId(self.last_process);
+        self.processes.insert(
+            id,
+            Process {
+                generation,
+                role,
+                pid: None,
+                state: State::Starting { deadline },
+                mercy,
+                excused: false,
+                worn: false,
+                was_up: false,
+            },
+        );
+        id
+    }
+
+    pub(super) fn ids(&self, wanted: impl Fn(&Process) -> bool) -> Vec<ProcessId> {
+        let all = self.processes.iter();
+        all.filter(|(_, it)| wanted(it))
+            .map(|(&id, _)| id)
+            .collect()
+    }
+
+    /// A death that came before its pid was told waits here, as long as such a pid is outstanding.
+    pub(super) fn remember_dead(&mut self, pid: i32, end: imperator_process::reap::End) {
+        self.strays += 1;
+        let fork_is_outstanding = self.processes.values().any(|it| it.pid.is_none());
+        if fork_is_outstanding && self.limbo.len() < MAX_LIMBO {
+            self.limbo.push((pid, end));
+        }
+    }
+
+    pub(super) fn empty_limbo(&mut self) {
+        if self.processes.values().all(|it| it.pid.is_some()) {
+            self.limbo.clear();
+        }
+    }
+}

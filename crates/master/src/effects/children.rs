@@ -1,0 +1,294 @@
+//! The processes of the app: started, forked, set up, told, forgotten.
+
+use std::collections::VecDeque;
+use std::ffi::OsString;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::Path;
+
+use imperator_core::counters::{self, Counters};
+use imperator_core::message::{Failure, Held, Setup, ToWorker, VERSION, fd};
+use imperator_core::settings::Settings;
+use imperator_process::channel::Channel;
+use imperator_process::reap::End;
+use imperator_process::shared::{self, SharedWords};
+use imperator_process::signals;
+use imperator_process::spawn::{self, Limit, Plan};
+
+use super::{Child, Effects, own_env};
+use crate::clock;
+use crate::event::{Event, Order, Parting, ProcessId};
+use crate::failure;
+
+const BOOT: &str = include_str!("../boot.py");
+
+impl Effects {
+    pub(super) fn spawn(
+        &mut self,
+        process: ProcessId,
+        generation: u32,
+        worker: Option<u32>,
+    ) -> Event {
+        match self.try_spawn(process, generation, worker) {
+            Ok(pid) => Event::Spawned { process, pid },
+            Err(failure) => {
+                let failure = Box::new(failure);
+                Event::SpawnFailed { process, failure }
+            }
+        }
+    }
+
+    fn try_spawn(
+        &mut self,
+        process: ProcessId,
+        generation: u32,
+        worker: Option<u32>,
+    ) -> Result<i32, Failure> {
+        let Some(ready) = self.generations.get(&generation) else {
+            return Err(failure::plain("its generation is gone", None));
+        };
+        let system = |error: io::Error| {
+            let hint = "look at the limits of this machine: processes, memory, open files";
+            failure::plain(
+                format!("cannot start an interpreter: {error}"),
+                Some(hint.to_owned()),
+            )
+        };
+        let Some(extension) = &self.extension else {
+            return Err(failure::plain("the Python extension is missing", None));
+        };
+        let (ours, theirs) = Channel::pair().map_err(system)?;
+        ours.set_nonblocking(true).map_err(system)?;
+        let null = std::fs::File::open("/dev/null").map_err(system)?;
+        let (counters_fd, counters) = match worker {
+            Some(_) => {
+                let (fd, words) = counters(&ready.settings).map_err(system)?;
+                (Some(fd), Some(words))
+            }
+            None => (None, None),
+        };
+        let cwd = &self.origin.cwd;
+        let mut plan = plan(&ready.interpreter, &ready.settings, cwd);
+        plan.fds = vec![
+            (null.as_fd(), 0),
+            (self.log.app.write.as_fd(), 1),
+            (self.log.app.write.as_fd(), 2),
+            (theirs.as_fd(), fd::CHANNEL),
+            (extension.as_fd(), fd::EXTENSION),
+            (self.log.requests.write.as_fd(), fd::REQUEST_LOG),
+        ];
+        plan.identity.clone_from(&ready.identity);
+        plan.nofile = Some(self.origin.nofile_soft);
+        let pid = spawn::spawn(&plan).map_err(|error| failure::spawn(&ready.settings, &error))?;
+        self.children.insert(
+            process,
+            Child {
+                channel: ours,
+                is_open: true,
+                generation,
+                worker,
+                pid: Some(pid),
+                counters,
+                counters_fd,
+                forks: VecDeque::new(),
+                born: clock::epoch(),
+                harakiri: Default::default(),
+            },
+        );
+        Ok(pid)
+    }
+
+    /// The worker's pid comes with the mold's `Forked`.
+    pub(super) fn fork(
+        &mut self,
+        process: ProcessId,
+        mold: ProcessId,
+        generation: u32,
+        worker: u32,
+    ) -> Vec<Event> {
+        let result = self.try_fork(process, mold, generation, worker);
+        let Err(error) = result else {
+            return Vec::new();
+        };
+        let text = format!("cannot order a worker from the mold: {error}");
+        let failure = Box::new(failure::plain(text, None));
+        vec![Event::SpawnFailed { process, failure }]
+    }
+
+    fn try_fork(
+        &mut self,
+        process: ProcessId,
+        mold: ProcessId,
+        generation: u32,
+        worker: u32,
+    ) -> io::Result<()> {
+        let gone = || io::Error::from(io::ErrorKind::NotFound);
+        let ready = self.generations.get(&generation).ok_or_else(gone)?;
+        let (ours, theirs) = Channel::pair()?;
+        ours.set_nonblocking(true)?;
+        let (counters_fd, words) = counters(&ready.settings)?;
+        let parent = self.children.get_mut(&mold).ok_or_else(gone)?;
+        let order = ToWorker::Fork { worker };
+        parent
+            .channel
+            .send(&order, &[theirs.as_fd(), counters_fd.as_fd()])?;
+        parent.forks.push_back((worker, process));
+        self.children.insert(
+            process,
+            Child {
+                channel: ours,
+                is_open: true,
+                generation,
+                worker: Some(worker),
+                pid: None,
+                counters: Some(words),
+                counters_fd: None,
+                forks: VecDeque::new(),
+                born: clock::epoch(),
+                harakiri: Default::default(),
+            },
+        );
+        Ok(())
+    }
+
+    pub(super) fn say(&mut self, process: ProcessId, order: Order) {
+        let Some(child) = self.children.get_mut(&process) else {
+            return;
+        };
+        let message = match order {
+            Order::Drain => ToWorker::Drain,
+            Order::Finish => ToWorker::Finish,
+            Order::Pause => ToWorker::Pause,
+            Order::Resume => ToWorker::Resume,
+            Order::Heard => ToWorker::Heard,
+        };
+        if child.channel.send(&message, &[]).is_ok() || child.pid.is_none() {
+            return;
+        }
+        // It ended, or does not read: its signals mean the same, and its deadline runs anyway.
+        if let (Some(pid), Order::Drain | Order::Finish) = (child.pid, order) {
+            let _ = signals::send(pid, nix::libc::SIGTERM);
+        }
+    }
+
+    pub(super) fn forget(&mut self, process: ProcessId, end: Option<End>, parting: Parting) {
+        let Some(child) = self.children.remove(&process) else {
+            return;
+        };
+        let pid = child.pid.unwrap_or_default();
+        let who = match child.worker {
+            Some(worker) => format!("worker {worker} (pid {pid})"),
+            None => format!("the mold (pid {pid})"),
+        };
+        match (end, parting) {
+            (Some(end), Parting::Unexpected) => {
+                if let Some(worker) = child.worker {
+                    *self.respawns.entry(worker).or_default() += 1;
+                }
+                self.log.note(&format!("{who} died: {end}"));
+            }
+            (Some(_), Parting::Late) => {
+                let text = format!("{who} did not finish in time and was killed");
+                self.log.note(&text);
+            }
+            (Some(end), Parting::Ordered) if !end.is_success() && child.worker.is_some() => {
+                self.log.note(&format!("{who} ended: {end}"));
+            }
+            (Some(_), Parting::Ordered | Parting::Told) => (),
+            (None, _) if child.pid.is_some() => {
+                let text = format!("{who} was killed and does not end: it hangs in the kernel");
+                self.note(text);
+            }
+            (None, _) => (),
+        }
+        self.drop_old_generations();
+    }
+
+    /// A config is kept as long as a process or a decision may need it.
+    fn drop_old_generations(&mut self) {
+        let children = &self.children;
+        let last = self.generations.keys().next_back().copied();
+        let serving = self.serving;
+        self.generations.retain(|&generation, _| {
+            Some(generation) == last
+                || Some(generation) == serving
+                || children.values().any(|it| it.generation == generation)
+        });
+    }
+
+    pub(super) fn set_up(&mut self, process: ProcessId) -> io::Result<()> {
+        let gone = || io::Error::from(io::ErrorKind::NotFound);
+        let child = self.children.get_mut(&process).ok_or_else(gone)?;
+        let ready = self.generations.get(&child.generation).ok_or_else(gone)?;
+        let mut listeners = Vec::new();
+        let mut fds: Vec<BorrowedFd<'_>> = child.counters_fd.iter().map(AsFd::as_fd).collect();
+        for listen in &ready.settings.listens {
+            let listener = self.sockets.get(&listen.address).ok_or_else(gone)?;
+            listeners.push(Held {
+                protocol: listen.protocol,
+                address: listen.address.clone(),
+            });
+            fds.push(listener.fd.as_fd());
+        }
+        let setup = Setup {
+            version: VERSION,
+            name: self.origin.name.clone(),
+            generation: child.generation,
+            worker: child.worker,
+            settings: ready.settings.clone(),
+            listeners,
+            tls: ready.tls.clone(),
+            mercy: ready.settings.worker_reload_mercy,
+            cwd: self.origin.cwd.clone(),
+        };
+        child.channel.send(&ToWorker::Setup(Box::new(setup)), &fds)
+    }
+}
+
+/// The start of an app's interpreter, but for its user and its descriptors.
+pub(crate) fn plan<'a>(interpreter: &Path, settings: &Settings, cwd: &Path) -> Plan<'a> {
+    let limits = &settings.limits;
+    let mut plan = Plan::new(interpreter);
+    plan.args = crate::interpreter::flags(settings);
+    plan.args.extend(["-c".into(), BOOT.into()]);
+    plan.env = app_env(settings);
+    let start = match &limits.force_cwd {
+        Some(start) => cwd.join(start),
+        None => cwd.to_owned(),
+    };
+    plan.chdir = Some(match &settings.chdir {
+        Some(chdir) => start.join(chdir),
+        None => start,
+    });
+    plan.umask = limits.umask;
+    plan.nice = limits.priority;
+    plan.limits = [
+        (Limit::AddressSpace, limits.address_space),
+        (Limit::Processes, limits.processes),
+        (Limit::OpenFiles, limits.open_files),
+    ]
+    .into_iter()
+    .filter_map(|(limit, value)| Some((limit, value?)))
+    .collect();
+    plan
+}
+
+fn counters(settings: &Settings) -> io::Result<(OwnedFd, SharedWords)> {
+    let cores = settings.cores();
+    let fd = shared::create("imperator-counters", counters::words(cores))?;
+    let words = SharedWords::map(&fd)?;
+    // Readers of a worker that has not begun see zeros.
+    Counters::init(words.words(), cores);
+    Ok((fd, words))
+}
+
+/// The environment of an app: ours without what is meant for us, and with its `env` options.
+fn app_env(settings: &Settings) -> Vec<(OsString, OsString)> {
+    let mut env = own_env(false);
+    env.retain(|(key, _)| !settings.unset_env.iter().any(|name| *key == **name));
+    for (key, value) in &settings.env {
+        env.retain(|(other, _)| *other != **key);
+        env.push((key.into(), value.into()));
+    }
+    env
+}

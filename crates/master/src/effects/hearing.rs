@@ -1,0 +1,135 @@
+//! What molds and workers say, as events for the machine.
+
+use std::collections::VecDeque;
+
+use imperator_core::message::{FromWorker, VERSION};
+use imperator_process::channel::Received;
+
+use super::Effects;
+use crate::event::{Event, ProcessId};
+use crate::failure;
+
+/// Messages of one process read in one turn.
+const MESSAGES: usize = 64;
+
+impl Effects {
+    /// Everything that this process said.
+    pub(crate) fn hear(&mut self, process: ProcessId) -> Vec<Event> {
+        let mut events = Vec::new();
+        for _ in 0..MESSAGES {
+            let Some(child) = self.children.get_mut(&process) else {
+                break;
+            };
+            if !child.is_open {
+                break;
+            }
+            match child.channel.receive::<FromWorker>() {
+                Ok(Received::Message(message, _)) => {
+                    events.extend(self.understand(process, message));
+                }
+                Ok(Received::Empty) => break,
+                Ok(Received::Closed) => child.is_open = false,
+                Err(error) => {
+                    child.is_open = false;
+                    let text = format!("process {process} said nonsense: {error}");
+                    self.note(text);
+                }
+            }
+        }
+        events
+    }
+
+    fn understand(&mut self, process: ProcessId, message: FromWorker) -> Option<Event> {
+        let child = self.children.get_mut(&process)?;
+        let ready = self.generations.get_mut(&child.generation)?;
+        match message {
+            FromWorker::Hello { version, python } => {
+                ready.python = Some(python);
+                let result = if version == VERSION {
+                    self.set_up(process).map_err(|error| error.to_string())
+                } else {
+                    Err(format!(
+                        "it speaks version {version} of our messages, not {VERSION}"
+                    ))
+                };
+                result.err().map(|why| {
+                    let text = format!("cannot set up a worker: {why}");
+                    let failure = Box::new(failure::plain(text, None));
+                    Event::LoadFailed { process, failure }
+                })
+            }
+            FromWorker::Unfit { why, .. } => {
+                let failure = Box::new(failure::unfit(&ready.settings, &why));
+                Some(Event::LoadFailed { process, failure })
+            }
+            FromWorker::Loaded {
+                threads,
+                notes,
+                seconds,
+            } => {
+                ready.load_seconds = seconds;
+                let has_threads = !threads.is_empty();
+                let mut fresh = notes;
+                if child.worker.is_none() && has_threads {
+                    fresh.push(format!(
+                        "the app starts threads while it loads ({}): each worker loads it itself",
+                        threads.join(", ")
+                    ));
+                }
+                fresh.retain(|note| !ready.notes.contains(note));
+                ready.notes.extend(fresh.iter().cloned());
+                for note in fresh {
+                    self.note(note);
+                }
+                let threads = has_threads;
+                Some(Event::Loaded { process, threads })
+            }
+            FromWorker::LoadFailed { summary, traceback } => {
+                let failure = failure::load(&ready.settings, &summary, &traceback);
+                let failure = Box::new(failure);
+                Some(Event::LoadFailed { process, failure })
+            }
+            FromWorker::Forked { worker, pid } => {
+                let process = take_fork(&mut child.forks, worker)?;
+                self.children.get_mut(&process)?.pid = Some(pid);
+                Some(Event::Spawned { process, pid })
+            }
+            FromWorker::ForkFailed { worker, why } => {
+                let process = take_fork(&mut child.forks, worker)?;
+                let text = format!("the mold cannot fork worker {worker}: {why}");
+                let hint = "look at the limits of this machine: processes, memory";
+                let failure = Box::new(failure::plain(text, Some(hint.to_owned())));
+                Some(Event::SpawnFailed { process, failure })
+            }
+            FromWorker::Accepting => {
+                // A replacement that failed before has come up after all.
+                if self.serving == Some(child.generation) && self.failing == self.serving {
+                    self.failure = None;
+                    self.failing = None;
+                }
+                Some(Event::Accepting { process })
+            }
+            FromWorker::WantsToDrain { why, patient } => {
+                if let (Some(worker), Some(pid)) = (child.worker, child.pid) {
+                    self.log.note(&format!(
+                        "worker {worker} (pid {pid}) is to be replaced: {why}"
+                    ));
+                }
+                Some(Event::WantsToDrain { process, patient })
+            }
+            FromWorker::IgnoredVar { name } => {
+                self.note(format!("a request tried to set {name}: ignored"));
+                None
+            }
+            FromWorker::Note { text } => {
+                self.note(text);
+                None
+            }
+        }
+    }
+}
+
+fn take_fork(forks: &mut VecDeque<(u32, ProcessId)>, worker: u32) -> Option<ProcessId> {
+    let index = forks.iter().position(|&(asked, _)| asked == worker)?;
+    forks.remove(index).map(|(_, process)| process)
+}
