@@ -299,6 +299,7 @@ fn a_worker_that_nobody_answers_drains_alone() {
         *said
             == FromWorker::WantsToDrain {
                 why: "SIGTERM".to_owned(),
+                patient: false,
             }
     });
     worker.wait_until_ended();
