@@ -8,6 +8,7 @@ mod log;
 mod options;
 mod pair;
 mod response;
+mod shown;
 mod static_files;
 mod stats;
 mod wire;

@@ -1,12 +1,13 @@
 //! Runs an emperor, or one app alone: what the command line and the file in it mean.
 
 use std::ffi::OsString;
-use std::io::Read;
+use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, anyhow, bail};
+use imperator_core::carriers::Carrier;
 use imperator_core::config::resolve_args;
 use imperator_core::finding::Finding;
 use imperator_core::message::Config;
@@ -17,6 +18,7 @@ use imperator_process::poll::{self, Interest};
 
 use crate::line::{self, Line};
 use crate::own::{self, Next};
+use crate::world::RealWorld;
 use crate::{exit_code, help, log, place};
 
 /// A config that is not read by then hangs on a pipe or a dead file system.
@@ -36,6 +38,8 @@ enum Run {
     Emperor(Vec<String>, Box<Own>),
     /// The arguments for `imperator resolve`.
     App(Vec<String>),
+    /// Nothing, with this exit code.
+    End(i32),
 }
 
 pub(crate) fn run(arguments: &[OsString]) -> anyhow::Result<ExitCode> {
@@ -49,6 +53,7 @@ pub(crate) fn run(arguments: &[OsString]) -> anyhow::Result<ExitCode> {
     }
     let runtime = place::runtime_directory(line.runtime.clone());
     match understand(line)? {
+        Run::End(code) => Ok(exit_code(code)),
         Run::App(resolve) => Ok(exit_code(imperator_master::run_alone(resolve))),
         Run::Emperor(sources, own) => {
             if let Next::Leave = own::apply(&own.settings, &runtime)? {
@@ -84,8 +89,8 @@ fn words(arguments: &[OsString]) -> anyhow::Result<Vec<String>> {
 }
 
 fn understand(line: Line) -> anyhow::Result<Run> {
-    let mut sources = line.emperors;
-    let mut files = line.configs;
+    let mut sources = Vec::new();
+    let mut files = Vec::new();
     for text in line.alone {
         if Path::new(&text).is_dir() {
             sources.push(text);
@@ -101,26 +106,67 @@ fn understand(line: Line) -> anyhow::Result<Run> {
     if files.is_empty() && sources.is_empty() && line.options.is_empty() {
         bail!("say what to run: imperator DIR, or imperator FILE.ini\n  hint: imperator --help");
     }
-    let mut resolve = line.options;
-    match files.as_slice() {
-        [file] if sources.is_empty() && resolve.is_empty() && is_config(file) => of_file(file),
-        _ => {
-            for file in &files {
-                resolve.extend(["--ini".to_owned(), file.clone()]);
-            }
-            // With them it is an emperor's config, which needs no app.
-            resolve.splice(0..0, sources.iter().map(|it| format!("--emperor={it}")));
-            let resolved = resolved(&resolve);
-            let own = resolved.as_ref().and_then(own);
-            if let Some(own) = &own {
-                sources.clone_from(&own.settings.emperor);
-            }
-            if sources.is_empty() {
-                return one_app(resolve, resolved);
-            }
-            Ok(Run::Emperor(sources, Box::new(own.unwrap_or_default())))
+    let alone = match (&line.only, files.as_slice()) {
+        (Some(file), []) => Some(file),
+        (None, [file]) if line.options.is_empty() => Some(file),
+        (Some(_) | None, _) => None,
+    };
+    if let Some(file) = alone.filter(|file| sources.is_empty() && is_ini(file)) {
+        return of_file(file);
+    }
+    // With directories it is an emperor's config, which needs no app.
+    let mut resolve: Vec<String> = sources
+        .iter()
+        .map(|it| format!("--emperor={it}"))
+        .chain(line.options)
+        .collect();
+    if !files.is_empty() {
+        resolve.push("--".to_owned());
+        resolve.append(&mut files);
+    }
+    let resolved = resolved(&resolve);
+    let own = resolved.as_ref().and_then(own);
+    if let Some(own) = &own {
+        sources.clone_from(&own.settings.emperor);
+    }
+    if sources.is_empty() || own.is_none() {
+        return one_app(resolve, resolved);
+    }
+    let printed = printed(&resolve, resolved.as_ref())?;
+    Ok(printed.unwrap_or_else(|| Run::Emperor(sources, Box::new(own.unwrap_or_default()))))
+}
+
+/// What the config asks to print before anything else: all options (`show-config`), when no master
+/// will print them. `Some` when it asks for nothing more (`no-server`, `get`, `exit`).
+fn printed(resolve: &[String], resolved: Option<&Resolved>) -> anyhow::Result<Option<Run>> {
+    let Some(resolved) = resolved else {
+        return Ok(None);
+    };
+    let runs_app = own(resolved).is_some_and(|own| own.settings.emperor.is_empty());
+    if resolved.exit.is_none() && (runs_app || !resolved.show_config) {
+        return Ok(None);
+    }
+    let reading = imperator_core::config::read(resolve, &RealWorld::look()?);
+    let mut text = Vec::new();
+    if resolved.show_config {
+        text.extend(reading.block().unwrap_or_default());
+    }
+    if resolved.exit.is_some() {
+        let mut stdout = std::io::stdout().lock();
+        for line in &reading.printed {
+            writeln!(stdout, "{line}").context("print")?;
+        }
+        // The last one says that nothing is started, which was asked for.
+        let findings = resolved.findings.iter();
+        let asked = resolved.exit == Some(0);
+        for finding in findings.filter(|finding| !asked || !finding.is_error()) {
+            text.extend(format!("{finding}\n").into_bytes());
         }
     }
+    std::io::stderr()
+        .write_all(&text)
+        .context("print the options")?;
+    Ok(resolved.exit.map(Run::End))
 }
 
 /// `imperator FILE.ini` in its three meanings, and `FILE:section`.
@@ -159,7 +205,7 @@ fn of_file(text: &str) -> anyhow::Result<Run> {
             let args = args(one.section.clone());
             let resolved = resolved(&args);
             match resolved.as_ref().and_then(emperor) {
-                Some(run) => Ok(run),
+                Some(run) => Ok(printed(&args, resolved.as_ref())?.unwrap_or(run)),
                 None => one_app(args, resolved),
             }
         }
@@ -184,16 +230,23 @@ fn own(resolved: &Resolved) -> Option<Own> {
     })
 }
 
-/// A file that names a config: `.ini`, perhaps with a section.
+/// An ini file, perhaps with a section: it may hold several apps.
+fn is_ini(text: &str) -> bool {
+    Carrier::of(line::split_section(text).0) == Some(Carrier::Ini)
+}
+
+/// A file that names a config, perhaps with a section.
 fn is_config(text: &str) -> bool {
     let (file, _) = line::split_section(text);
-    let suffix = Path::new(file).extension();
-    suffix.is_some_and(|suffix| suffix == "ini") || (text.contains(".ini:"))
+    Carrier::of(file).is_some()
 }
 
 /// One app in the foreground. As in uWSGI a config that cannot be run ends the start; later it only
 /// fails a reload. `resolved`: `None` when the resolver itself failed, which the app's start tells.
 fn one_app(resolve: Vec<String>, resolved: Option<Resolved>) -> anyhow::Result<Run> {
+    if let Some(run) = printed(&resolve, resolved.as_ref())? {
+        return Ok(run);
+    }
     if let Some(Resolved {
         settings: None,
         findings,

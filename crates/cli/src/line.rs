@@ -3,19 +3,18 @@
 
 use std::path::{Path, PathBuf};
 
-use imperator_core::options::{self, Value};
+use imperator_core::config::args::{self, Takes};
+use imperator_core::options;
 
 /// What was typed, sorted.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Line {
     pub(crate) runtime: Option<PathBuf>,
-    /// `--emperor X`, in order.
-    pub(crate) emperors: Vec<String>,
     /// What stands alone: directories and config files.
     pub(crate) alone: Vec<String>,
-    /// `--ini FILE` and its like.
-    pub(crate) configs: Vec<String>,
-    /// Everything but what is above and but `--runtime-dir`: for the resolver.
+    /// `--ini FILE`, when there is no other option of uWSGI's.
+    pub(crate) only: Option<String>,
+    /// uWSGI's options with their values, as they were typed: for the resolver.
     pub(crate) options: Vec<String>,
     pub(crate) help: bool,
     pub(crate) version: bool,
@@ -31,69 +30,50 @@ pub(crate) fn parse(arguments: &[String]) -> Result<Line, String> {
             Some((name, value)) if name.starts_with("--") => (name, Some(value.to_owned())),
             _ => (argument.as_str(), None),
         };
-        let mut value = || {
-            joined
-                .clone()
-                .or_else(|| rest.next().cloned())
-                .ok_or_else(|| format!("{name} needs a value"))
-        };
         match name {
-            "--runtime-dir" => line.runtime = Some(PathBuf::from(value()?)),
-            "--emperor" => line.emperors.push(value()?),
-            "--ini" => line.configs.push(value()?),
+            "--runtime-dir" => {
+                let value = joined.or_else(|| rest.next().cloned());
+                let value = value.ok_or_else(|| format!("{name} needs a value"))?;
+                line.runtime = Some(PathBuf::from(value));
+            }
             "--help" | "-h" | "--usage" => line.help = true,
             "--version" => line.version = true,
             "--" => line.alone.extend(rest.by_ref().cloned()),
+            "-" => line.alone.push(argument.clone()),
             _ if !name.starts_with('-') => line.alone.push(argument.clone()),
             _ => {
                 line.options.push(argument.clone());
-                if joined.is_none() && takes_value(name) {
-                    let next = rest.as_slice().first();
-                    if next.is_some_and(|next| !next.starts_with('-')) {
-                        line.options.extend(rest.next().cloned());
-                    }
+                let next = rest.as_slice().first();
+                if joined.is_none() && takes_next(name, next) {
+                    line.options.extend(rest.next().cloned());
                 }
             }
         }
     }
+    line.only = match line.options.as_slice() {
+        [option, file] if option == "--ini" => Some(file.clone()),
+        [one] => one.strip_prefix("--ini=").map(str::to_owned),
+        _ => None,
+    };
     Ok(line)
 }
 
 /// Whether uWSGI's option takes the next argument. `-p4` has its value; `-Mp 4` takes one if its last
 /// letter does.
-fn takes_value(name: &str) -> bool {
-    let row = match name.strip_prefix("--") {
-        Some(long) => match options::find(long) {
-            Some(row) => Some(row),
-            // Nobody knows, so it is as the resolver takes it: a value, if one follows.
-            None => return true,
-        },
-        None => {
-            let mut letters = name.chars().skip(1);
-            let first = letters.find_map(|letter| {
-                options::find_short(letter).filter(|row| !takes_none(row.value))
-            });
-            return first.is_some() && letters.next().is_none();
-        }
-    };
-    row.is_some_and(|row| !takes_none(row.value))
-}
-
-fn takes_none(value: Value) -> bool {
-    match value {
-        Value::Flag | Value::Nothing => true,
-        Value::Number
-        | Value::Milliseconds
-        | Value::Seconds
-        | Value::Bytes
-        | Value::Kibibytes
-        | Value::Mebibytes
-        | Value::Mode
-        | Value::Text
-        | Value::Path
-        | Value::Address
-        | Value::Pair => false,
+fn takes_next(name: &str, next: Option<&String>) -> bool {
+    if let Some(long) = name.strip_prefix("--") {
+        return match args::full_name(long) {
+            Ok(name) => args::takes(&name) == Takes::Word,
+            // The config may declare it; then it takes a value, if one follows.
+            Err(_) => next.is_some_and(|next| !next.starts_with('-')),
+        };
     }
+    let mut letters = name.chars().skip(1);
+    let first = letters.by_ref().find_map(|letter| {
+        let row = options::find_short(letter)?;
+        Some(args::takes(row.name)).filter(|takes| *takes != Takes::Nothing)
+    });
+    first == Some(Takes::Word) && letters.next().is_none()
 }
 
 /// `FILE:section`: the file and the section. A file whose name holds the colon is just that file.
@@ -130,11 +110,17 @@ mod tests {
             "--master",
         ]))
         .unwrap();
-        assert_eq!(line.emperors, ["/a", "/b/*.ini"]);
         assert_eq!(line.alone, ["vassals"]);
-        assert_eq!(line.options, ["--master"]);
+        assert_eq!(
+            line.options,
+            ["--emperor=/a", "--emperor", "/b/*.ini", "--master"]
+        );
         assert_eq!(line.runtime.as_deref(), Some(Path::new("/run/x")));
-        assert!(parse(&strings(&["--emperor"])).is_err());
+        assert!(parse(&strings(&["--runtime-dir"])).is_err());
+        let only = |words: &[&str]| parse(&strings(words)).unwrap().only;
+        assert_eq!(only(&["--ini", "a.ini"]).as_deref(), Some("a.ini"));
+        assert_eq!(only(&["--ini=a.ini:b"]).as_deref(), Some("a.ini:b"));
+        assert_eq!(only(&["--ini", "a.ini", "-M"]), None);
         let line = parse(&strings(&[
             "--module", "app", "-Mp", "2", "vassals", "-p3", "--vacuum",
         ]));

@@ -147,11 +147,20 @@ fn alone(resolve: Vec<String>) -> Result<i32, String> {
 
 /// The first argument that names a file.
 fn config_file(resolve: &[String]) -> &str {
-    let options = ["--ini", "--json"];
+    let options = [
+        "--ini",
+        "--ini-file",
+        "--json",
+        "--js",
+        "--yaml",
+        "--yml",
+        "--xml",
+        "--xmlconfig",
+    ];
     let mut arguments = resolve.iter();
     let mut first = "";
     while let Some(argument) = arguments.next() {
-        if options.contains(&argument.as_str()) {
+        if argument == "--" || options.contains(&argument.as_str()) {
             return arguments.next().map_or("", String::as_str);
         }
         let value = options

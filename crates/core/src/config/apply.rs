@@ -57,7 +57,7 @@ pub(super) fn all(mut loader: Loader<'_>) -> Reading {
         (true, true) => Some("no-server"),
         (true, false) => None,
     };
-    tell_unknown(&unknown, &mut loader);
+    let broken = tell_unknown(&unknown, &mut loader) || broken;
     // What `early-envdir` has changed, every option may change again; what `envdir` does, none.
     draft.environment(std::mem::take(&mut loader.env), false);
     for entry in envdirs {
@@ -75,10 +75,11 @@ pub(super) fn all(mut loader: Loader<'_>) -> Reading {
     } else if let Some(option) = starts_nothing {
         let failed = loader.findings.iter().any(Finding::is_error);
         exit = Some(i32::from(failed));
-        let finding = Finding::error(None, format!("option \"{option}\" starts nothing"));
-        loader
-            .findings
-            .push(finding.with_hint("remove it to run the app"));
+        if !failed {
+            let text = format!("option \"{option}\" starts nothing");
+            let finding = Finding::error(None, text).with_hint("remove it to run the app");
+            loader.findings.push(finding);
+        }
     } else {
         loader.findings.extend(loader.lost.take());
     }
@@ -225,8 +226,10 @@ fn without_effect(
     }
 }
 
-/// An unknown key is a placeholder when something uses it; otherwise it is probably a typo.
-fn tell_unknown(unknown: &[Entry], loader: &mut Loader<'_>) {
+/// An unknown key is a placeholder when something uses it; otherwise it is probably a typo. Whether
+/// one is an error, under `strict`.
+fn tell_unknown(unknown: &[Entry], loader: &mut Loader<'_>) -> bool {
+    let mut failed = false;
     let mut told = BTreeSet::new();
     for Entry { key, place, .. } in unknown {
         // Where a key stands again, its first place is enough; and nobody reads hundreds.
@@ -242,6 +245,7 @@ fn tell_unknown(unknown: &[Entry], loader: &mut Loader<'_>) {
             continue;
         }
         let text = format!("unknown option \"{key}\", and no %({key}) uses it");
+        failed |= loader.strict;
         let mut finding = if loader.strict {
             Finding::error(known(place), text)
         } else {
@@ -253,6 +257,7 @@ fn tell_unknown(unknown: &[Entry], loader: &mut Loader<'_>) {
         };
         loader.findings.push(finding);
     }
+    failed
 }
 
 /// `socket /run/a.sock` and `socket: /run/a.sock` are keys without a value.

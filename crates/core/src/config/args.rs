@@ -173,7 +173,10 @@ pub fn bare_value(name: &str) -> &'static str {
 }
 
 /// A name as typed, or the one name that it abbreviates (getopt_long).
-fn full_name(typed: &str) -> Result<String, Finding> {
+///
+/// # Errors
+/// It abbreviates none, or several.
+pub fn full_name(typed: &str) -> Result<String, Finding> {
     if options::find(typed).is_some() {
         return Ok(typed.to_owned());
     }

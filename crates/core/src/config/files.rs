@@ -20,6 +20,8 @@ struct Asked {
     section: Option<String>,
     /// As `%o` gives it.
     given: PathBuf,
+    /// As it was written, section and all: what `%O` becomes when the file is read.
+    whole: PathBuf,
 }
 
 impl Loader<'_> {
@@ -36,6 +38,7 @@ impl Loader<'_> {
             file: file.to_owned(),
             section,
             given: file.to_owned(),
+            whole: file.to_owned(),
         };
         self.load(carrier, &asked, place);
     }
@@ -60,6 +63,7 @@ impl Loader<'_> {
             file: PathBuf::from(file),
             section,
             given: PathBuf::from(file),
+            whole: PathBuf::from(value),
         };
         if let Some(name) = value.strip_prefix(':') {
             let Some(last) = self.last.clone() else {
@@ -71,6 +75,7 @@ impl Loader<'_> {
                 file: last,
                 section: section(name),
                 given: PathBuf::new(),
+                whole: PathBuf::from(value),
             };
         }
         // The colon of `exec://` cuts nothing; one behind its last slash does.
@@ -129,6 +134,7 @@ impl Loader<'_> {
             inode: self.world.inode(file),
             section: asked.section.clone().map(String::into_bytes),
         };
+        let is_first = self.first.is_none();
         let first = self.first.get_or_insert_with(|| facts.clone()).clone();
         let mut document = carriers::read(
             carrier,
@@ -160,6 +166,9 @@ impl Loader<'_> {
             }
         }
         self.stack.pop();
+        if let Some(first) = self.first.as_mut().filter(|_| is_first) {
+            first.given.clone_from(&asked.whole);
+        }
     }
 
     /// The section as the file writes it: `blog` also finds `[uwsgi:blog]`. Says when it is missing.

@@ -262,9 +262,17 @@ impl<'w> Loader<'w> {
         if self.full || !at_once {
             return;
         }
-        if let Some(entry) = self.entries.last().cloned() {
-            self.act(entry, 0);
+        let Some(entry) = self.entries.last_mut() else {
+            return;
+        };
+        let whole = entry.clone();
+        // The original leaves json's section cut off in its list.
+        if row.is_some_and(|row| row.name == "json") && !whole.value.windows(3).any(|w| w == b"://")
+        {
+            let colon = entry.value.iter().rposition(|&byte| byte == b':');
+            entry.value.truncate(colon.unwrap_or(entry.value.len()));
         }
+        self.act(whole, 0);
     }
 
     /// What a row that acts at once does when it is read.
