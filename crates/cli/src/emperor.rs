@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, anyhow, bail};
 use imperator_core::carriers::Carrier;
-use imperator_core::config::resolve_args;
+use imperator_core::config::{STARTS_NOTHING, resolve_args};
 use imperator_core::finding::Finding;
 use imperator_core::message::Config;
 use imperator_core::settings::{Resolved, Settings};
@@ -156,11 +156,11 @@ fn printed(resolve: &[String], resolved: Option<&Resolved>) -> anyhow::Result<Op
         for line in &reading.printed {
             writeln!(stdout, "{line}").context("print")?;
         }
-        // The last one says that nothing is started, which was asked for.
-        let findings = resolved.findings.iter();
-        let asked = resolved.exit == Some(0);
-        for finding in findings.filter(|finding| !asked || !finding.is_error()) {
-            text.extend(format!("{finding}\n").into_bytes());
+        for finding in &resolved.findings {
+            // That nothing is started was asked for.
+            if !finding.text.ends_with(STARTS_NOTHING) {
+                text.extend(format!("{finding}\n").into_bytes());
+            }
         }
     }
     std::io::stderr()

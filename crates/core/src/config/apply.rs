@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use super::load::{Entry, Loader};
-use super::{Reading, Shown};
+use super::{Reading, STARTS_NOTHING, Shown};
 use crate::finding::Finding;
 use crate::ini::text;
 use crate::options::{self, Draft, Given, Opt, Support, known};
@@ -73,10 +73,11 @@ pub(super) fn all(mut loader: Loader<'_>) -> Reading {
             .findings
             .push(finding.with_hint("what asks for it stands above this line"));
     } else if let Some(option) = starts_nothing {
+        // As far as the original reads values, they are wrong only once something starts.
+        exit = Some(i32::from(broken));
         let failed = loader.findings.iter().any(Finding::is_error);
-        exit = Some(i32::from(failed));
         if !failed {
-            let text = format!("option \"{option}\" starts nothing");
+            let text = format!("option \"{option}\" {STARTS_NOTHING}");
             let finding = Finding::error(None, text).with_hint("remove it to run the app");
             loader.findings.push(finding);
         }

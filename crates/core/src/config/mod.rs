@@ -26,6 +26,9 @@ pub const INI_FILE: &str = "ini-file";
 /// The option, before [`INI_FILE`], that names the section, colons and all (`uwsgi:blog`).
 pub const INI_SECTION: &str = "ini-section";
 
+/// How the finding ends that says why a config runs no app.
+pub const STARTS_NOTHING: &str = "starts nothing";
+
 /// The arguments of `imperator resolve` for one config. The original cuts `--ini a.ini:b` at the last
 /// colon, so `[uwsgi:blog]` could not be asked for, nor a file with a colon in its name; hence two
 /// options of our own, each with its value behind `=`.
