@@ -198,6 +198,15 @@ def long_body(environ, start_response):
     return [b"longer than it says"]
 
 
+def say(environ, start_response):
+    print(environ.get("QUERY_STRING", ""), flush=True)
+    return answer(start_response, "said")
+
+
+def status(environ, start_response):
+    return answer(start_response, "told", environ.get("QUERY_STRING", "") + " Told")
+
+
 VIEWS = {
     "who": who,
     "environ": environ_view,
@@ -220,6 +229,8 @@ VIEWS = {
     "closed": closed,
     "file": file,
     "long-body": long_body,
+    "say": say,
+    "status": status,
 }
 
 

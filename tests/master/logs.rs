@@ -1,9 +1,15 @@
 //! Where lines go.
 
 use std::net::UdpSocket;
+use std::os::unix::fs::{MetadataExt, chown, symlink};
+use std::os::unix::net::UnixDatagram;
+use std::process::Command;
 use std::time::Duration;
 
-use crate::apps::{ask, serving, start, wait_log};
+use serde_json::Value;
+
+use crate::apps::{APP, ask, folder, ini, serving, start, start_in, wait_log};
+use crate::support::{Process, skips_without, uwsgi_get, wait_for};
 
 #[test]
 fn prints_and_request_lines_reach_stderr() {
@@ -91,5 +97,171 @@ fn a_reader_that_sleeps_stops_nobody() {
     serving(&app);
     for _ in 0..200 {
         assert!(ask(&app, &format!("/say?{}", "x".repeat(4000))).is_some());
+    }
+}
+
+#[test]
+fn log_json_makes_every_line_an_object() {
+    let app = start("log-json = true\nprocesses = 2");
+    serving(&app);
+    ask(&app, "/say?a-plain-line").unwrap();
+    ask(&app, "/say?{%22own%22:1}").unwrap();
+    ask(&app, "/say?{\"own\":1}").unwrap();
+    let lines = app.wait_for("the last request's line", |app| {
+        let log = app.log();
+        let whole = log.rsplit_once('\n')?.0;
+        let lines: Vec<Value> = whole
+            .lines()
+            .map(|line| serde_json::from_str(line).unwrap_or_else(|_| panic!("no JSON: {line}")))
+            .collect();
+        let last = |line: &&Value| line["uri"].as_str().is_some_and(|it| it.contains("\"own"));
+        lines.iter().find(last)?;
+        Some(lines)
+    });
+    let find = |key: &str, text: &str| {
+        let is_it = |line: &&Value| line[key].as_str().is_some_and(|it| it.contains(text));
+        let found = lines.iter().find(is_it);
+        found.unwrap_or_else(|| panic!("no line where {key} is {text}: {lines:#?}"))
+    };
+    assert_eq!(find("message", "a-plain-line")["source"], "app");
+    assert_eq!(find("message", "serves on")["source"], "imperator");
+    let request = find("uri", "/say?a-plain-line");
+    assert_eq!(request["source"], "request");
+    assert_eq!(
+        (&request["status"], &request["method"]),
+        (&200.into(), &"GET".into())
+    );
+    assert!(
+        request["time"].as_str().unwrap().ends_with('Z'),
+        "{request}"
+    );
+    assert!(lines.iter().any(|line| line["own"] == 1), "{lines:#?}");
+}
+
+#[test]
+fn log_files_belong_to_the_apps_user_as_the_config_says() {
+    if skips_without("other users (root)", rustix::process::geteuid().is_root()) {
+        return;
+    }
+    let who = "uid = www-data\npython = /usr/bin/python3";
+    for (lines, owner) in [
+        ("logto = {dir}/a.log", 0),
+        ("logto = {dir}/a.log\nlogfile-chown = true", 33),
+        ("logger = file:{dir}/a.log", 33),
+        ("logto2 = {dir}/a.log", 33),
+    ] {
+        let app = start(&format!("{who}\n{lines}"));
+        serving(&app);
+        let found = app.path("a.log").metadata().unwrap();
+        assert_eq!(found.uid(), owner, "{lines}");
+    }
+}
+
+#[test]
+fn an_app_cannot_lead_its_log_to_a_file_of_root() {
+    if skips_without("other users (root)", rustix::process::geteuid().is_root()) {
+        return;
+    }
+    let folder = folder(APP);
+    let own = folder.join("own");
+    std::fs::create_dir(&own).unwrap();
+    chown(&own, Some(33), Some(33)).unwrap();
+    let secret = folder.write("secret", "");
+    let lines = "uid = www-data\npython = /usr/bin/python3\nlogto = {dir}/own/a.log";
+    let app = start_in(folder, lines);
+    serving(&app);
+    let log = own.join("a.log");
+    std::fs::remove_file(&log).unwrap();
+    symlink(&secret, &log).unwrap();
+    // Long enough for two looks at the file.
+    let asked = std::time::Instant::now();
+    while asked.elapsed() < Duration::from_millis(2500) {
+        ask(&app, "/say?something").unwrap();
+    }
+    assert_eq!(secret.metadata().unwrap().len(), 0);
+    std::fs::remove_file(&log).unwrap();
+    app.wait_for("a log file of its own", |app| {
+        ask(app, "/say?something").unwrap();
+        log.metadata().ok().filter(|it| it.len() > 0)
+    });
+    assert_eq!(log.metadata().unwrap().uid(), 33);
+}
+
+#[test]
+fn the_journal_gets_lines_as_it_wants_them() {
+    if skips_without("unshare (root)", rustix::process::geteuid().is_root()) {
+        return;
+    }
+    let folder = folder(APP);
+    folder.write("app.ini", &ini("logger = systemd"));
+    let journal = folder.join("run/systemd/journal");
+    std::fs::create_dir_all(&journal).unwrap();
+    let socket = UnixDatagram::bind(journal.join("socket")).unwrap();
+    socket
+        .set_read_timeout(Some(Duration::from_secs(20)))
+        .unwrap();
+    let mut command = Command::new("unshare");
+    command
+        .args([
+            "--mount",
+            "sh",
+            "-c",
+            "mount --bind run /run && exec \"$0\" app.ini",
+        ])
+        .arg(env!("CARGO_BIN_EXE_imperator"))
+        .current_dir(folder.path());
+    let process = Process::start(command, &folder.join("imperator.log"));
+    wait_for(
+        "the app",
+        || process.report(),
+        || uwsgi_get(folder.join("app.sock"), "/say?to-the-journal").ok(),
+    );
+    let mut buffer = [0; 8192];
+    loop {
+        let length = socket.recv(&mut buffer).expect("a datagram");
+        let text = String::from_utf8_lossy(&buffer[..length]).into_owned();
+        if text.contains("to-the-journal\n") {
+            assert_eq!(
+                text,
+                "PRIORITY=6\nSYSLOG_IDENTIFIER=app\nMESSAGE=to-the-journal\n"
+            );
+            break;
+        }
+    }
+}
+
+#[test]
+fn without_a_journal_lines_go_to_stderr_with_a_word_why() {
+    let app = start("logger = systemd");
+    serving(&app);
+    ask(&app, "/say?nobody-there").unwrap();
+    wait_log(&app, "nobody-there");
+    if !std::path::Path::new("/run/systemd/journal/socket").exists() {
+        wait_log(&app, "cannot log to /run/systemd/journal/socket");
+    }
+}
+
+#[test]
+fn a_dead_receiver_and_a_full_disk_do_not_touch_the_app() {
+    let app = start(
+        "logger = socket:{dir}/nobody\nlogger = rsyslog:127.0.0.1:9\nlogger = file:/dev/full\n\
+         req-logger = file:/dev/full",
+    );
+    serving(&app);
+    for _ in 0..200 {
+        assert!(ask(&app, "/say?lost").is_some());
+    }
+    // A receiver that comes later gets what comes later.
+    let socket = UnixDatagram::bind(app.path("nobody")).unwrap();
+    socket
+        .set_read_timeout(Some(Duration::from_secs(20)))
+        .unwrap();
+    ask(&app, "/say?found").unwrap();
+    let mut buffer = [0; 8192];
+    loop {
+        let length = socket.recv(&mut buffer).expect("a datagram");
+        if buffer[..length].starts_with(b"found") {
+            break;
+        }
     }
 }

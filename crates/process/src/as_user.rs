@@ -45,15 +45,16 @@ pub fn may_place(user: &Identity, path: &Path) -> bool {
     let Ok(real) = parent.canonicalize() else {
         return true;
     };
-    real.ancestors().any(|directory| {
+    real.ancestors().enumerate().any(|(above, directory)| {
         let Ok(found) = directory.metadata() else {
             return true;
         };
         let is_group = found.gid() == user.gid || user.groups.contains(&found.gid());
         let others = found.mode() & 0o002 != 0;
-        // In a sticky directory (/tmp) each one's names are his own, but new ones are free.
         let group = is_group && found.mode() & 0o020 != 0;
-        found.uid() == user.uid || group || others
+        // In a sticky directory (/tmp) new names are free, and those that are there are safe.
+        let sticky = above > 0 && found.mode() & 0o1000 != 0;
+        found.uid() == user.uid || ((group || others) && !sticky)
     })
 }
 
@@ -90,6 +91,7 @@ mod tests {
         assert_eq!(unistd::getgroups().unwrap(), groups);
         assert!(!may_place(&somebody(), Path::new("/etc/x.log")));
         assert!(may_place(&somebody(), Path::new("/tmp/x.log")));
+        assert!(!may_place(&somebody(), &file));
         std::os::unix::fs::chown(&folder, Some(61_234), None).unwrap();
         assert!(may_place(&somebody(), &file));
         let link = Path::new("/etc/../").join(folder.strip_prefix("/").unwrap());

@@ -21,7 +21,8 @@ const MAX_RSYSLOG: usize = 1024 - 30;
 #[derive(Debug)]
 pub(crate) struct Datagrams {
     peer: Peer,
-    socket: Socket,
+    /// `None`: nobody was there when it was looked for last.
+    socket: Option<Socket>,
     dress: Dress,
 }
 
@@ -98,15 +99,19 @@ impl Datagrams {
             }
         };
         Some(peer.and_then(|peer| {
-            let socket = connect(&peer).map_err(|error| {
+            let cannot = |error: io::Error, why: &str| {
                 let shown = peer.shown();
-                let why = match &dress {
-                    Dress::Journal { .. } => "; is systemd running?",
-                    Dress::Syslog { .. } => "; is a syslog daemon running?",
-                    Dress::Plain { .. } | Dress::Rsyslog { .. } => "",
-                };
-                format!("cannot log to {shown}: {error}{why}")
-            })?;
+                Err(format!("cannot log to {shown}: {error}; {why}"))
+            };
+            let socket = match (connect(&peer), &dress) {
+                (Ok(socket), _) => Some(socket),
+                // What belongs to the machine is there, or is not to come: others get the lines.
+                (Err(error), Dress::Journal { .. }) => return cannot(error, "is systemd running?"),
+                (Err(error), Dress::Syslog { .. }) => {
+                    return cannot(error, "is a syslog daemon running?");
+                }
+                (Err(_), Dress::Plain { .. } | Dress::Rsyslog { .. }) => None,
+            };
             Ok(Self {
                 peer,
                 socket,
@@ -121,15 +126,16 @@ impl Datagrams {
     /// Nobody takes it now.
     pub(crate) fn send(&mut self, line: &[u8]) -> io::Result<()> {
         let datagram = self.dress.put_on(line);
-        match self.socket.send(&datagram) {
-            Ok(()) => Ok(()),
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Err(error),
-            // An old error of the network, or a receiver that was started again.
-            Err(_) => {
-                self.socket = connect(&self.peer)?;
-                self.socket.send(&datagram)
+        if let Some(socket) = &self.socket {
+            match socket.send(&datagram) {
+                Ok(()) => return Ok(()),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Err(error),
+                // An old error of the network, or a receiver that was started again.
+                Err(_) => self.socket = None,
             }
         }
+        let socket = self.socket.insert(connect(&self.peer)?);
+        socket.send(&datagram)
     }
 }
 

@@ -43,8 +43,6 @@ enum How {
         truncate: bool,
     },
     Again,
-    /// There is none of this name.
-    Fresh,
 }
 
 impl Rotating {
@@ -145,7 +143,7 @@ impl Rotating {
         }
         let _ = (&self.file).write_all(note.as_bytes());
         self.not_before = 0;
-        let new = open(&self.path, &self.settings, &self.rules, How::Fresh);
+        let new = open(&self.path, &self.settings, &self.rules, How::Again);
         match new {
             Ok(file) => {
                 self.file = file;
@@ -173,37 +171,29 @@ fn guard<'a>(path: &Path, rules: &'a Rules) -> Option<&'a Identity> {
 fn open(path: &Path, settings: &LogFile, rules: &Rules, how: How) -> io::Result<File> {
     let (truncate, is_first) = match how {
         How::First { truncate } => (truncate, true),
-        How::Again | How::Fresh => (false, false),
+        How::Again => (false, false),
     };
-    let guard = guard(path, rules);
-    let mut flags = nix::libc::O_NONBLOCK | nix::libc::O_NOCTTY;
-    // What is opened with our rights for another user's app later than at the start is no link.
-    if !is_first && guard.is_none() && rules.user.is_some() {
-        flags |= nix::libc::O_NOFOLLOW;
-    }
-    let open = || {
-        OpenOptions::new()
-            .append(true)
-            .create(true)
-            .mode(0o640)
-            .custom_flags(flags)
-            .open(path)
-    };
-    let file = match guard {
-        // At the start the config is the operator's word: what he names is opened for him.
-        Some(user) if !is_first || settings.as_user => as_user(user, open)?,
-        Some(_) | None => open()?,
+    // Without its user the app is we; then a link is the operator's.
+    let follows = is_first || rules.user.is_none();
+    let file = match guard(path, rules) {
+        None => open_ours(path, true, follows)?,
+        Some(user) => as_user(user, || open_ours(path, true, true)).or_else(|error| {
+            // Made by root before, or in a directory of root's below one of the app's. Only a new
+            // file at the start is made where the app could have led us elsewhere.
+            let ours = open_ours(path, is_first, false).ok();
+            let is_one = |file: &File| file.metadata().is_ok_and(|it| it.nlink() == 1);
+            ours.filter(is_one).ok_or(error)
+        })?,
     };
     let found = file.metadata()?;
     if truncate && found.is_file() {
         file.set_len(0)?;
     }
-    if found.is_file() {
+    if found.is_file() && found.nlink() == 1 {
         // The owner first: chown(2) clears mode bits. Whoever may not give it away keeps it.
         let is_root = privileges::is_root();
         let gives = rules.chown || settings.as_user;
         if let Some(user) = rules.user.as_ref().filter(|_| gives && is_root)
-            && guard.is_none()
             && (found.uid(), found.gid()) != (user.uid, user.gid)
         {
             let _ = std::os::unix::fs::fchown(&file, Some(user.uid), Some(user.gid));
@@ -213,6 +203,20 @@ fn open(path: &Path, settings: &LogFile, rules: &Rules, how: How) -> io::Result<
         }
     }
     Ok(file)
+}
+
+/// Opens with the rights that this thread has now.
+fn open_ours(path: &Path, creates: bool, follows: bool) -> io::Result<File> {
+    let mut flags = nix::libc::O_NONBLOCK | nix::libc::O_NOCTTY;
+    if !follows {
+        flags |= nix::libc::O_NOFOLLOW;
+    }
+    OpenOptions::new()
+        .append(true)
+        .create(creates)
+        .mode(0o640)
+        .custom_flags(flags)
+        .open(path)
 }
 
 /// `path.1795401037`, or with a number behind it when two rotations fall into one second.
