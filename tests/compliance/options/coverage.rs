@@ -14,6 +14,7 @@ const ELSEWHERE: &[&[(&str, &str)]] = &[
     super::outside::ELSEWHERE,
     super::python::ELSEWHERE,
     super::request::ELSEWHERE,
+    super::static_files::ELSEWHERE,
     super::workers::ELSEWHERE,
 ];
 

@@ -12,6 +12,7 @@ mod logs;
 mod outside;
 mod python;
 mod request;
+mod static_files;
 mod workers;
 
 use super::pair::{self, Facts, Server, compare_runs};

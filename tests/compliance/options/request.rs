@@ -1,4 +1,133 @@
-//! Options of requests, answers and static files.
+//! Options of requests and answers.
+
+use super::support::{Reply, Vars};
+use super::{Case, Server, pair, run};
 
 /// Options that another test shows: name, and the function of the test.
 pub(super) const ELSEWHERE: &[(&str, &str)] = &[];
+
+/// An answer as one text, with the server's folder as `DIR`.
+pub(super) fn whole(server: &Server, reply: &Reply) -> String {
+    let headers = reply.headers.iter();
+    let headers: String = headers
+        .map(|(name, value)| format!("{name}: {value}\n"))
+        .collect();
+    let text = format!("{}\n{headers}\n{}", pair::outcome(reply), reply.text());
+    text.replace(&server.folder().path().display().to_string(), "DIR")
+}
+
+/// A GET from a front end that names SCRIPT_NAME: else the original's app has none, and ours "".
+pub(super) fn get_named(server: &Server, uri: &str) -> Reply {
+    server.ask(&with(uri, "SCRIPT_NAME", ""), b"")
+}
+
+/// A GET with one more variable.
+pub(super) fn with(uri: &str, key: &str, value: &str) -> Vars {
+    Vars::request("GET", uri).with(key, value)
+}
+
+const HEADERS: &[Case] = &[
+    Case {
+        options: &["add-header"],
+        ini: "add-header = X-Frame-Options: DENY\nadd-header = X-Empty:\n\
+              add-header = Connection: Keep-Alive\nstatic-map = /app={dir}/facts.py\n",
+        see: |server, facts| {
+            for uri in ["/who", "/headers", "/app"] {
+                let reply = server.get(uri);
+                let added = reply
+                    .headers
+                    .iter()
+                    .filter(|(name, _)| name.starts_with(['X', 'C']));
+                let added: Vec<_> = added.filter(|(name, _)| name != "Content-Length").collect();
+                facts.note(uri, format!("{} {added:?}", reply.line));
+            }
+        },
+        ..Case::PLAIN
+    },
+    Case {
+        options: &["del-header"],
+        ini: "del-header = set-cookie\nrem-header = X-None\nadd-header = Set-Cookie: ours\n",
+        see: |server, facts| {
+            facts.note("/headers", whole(server, &server.get("/headers")));
+        },
+        ..Case::PLAIN
+    },
+    Case {
+        options: &["cgi-mode"],
+        ini: "cgi-mode = true\n",
+        see: |server, facts| {
+            facts.note("/headers", whole(server, &server.get("/headers")));
+        },
+        ..Case::PLAIN
+    },
+];
+
+#[test]
+fn headers_are_added_and_left_out() {
+    run(HEADERS);
+}
+
+const MOUNTS: &[Case] = &[
+    Case {
+        options: &["ignore-script-name"],
+        ini: "[uwsgi]\nsocket = {dir}/s\nwsgi-file = {dir}/facts.py\nmount = /a={dir}/other.py\n\
+              ignore-script-name = true\nsingle-interpreter = true\n",
+        files: &[OTHER],
+        see: |server, facts| {
+            for script_name in ["", "/a", "/z"] {
+                let asked = with("/who", "SCRIPT_NAME", script_name);
+                facts.note(script_name, server.ask(&asked, b"").text());
+            }
+        },
+        ..Case::PLAIN
+    },
+    Case {
+        options: &["no-default-app"],
+        ini: "[uwsgi]\nsocket = {dir}/s\nwsgi-file = {dir}/facts.py\nmount = /a={dir}/other.py\n\
+              no-default-app = true\nsingle-interpreter = true\n",
+        files: &[OTHER],
+        differs: &[(
+            "/z",
+            "a request that no app is mounted for (`no-default-app`, only mounts)",
+        )],
+        see: |server, facts| {
+            for script_name in ["", "/a", "/z"] {
+                let reply = server.ask(&with("/who", "SCRIPT_NAME", script_name), b"");
+                facts.note(script_name, format!("{} {}", reply.status, reply.text()));
+            }
+        },
+        ..Case::PLAIN
+    },
+    Case {
+        options: &["manage-script-name"],
+        ini: "[uwsgi]\nsocket = {dir}/s\nwsgi-file = {dir}/facts.py\nmount = /a={dir}/other.py\n\
+              manage-script-name = true\nsingle-interpreter = true\n\
+              static-map = /static={dir}/public\nplugins = router_rewrite\n",
+        files: &[OTHER, ("public/a.txt", "static\n")],
+        see: |server, facts| {
+            for uri in [
+                "/a/static/a.txt",
+                "/static/a.txt",
+                "/a/who",
+                "/ab",
+                "/a",
+                "/",
+            ] {
+                facts.note(uri, get_named(server, uri).text());
+            }
+        },
+        ..Case::PLAIN
+    },
+];
+
+const OTHER: (&str, &str) = (
+    "other.py",
+    "def application(environ, start_response):\n    \
+     start_response('200 OK', [('Content-Type', 'text/plain')])\n    \
+     return [('other ' + environ['SCRIPT_NAME'] + ' ' + environ['PATH_INFO']).encode()]\n",
+);
+
+#[test]
+fn apps_are_chosen_as_the_original_chooses_them() {
+    run(MOUNTS);
+}
