@@ -6,6 +6,7 @@
 pub mod answer;
 pub mod clock;
 pub mod compare;
+pub mod configs;
 pub mod cpu;
 pub mod histogram;
 pub mod load;

@@ -13,7 +13,7 @@ use imperator_bench::load::{MAX_CONNECTIONS, Plan, run};
 use imperator_bench::request::Kind;
 use imperator_bench::server::Setup;
 use imperator_bench::target::Target;
-use imperator_bench::{compare, report};
+use imperator_bench::{compare, configs, report};
 
 /// Loads uwsgi and HTTP sockets of this machine and checks every answer.
 #[derive(Parser)]
@@ -29,6 +29,21 @@ enum Command {
     Run(Run),
     /// Start ours and the original in turn, and print the ratio
     Compare(Compare),
+    /// Read and check many configs, as `imperator check` and `migrate` do
+    Configs(Configs),
+}
+
+#[derive(Args)]
+struct Configs {
+    /// Our command
+    #[arg(long, default_value = "target/release/imperator")]
+    ours: String,
+    #[arg(long, default_value_t = 1000)]
+    apps: usize,
+    #[arg(long, default_value_t = 3)]
+    rounds: usize,
+    #[arg(long)]
+    json: bool,
 }
 
 #[derive(Args)]
@@ -109,12 +124,14 @@ struct Compare {
 /// Longer runs are somebody's mistake.
 const MAX_SECONDS: f64 = 3600.0;
 const MAX_ROUNDS: usize = 50;
+const MAX_APPS: usize = 50_000;
 const WARM_UP: Duration = Duration::from_millis(500);
 
 fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Run(options) => load(&options),
         Command::Compare(options) => both(&options),
+        Command::Configs(options) => configs(&options),
     };
     match result {
         Ok(code) => code,
@@ -168,6 +185,21 @@ fn load(options: &Run) -> Result<ExitCode, anyhow::Error> {
     } else {
         ExitCode::FAILURE
     })
+}
+
+fn configs(options: &Configs) -> Result<ExitCode, anyhow::Error> {
+    ensure!(
+        (1..=MAX_ROUNDS).contains(&options.rounds) && (1..=MAX_APPS).contains(&options.apps),
+        "give 1 to {MAX_ROUNDS} rounds and 1 to {MAX_APPS} apps"
+    );
+    let all = configs::measure(&options.ours, options.apps, options.rounds)?;
+    if options.json {
+        let json = configs::to_json(&all, options.apps);
+        println!("{}", serde_json::to_string_pretty(&json)?);
+    } else {
+        print!("{}", configs::text(&all, options.apps));
+    }
+    Ok(ExitCode::SUCCESS)
 }
 
 fn both(options: &Compare) -> Result<ExitCode, anyhow::Error> {

@@ -1,11 +1,11 @@
 //! What `check` prints: findings with their lines, imports, a summary; or one JSON document
 //! (docs/check.md).
 
-use std::collections::BTreeSet;
+use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-use imperator_core::finding::{Finding, Severity};
+use imperator_core::finding::{Finding, Place, Severity};
 use imperator_master::Imported;
 use serde_json::{Value, json};
 
@@ -36,13 +36,16 @@ struct Told {
 impl Report {
     pub(crate) fn new(gathered: Gathered, outcomes: Option<Vec<Outcome>>, here: PathBuf) -> Self {
         let mut told: Vec<Told> = Vec::new();
+        let mut index: HashMap<(Option<Place>, String, Severity), usize> = HashMap::new();
         let mut tell = |finding: &Finding, app: Option<&str>, detail: Option<String>| {
             // The mark may be another, where one option is two things.
-            let known = told.iter_mut().find(|it| {
-                it.finding.place == finding.place
-                    && it.finding.text == finding.text
-                    && it.finding.severity == finding.severity
-            });
+            let key = (
+                finding.place.clone(),
+                finding.text.clone(),
+                finding.severity,
+            );
+            let index = *index.entry(key).or_insert(told.len());
+            let known = told.get_mut(index);
             let apps = app.map(str::to_owned);
             match known {
                 Some(known) => {
@@ -96,21 +99,13 @@ impl Report {
         let paint = Paint(colours);
         let mut sources = Sources::default();
         let mut text = String::new();
-        let mut shown: BTreeSet<usize> = BTreeSet::new();
-        for (index, told) in self.told.iter().enumerate() {
-            if shown.contains(&index) {
-                continue;
-            }
+        for (told, again) in self.folded() {
             let mut notes = Vec::new();
-            let again = self.again(index);
             if !again.is_empty() {
-                let lines = again
-                    .iter()
-                    .filter_map(|&it| self.told[it].finding.place.as_ref());
+                let lines = again.iter().filter_map(|it| it.finding.place.as_ref());
                 let lines: Vec<String> = lines.map(|place| place.line.to_string()).collect();
                 let what = if lines.len() == 1 { "line" } else { "lines" };
                 notes.push(format!("also in {what} {}", render::few(&lines)));
-                shown.extend(again);
             }
             let others = told.apps.get(1..).unwrap_or_default();
             if !others.is_empty() {
@@ -159,25 +154,21 @@ impl Report {
         text
     }
 
-    /// The findings behind this one that say the same of other lines of the same file.
-    fn again(&self, index: usize) -> Vec<usize> {
-        let first = &self.told[index];
-        let file = |it: &Told| it.finding.place.as_ref().map(|place| place.file.clone());
-        let is_same = |it: &Told| {
-            it.finding.text == first.finding.text
-                && it.finding.severity == first.finding.severity
-                && it.apps == first.apps
-                && it.detail.is_none()
-                && file(it) == file(first)
-        };
-        if first.finding.place.is_none() {
-            return Vec::new();
+    /// Each finding with those that say the same of further lines of its file.
+    fn folded(&self) -> Vec<(&Told, Vec<&Told>)> {
+        let mut folded: Vec<(&Told, Vec<&Told>)> = Vec::new();
+        let mut index = HashMap::new();
+        for told in &self.told {
+            let file = told.finding.place.as_ref().map(|place| &place.file);
+            let key = (file, &told.finding.text, told.finding.severity, &told.apps);
+            let may_fold = file.is_some() && told.detail.is_none();
+            let at = *index.entry(key).or_insert(folded.len());
+            match folded.get_mut(at) {
+                Some((_, again)) if may_fold => again.push(told),
+                Some(_) | None => folded.push((told, Vec::new())),
+            }
         }
-        let behind = self.told.iter().enumerate().skip(index + 1);
-        behind
-            .filter(|(_, it)| is_same(it))
-            .map(|(at, _)| at)
-            .collect()
+        folded
     }
 
     pub(crate) fn json(&self) -> Value {
