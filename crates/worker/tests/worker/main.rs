@@ -6,6 +6,7 @@
 )]
 
 mod answers;
+mod files;
 mod http;
 mod lifecycle;
 mod support;
