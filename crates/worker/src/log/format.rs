@@ -282,14 +282,7 @@ impl Line<'_> {
 
     /// Whose request it is, for the log.
     pub(super) fn addr(&self) -> &[u8] {
-        let forwarded = match self.forwarded {
-            true => self.request.var(b"HTTP_X_FORWARDED_FOR"),
-            false => None,
-        };
-        match forwarded {
-            Some(address) if !address.is_empty() => address,
-            Some(_) | None => self.request.known(Known::RemoteAddr),
-        }
+        addr(self.request, self.forwarded)
     }
 
     fn original(&self, micros: bool, out: &mut Vec<u8>) {
@@ -403,6 +396,18 @@ impl Line<'_> {
             Field::Errors => u64::from(outcome.write_failed) + u64::from(outcome.read_failed),
         };
         out.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
+    }
+}
+
+/// Whose request it is: `forwarded` believes the front end before us.
+pub(super) fn addr(request: &Request, forwarded: bool) -> &[u8] {
+    let forwarded = match forwarded {
+        true => request.var(b"HTTP_X_FORWARDED_FOR"),
+        false => None,
+    };
+    match forwarded {
+        Some(address) if !address.is_empty() => address,
+        Some(_) | None => request.known(Known::RemoteAddr),
     }
 }
 

@@ -173,7 +173,11 @@ impl RequestLog {
     /// What the original's harakiri report says of a running request.
     pub(crate) fn harakiri_line(&mut self, request: &Request) -> &[u8] {
         self.line.clear();
-        clean(&mut self.line, request.known(Known::RemoteAddr));
+        let addr = format::addr(request, self.select.lines.forwarded);
+        clean(
+            &mut self.line,
+            &addr[..addr.len().min(counters::LINE_BYTES)],
+        );
         self.line.extend_from_slice(b" - ");
         clean(&mut self.line, request.known(Known::Method));
         self.line.push(b' ');
