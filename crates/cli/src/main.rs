@@ -12,6 +12,7 @@ mod log;
 mod migrate;
 mod options;
 mod own;
+mod perform;
 mod place;
 mod resolve;
 mod table;
@@ -42,6 +43,7 @@ fn run(arguments: &[OsString]) -> anyhow::Result<ExitCode> {
         // Started by an emperor or a master, never by hand.
         Some("resolve") => Ok(resolve::run(rest)),
         Some("master") => Ok(exit_code(imperator_master::run_under_emperor())),
+        Some("perform") => perform::run(),
         Some("drain") => drain::run(rest),
         Some("check") => check::run(rest),
         Some("explain") => Ok(options::explain(rest)),

@@ -288,7 +288,7 @@ mod tests {
         let stop = Action::parse("unix_signal:15 gracefully_kill_them_all");
         assert_eq!(stop, Ok(Action::Signal(15, Command::Stop)));
         let reload = Action::parse("callint:uwsgi_reload_workers");
-        assert_eq!(reload, Ok(Action::Order(Command::Reload)));
+        assert_eq!(reload, Ok(Action::Order(Command::ReloadWorkers)));
     }
 
     #[test]

@@ -11,6 +11,13 @@ use serde::{Deserialize, Serialize};
 pub enum Command {
     /// A new generation beside the old one.
     Reload,
+    /// As `Reload`, but what the old generation still does then is cut.
+    ReloadNow,
+    /// The workers of this generation are replaced, all at once.
+    ReloadWorkers,
+    ReloadWorkersNow,
+    /// One after another.
+    ReloadChain,
     /// Finish what runs, then end.
     Stop,
     StopNow,
@@ -122,9 +129,9 @@ pub const LETTERS: &[Letter] = &[
     letter(
         b'R',
         "reap_them_all",
-        Command::Reload,
+        Command::ReloadNow,
         "brutal reload, cutting requests",
-        RELOAD,
+        "a new generation; once it serves, what the old one does is cut",
     ),
     letter(
         b'S',
@@ -136,16 +143,16 @@ pub const LETTERS: &[Letter] = &[
     letter(
         b'W',
         "uwsgi_brutally_reload_workers",
-        Command::Reload,
+        Command::ReloadWorkersNow,
         "kills the workers, which are forked anew",
-        RELOAD,
+        "replaces the workers, and cuts what they do",
     ),
     letter(
         b'c',
         "uwsgi_chain_reload",
-        Command::Reload,
+        Command::ReloadChain,
         "reloads one worker after the other",
-        RELOAD,
+        "replaces one worker after another, the next one first",
     ),
     letter(
         b'f',
@@ -192,9 +199,9 @@ pub const LETTERS: &[Letter] = &[
     letter(
         b'w',
         "uwsgi_reload_workers",
-        Command::Reload,
+        Command::ReloadWorkers,
         "forks the workers anew, without loading code",
-        RELOAD,
+        "replaces the workers; each goes when its replacement accepts",
     ),
 ];
 

@@ -218,6 +218,9 @@ pub struct AppStatus {
     /// Processes of the app that are no workers of ours, reaped so far.
     #[serde(default)]
     pub strays: u64,
+    /// A line for each daemon and cron of the app.
+    #[serde(default)]
+    pub beside: Vec<String>,
     /// `worker_reload_mercy` in milliseconds: how long a stop may take.
     #[serde(default)]
     pub mercy_ms: Option<u64>,
@@ -243,6 +246,12 @@ pub struct Setup {
     /// Where the config's relative paths begin; the app may have a `chdir`.
     #[serde(default)]
     pub cwd: PathBuf,
+    /// No worker of this number was started before in this generation.
+    #[serde(default)]
+    pub first: bool,
+    /// The first process of its generation that loads the app.
+    #[serde(default)]
+    pub loads_first: bool,
 }
 
 /// Certificate and key of an HTTPS socket, as their files hold them.
@@ -266,6 +275,9 @@ pub enum ToWorker {
     /// To a mold: fork worker `worker`. Descriptors: its channel, its counters' memfd.
     Fork {
         worker: u32,
+        /// As `Setup::first`.
+        #[serde(default)]
+        first: bool,
     },
     /// Close the listeners, finish what runs, end with exit code 0.
     Drain,

@@ -118,6 +118,14 @@ impl App {
                     self.next = None;
                 }
             }
+            Event::Busy { generation, until } => {
+                let next = self.next.as_mut().filter(|next| next.id == generation);
+                if let Some(next) = next
+                    && matches!(next.phase, crate::generation::Phase::Preparing { .. })
+                {
+                    next.deadline = until + PREPARE_LIMIT;
+                }
+            }
             Event::PrepareFailed {
                 generation,
                 failure,

@@ -14,6 +14,7 @@ use imperator_process::privileges::Identity;
 use imperator_process::shared::SharedWords;
 use imperator_process::signals;
 
+use crate::beside::Beside;
 use crate::event::{Action, Event, ProcessId};
 use crate::log::Log;
 use crate::resolve::Resolving;
@@ -49,6 +50,13 @@ pub(crate) struct Ready {
     pub look: Look,
     /// Of HTTPS sockets, beside `settings.listens`.
     pub tls: Vec<Option<Pem>>,
+    /// Where its processes work.
+    pub cwd: PathBuf,
+    /// What hooks changed in its environment.
+    pub env: Vec<(String, Option<String>)>,
+    pub has_served: bool,
+    /// Workers that were started before; 0 stands for whoever loads the app.
+    pub born: BTreeSet<u32>,
 }
 
 /// A mold or worker, as long as the machine knows it.
@@ -99,6 +107,7 @@ pub(crate) struct Effects {
     pub own_umask: Option<u32>,
     pub kernel: crate::backlog::Diagnosis,
     pub pidfile: Option<PathBuf>,
+    pub beside: Beside,
     pub stop_reason: Option<String>,
     pub ended: bool,
 }

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use imperator_core::message::Failure;
 use imperator_core::settings::scaling::Scaling;
@@ -80,6 +80,11 @@ pub(crate) enum Event {
     PrepareFailed {
         generation: u32,
         failure: Box<Failure>,
+    },
+    /// Its hooks run, and `Prepare` is answered later: at this time at the latest.
+    Busy {
+        generation: u32,
+        until: Instant,
     },
 
     /// Answers `SpawnMold`, `SpawnWorker`, `Fork`.

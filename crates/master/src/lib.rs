@@ -6,6 +6,7 @@
 
 mod app;
 mod backlog;
+mod beside;
 mod clock;
 mod control;
 mod effects;

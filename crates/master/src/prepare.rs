@@ -9,9 +9,10 @@ use imperator_core::message::Failure;
 use imperator_core::settings::{Resolved, Settings};
 use imperator_process::privileges;
 
+use crate::beside::Pending;
 use crate::clock;
 use crate::effects::{Effects, Ready, own_env};
-use crate::event::{Cause, Event, Shape};
+use crate::event::{Cause, Event};
 use crate::extension;
 use crate::failure;
 use crate::interpreter;
@@ -51,6 +52,7 @@ impl Effects {
         if let Some(resolving) = self.resolving.take_if(|it| is_this(it)) {
             resolving.kill();
         }
+        self.abandon_start(generation);
         self.drop_sockets_of_nobody();
     }
 
@@ -66,13 +68,12 @@ impl Effects {
         };
         let (generation, only_if_changed) = (resolving.generation, resolving.only_if_changed);
         self.resolving = None;
-        let event = match result.and_then(|resolved| self.understand_config(resolved)) {
+        match result.and_then(|resolved| self.understand_config(resolved)) {
             Ok((settings, files, notes)) => {
-                self.prepare_settings(generation, only_if_changed, settings, files, notes)
+                self.prepare_settings(generation, only_if_changed, settings, files, notes, now)
             }
-            Err(failure) => unprepared(generation, failure),
-        };
-        vec![event]
+            Err(failure) => vec![unprepared(generation, failure)],
+        }
     }
 
     fn understand_config(
@@ -114,7 +115,8 @@ impl Effects {
         settings: Settings,
         files: Vec<PathBuf>,
         notes: Vec<String>,
-    ) -> Event {
+        now: Instant,
+    ) -> Vec<Event> {
         let serving = self
             .serving
             .and_then(|serving| self.generations.get_mut(&serving));
@@ -129,33 +131,17 @@ impl Effects {
                 self.failure = None;
                 self.failed_to_prepare = false;
             }
-            return Event::Unchanged { generation };
+            return vec![Event::Unchanged { generation }];
         }
-        match self.look_up(settings, files, notes) {
-            Ok(ready) => {
-                let settings = &ready.settings;
-                let workers = settings.processes.max(1);
-                let mut scaling = settings.scaling;
-                // A vassal sleeps: its master keeps the socket that wakes it.
-                scaling.die_on_idle &= self.origin.is_alone;
-                let shape = Shape {
-                    workers,
-                    scaling,
-                    direct: workers == 1 || settings.lazy_apps,
-                    mercy: settings.worker_reload_mercy,
-                    ready_timeout: settings.ready_timeout,
-                };
-                self.generations.insert(generation, ready);
-                if self.serving.is_none() {
-                    self.configure(generation);
-                }
-                Event::Prepared { generation, shape }
-            }
-            Err(failure) => unprepared(generation, failure),
-        }
+        let cwd = match &settings.limits.force_cwd {
+            Some(start) => self.origin.cwd.join(start),
+            None => self.origin.cwd.clone(),
+        };
+        let pending = Pending::new(generation, settings, files, notes, cwd);
+        self.advance(pending, now)
     }
 
-    fn look_up(
+    pub(crate) fn look_up(
         &mut self,
         settings: Settings,
         files: Vec<PathBuf>,
@@ -241,11 +227,15 @@ impl Effects {
             identity,
             python: None,
             load_seconds: 0.0,
+            cwd: PathBuf::new(),
+            env: Vec::new(),
+            has_served: false,
+            born: Default::default(),
         })
     }
 
     pub(crate) fn serve(&mut self, generation: u32) {
-        self.serving = Some(generation);
+        let is_first = self.serving.replace(generation).is_none();
         self.failure = None;
         self.failed_to_prepare = false;
         self.notes.clear();
@@ -257,10 +247,14 @@ impl Effects {
         }
         self.drop_sockets_of_nobody();
         self.announce(generation);
+        if let Some(ready) = self.generations.get_mut(&generation) {
+            ready.has_served = true;
+        }
+        self.begin_beside(generation, is_first, clock::now());
     }
 
     /// Log targets, stats server and pidfile as this generation's config wants them.
-    fn configure(&mut self, generation: u32) {
+    pub(crate) fn configure(&mut self, generation: u32) {
         let again = self.configured.replace(generation) == Some(generation);
         let Some(ready) = self.generations.get(&generation) else {
             return;
@@ -284,8 +278,9 @@ impl Effects {
             self.pidfile = pidfile;
         }
         let notes = ready.notes.clone();
-        self.touched
-            .watch(&ready.settings.touch_reload, &self.origin.cwd);
+        let cwd = ready.cwd.clone();
+        self.touched.watch(&ready.settings.touch_reload, &cwd);
+        problems.extend(self.configure_beside(generation, again, clock::now()));
         for problem in problems {
             self.note(problem);
         }
@@ -378,7 +373,7 @@ impl Effects {
     }
 }
 
-fn unprepared(generation: u32, failure: Failure) -> Event {
+pub(crate) fn unprepared(generation: u32, failure: Failure) -> Event {
     let failure = Box::new(failure);
     Event::PrepareFailed {
         generation,

@@ -5,6 +5,7 @@ use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
 use imperator_core::message::{AppStatus, ToMaster};
+use imperator_core::settings::hooks::Phase;
 use imperator_core::signals::{self as table, Act, Who};
 use imperator_process::poll::{Interest, PollSet};
 use imperator_process::reap;
@@ -29,7 +30,7 @@ pub(crate) struct Master {
     pub effects: Effects,
     pub control: Control,
     pub signals: SignalSet,
-    queue: VecDeque<Event>,
+    pub(crate) queue: VecDeque<Event>,
     reported: Option<AppStatus>,
     stop_signals: u32,
     next_second: Instant,
@@ -47,6 +48,7 @@ struct Woken {
     resolver: bool,
     control: bool,
     stats: bool,
+    beside: bool,
     sinks: bool,
     /// A connection waits for an app that sleeps.
     called: bool,
@@ -75,12 +77,15 @@ impl Master {
         loop {
             while let Some(event) = self.queue.pop_front() {
                 let now = clock::now();
+                if event == Event::StopNow {
+                    self.effects.end_beside_now(now);
+                }
                 for action in self.app.step(event, now) {
                     self.queue.extend(self.effects.carry_out(action, now));
                 }
             }
             self.tell();
-            if self.effects.ended {
+            if self.effects.ended && self.effects.end_beside(clock::now()) {
                 break;
             }
             match self.wait() {
@@ -182,6 +187,11 @@ impl Master {
         let called: Vec<_> = listeners
             .map(|(_, listener)| poll.add(listener.fd.as_fd(), Interest::Read))
             .collect();
+        let beside: Vec<_> = effects
+            .beside
+            .fds()
+            .map(|fd| poll.add(fd, Interest::Read))
+            .collect();
         poll.wait(timeout)?;
         let any = |indexes: &[usize]| indexes.iter().any(|&index| poll.is_ready(index));
         Ok(Woken {
@@ -190,6 +200,7 @@ impl Master {
             resolver: resolver.is_some_and(|index| poll.is_ready(index)),
             control: any(&control),
             stats: any(&served),
+            beside: any(&beside),
             sinks: any(&sinks),
             called: any(&called),
             children: children
@@ -219,6 +230,7 @@ impl Master {
             .chain(resolving)
             .chain(again)
             .chain(effects.stats.deadline())
+            .chain(effects.beside.deadline())
             .min()
     }
 
@@ -261,7 +273,12 @@ impl Master {
             self.effects.log.note("a connection wakes the app");
             self.queue.push_back(Event::Wake);
         }
+        let due = self.effects.beside.deadline().is_some_and(|at| at <= now);
+        if woken.beside || due {
+            self.queue.extend(self.effects.hear_beside(now));
+        }
         self.hear_clock(now);
+        self.obey_all(now);
         if self.app.deadline().is_some_and(|at| at <= now) {
             self.queue.push_back(Event::Tick);
         }
@@ -272,10 +289,10 @@ impl Master {
             self.next_second = now + SECOND;
             self.effects.log.second();
             if let Some(file) = self.effects.touched.check() {
-                let text = format!("{} was touched: reload", file.display());
-                self.effects.log.note(&text);
-                self.queue.push_back(Event::Reload);
+                let event = self.reload_for(&format!("{} was touched", file.display()));
+                self.queue.push_back(event);
             }
+            self.effects.check_touches(now);
         }
         if self.effects.wants_samples() && self.next_sample <= now {
             self.next_sample = now + SECOND;
@@ -298,8 +315,15 @@ impl Master {
     }
 
     fn hear_emperor(&mut self) {
+        let now = clock::now();
+        let had_one = self.control.peers().next().is_some();
         self.control.accept();
-        for message in self.control.hear() {
+        let messages = self.control.hear();
+        if had_one && self.control.peers().next().is_none() {
+            let phase = Phase::EmperorLost;
+            self.effects.start_phase("hook-emperor-lost", phase, now);
+        }
+        for message in messages {
             let event = match message {
                 ToMaster::Start(_) => continue,
                 ToMaster::Adopt { .. } => {
@@ -313,11 +337,17 @@ impl Master {
                     self.reported = None;
                     continue;
                 }
-                ToMaster::Reload => Event::Reload,
+                ToMaster::Reload => {
+                    let phase = Phase::EmperorReload;
+                    self.effects.start_phase("hook-emperor-reload", phase, now);
+                    Event::Reload
+                }
                 ToMaster::Changed => Event::Changed,
                 ToMaster::Retry => Event::Retry,
                 ToMaster::Pause => Event::Pause,
                 ToMaster::Stop => {
+                    let phase = Phase::EmperorStop;
+                    self.effects.start_phase("hook-emperor-stop", phase, now);
                     self.stop_for("stopped by the emperor");
                     Event::Stop
                 }
@@ -330,7 +360,7 @@ impl Master {
         }
     }
 
-    fn stop_for(&mut self, why: &str) {
+    pub(crate) fn stop_for(&mut self, why: &str) {
         self.effects
             .stop_reason
             .get_or_insert_with(|| why.to_owned());
@@ -338,11 +368,14 @@ impl Master {
 
     fn hear_signal(&mut self, signal: i32) {
         let name = signals::name(signal);
+        if let Some(command) = self.effects.beside.meaning(signal) {
+            return self.obey(command, &name, clock::now());
+        }
         match table::act(Who::Master, signal) {
             Act::Reap => self.reap(),
             Act::Reload => {
-                self.effects.log.note(&format!("{name}: reload"));
-                self.queue.push_back(Event::Reload);
+                let event = self.reload_for(&name);
+                self.queue.push_back(event);
             }
             Act::Stop => {
                 self.stop_signals += 1;
@@ -392,7 +425,10 @@ impl Master {
     fn reap(&mut self) {
         let mut ended = Vec::new();
         while let Some(reaped) = reap::next() {
-            if !self.effects.helpers.remove(&reaped.pid) {
+            let pid = reaped.pid;
+            let known = self.effects.helpers.remove(&pid)
+                || self.effects.beside_ended(pid, reaped.end, clock::now());
+            if !known {
                 ended.push(reaped);
             }
         }

@@ -219,6 +219,7 @@ fn master(
         own_umask: None,
         kernel: crate::backlog::Diagnosis::default(),
         pidfile: None,
+        beside: Default::default(),
         stop_reason: None,
         ended: false,
     };

@@ -91,7 +91,7 @@ pub(crate) fn document(app: &App, effects: &Effects, look: StatsLook) -> Vec<u8>
         .collect();
     workers.sort_by_key(|(id, _)| *id);
     let workers: Vec<_> = workers.into_iter().map(|(_, worker)| worker).collect();
-    let document = json!({
+    let mut document = json!({
         "version": env!("CARGO_PKG_VERSION"),
         "listen_queue": queue("queue").unwrap_or(0),
         "listen_queue_errors": 0,
@@ -105,6 +105,13 @@ pub(crate) fn document(app: &App, effects: &Effects, look: StatsLook) -> Vec<u8>
         "sockets": sockets,
         "workers": workers,
     });
+    let (daemons, crons) = effects.beside.numbers(crate::clock::now());
+    if let Some(fields) = document.as_object_mut() {
+        let lists = [("daemons", daemons), ("crons", crons)];
+        for (name, list) in lists.into_iter().filter(|(_, list)| !list.is_empty()) {
+            fields.insert(name.to_owned(), list.into());
+        }
+    }
     let text = match look.minified {
         true => serde_json::to_vec(&document),
         false => serde_json::to_vec_pretty(&document),

@@ -70,8 +70,9 @@ pub(crate) fn status(app: &App, effects: &Effects, now: Instant) -> AppStatus {
         notes,
         python: serving.and_then(|ready| ready.python.clone()),
         strays: app.strays(),
+        beside: effects.beside.lines(now),
         mercy_ms: effects.newest().map(|ready| {
-            let mercy = ready.settings.worker_reload_mercy;
+            let mercy = ready.settings.worker_reload_mercy + effects.beside.mercy();
             u64::try_from(mercy.as_millis()).unwrap_or(u64::MAX)
         }),
     }
@@ -138,6 +139,9 @@ pub(crate) fn readable(name: &str, status: &AppStatus) -> String {
         text.push_str(&format!(
             "\n  worker {id} pid {pid} generation {generation} {state}, {requests} requests"
         ));
+    }
+    for line in &status.beside {
+        text.push_str(&format!("\n  {line}"));
     }
     if let Some(failure) = &status.failure {
         text.push_str(&format!("\n  failure: {}", failure.summary));

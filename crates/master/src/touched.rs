@@ -4,7 +4,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 /// Device, inode, mtime with its nanoseconds, size; `None`: not there.
-type Seen = Option<(u64, u64, i64, i64, u64)>;
+pub(crate) type Seen = Option<(u64, u64, i64, i64, u64)>;
 
 #[derive(Debug, Default)]
 pub(crate) struct Touched {
@@ -40,7 +40,7 @@ impl Touched {
     }
 }
 
-fn look(file: &Path) -> Seen {
+pub(crate) fn look(file: &Path) -> Seen {
     let it = file.metadata().ok()?;
     Some((it.dev(), it.ino(), it.mtime(), it.mtime_nsec(), it.size()))
 }

@@ -243,6 +243,9 @@ fn setup(trial: &Trial<'_>) -> ToWorker {
         cwd: trial.cwd.to_owned(),
         tls: Vec::new(),
         mercy: GRACE,
+        first: false,
+        // No hook runs for a trial.
+        loads_first: false,
     }))
 }
 

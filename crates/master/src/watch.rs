@@ -13,7 +13,8 @@ use crate::harakiri::{self, Verdict};
 
 impl Effects {
     pub(crate) fn wants_seconds(&self) -> bool {
-        !self.touched.is_empty() || self.log.wants_seconds()
+        let mine = !self.touched.is_empty() || self.beside.wants_seconds();
+        mine || self.log.wants_seconds()
     }
 
     /// The shortest limit of all generations that live.

@@ -7,6 +7,7 @@ pub mod documents;
 pub mod fds;
 pub mod fork;
 pub mod limits;
+pub mod local_time;
 pub mod lock;
 pub mod mask;
 pub mod poll;

@@ -30,6 +30,19 @@ pub fn create(name: &str, words: usize) -> io::Result<OwnedFd> {
     Ok(fd)
 }
 
+/// A file without a name that holds `text`, to be read from its start.
+///
+/// # Errors
+/// What memfd_create(2) or write(2) says.
+pub fn text(name: &str, text: &[u8]) -> io::Result<OwnedFd> {
+    use io::{Seek, Write};
+    let fd = rustix::fs::memfd_create(name, MemfdFlags::CLOEXEC)?;
+    let mut file = std::fs::File::from(fd);
+    file.write_all(text)?;
+    file.rewind()?;
+    Ok(file.into())
+}
+
 impl SharedWords {
     /// Maps memory that [`create`] made, here or in another process.
     ///

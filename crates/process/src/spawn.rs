@@ -69,6 +69,9 @@ pub struct Plan<'a> {
     pub limits: Vec<(Limit, u64)>,
     pub nice: Option<i32>,
     pub umask: Option<u32>,
+    /// Sent to the child when this process dies: for a program that reads no channel of ours. It
+    /// is set after the change of user, which would clear it.
+    pub death_signal: Option<i32>,
 }
 
 impl Plan<'_> {
@@ -86,6 +89,7 @@ impl Plan<'_> {
             limits: Vec::new(),
             nice: None,
             umask: None,
+            death_signal: None,
         }
     }
 }
@@ -236,8 +240,8 @@ fn reserve(plan: &Plan<'_>) -> io::Result<Vec<OwnedFd>> {
 /// All that the child does between fork and exec, with its memory.
 ///
 /// `apply` calls, in this order: setpgid or setsid · sigaction · close_range, dup2 · setrlimit, setpriority, umask ·
-/// setgroups → setgid → setuid, each checked · chdir (after the identity: NFS root_squash) ·
-/// the signal mask last.
+/// setgroups → setgid → setuid, each checked · prctl for the death signal, getppid · chdir (after the
+/// identity: NFS root_squash) · the signal mask last.
 struct ChildSetup {
     group: Group,
     /// Copies above all target numbers, so that no dup2 hits a source.
@@ -248,6 +252,8 @@ struct ChildSetup {
     umask: Option<u32>,
     identity: Option<(Vec<libc::gid_t>, libc::gid_t, libc::uid_t)>,
     chdir: Option<CString>,
+    /// The signal, and who the parent is now.
+    death_signal: Option<(libc::c_int, libc::pid_t)>,
 }
 
 impl ChildSetup {
@@ -301,6 +307,10 @@ impl ChildSetup {
             umask: plan.umask,
             identity,
             chdir,
+            death_signal: plan.death_signal.map(|signal| {
+                let parent = rustix::process::getpid().as_raw_nonzero().get();
+                (signal, parent)
+            }),
         })
     }
 
@@ -356,6 +366,17 @@ impl ChildSetup {
             check(Step::Setgid, unsafe { libc::setresgid(*gid, *gid, *gid) })?;
             // SAFETY: as above.
             check(Step::Setuid, unsafe { libc::setresuid(*uid, *uid, *uid) })?;
+        }
+        if let Some((signal, parent)) = self.death_signal {
+            // SAFETY: plain system call on this very process.
+            check(Step::Group, unsafe {
+                libc::prctl(libc::PR_SET_PDEATHSIG, signal)
+            })?;
+            // SAFETY: cannot fail.
+            if unsafe { libc::getppid() } != parent {
+                // It died before the call above: nobody is left to hear of the error.
+                return Err(io::Error::from_raw_os_error(libc::ESRCH));
+            }
         }
         if let Some(chdir) = &self.chdir {
             // SAFETY: a C string that lives as long as `self`.

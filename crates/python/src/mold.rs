@@ -14,6 +14,8 @@ use crate::stray;
 /// What a forked worker got.
 pub(crate) struct Birth {
     pub(crate) worker: u32,
+    /// No worker of this number was there before in this generation.
+    pub(crate) first: bool,
     pub(crate) line: Line,
     pub(crate) counters: OwnedFd,
 }
@@ -23,7 +25,7 @@ pub(crate) fn serve(py: Python<'_>, line: Line) -> Option<Birth> {
     loop {
         let (order, mut fds) = py.detach(|| line.hear())?;
         match order {
-            ToWorker::Fork { worker } => {
+            ToWorker::Fork { worker, first } => {
                 let (Some(counters), Some(channel)) = (fds.pop(), fds.pop()) else {
                     let why = "the order came without its descriptors".to_owned();
                     line.say(&FromWorker::ForkFailed { worker, why });
@@ -38,6 +40,7 @@ pub(crate) fn serve(py: Python<'_>, line: Line) -> Option<Birth> {
                         drop(line);
                         return Some(Birth {
                             worker,
+                            first,
                             line: Line::new(Channel::from(channel)),
                             counters,
                         });

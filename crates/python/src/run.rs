@@ -10,7 +10,7 @@ use pyo3::prelude::*;
 use crate::line::Line;
 use crate::load::Mounted;
 use crate::mold::Birth;
-use crate::{errors, interpreter, load, log, mold, stray, title, worker};
+use crate::{errors, hooks, interpreter, load, log, mold, stray, title, worker};
 
 /// uWSGI: UWSGI_FAILED_APP_CODE.
 const FAILED_APP: i32 = 22;
@@ -65,6 +65,7 @@ pub(crate) fn run(py: Python<'_>) -> i32 {
     let birth = match (setup.worker, counters) {
         (Some(worker), Some(counters)) => Birth {
             worker,
+            first: setup.first,
             line,
             counters,
         },
@@ -87,6 +88,7 @@ pub(crate) fn run(py: Python<'_>) -> i32 {
     };
     setup.worker = Some(birth.worker);
     title::set(&setup);
+    hooks::before_accept(py, &setup, &birth);
     worker::run(py, setup, birth, fds, signals, apps)
 }
 
@@ -126,6 +128,7 @@ fn load_apps(py: Python<'_>, setup: &Setup, line: &Line) -> Vec<Mounted> {
                      forked workers are without them; set lazy-apps if they hang"
                 ));
             }
+            hooks::after_load(py, setup, line);
             line.say(&FromWorker::Loaded {
                 threads,
                 notes,

@@ -72,6 +72,8 @@ fn main() -> std::io::Result<()> {
             tls: Vec::new(),
             mercy: Duration::from_secs(5),
             cwd: "/".into(),
+            first: true,
+            loads_first: true,
         },
         listeners: vec![listener.into()],
         counters: imperator_process::shared::create("hello", counters::words(cores))?,

@@ -41,7 +41,7 @@ pub(super) static OPTIONS: &[Opt] = &[
     opt(
         "master-fifo",
         Value::Path,
-        Differs("reloads of any letter bring up a new generation"),
+        Differs("reloads lose no request; B, E and S have nothing to do here"),
         "named pipe whose letters tell the master what to do",
         |draft, given| {
             let path = Draft::path(given)?;
@@ -91,9 +91,9 @@ pub(super) static OPTIONS: &[Opt] = &[
     opt(
         "touch-chain-reload",
         Value::Path,
-        RELOAD,
-        "reload when this file is touched, made or removed",
-        |draft, given| touch(draft, given, Touch::Reload),
+        Full,
+        "replace one worker after another when this file is touched",
+        |draft, given| touch(draft, given, Touch::ReloadChain),
     ),
     opt(
         "touch-exec",
@@ -145,14 +145,12 @@ pub(super) static OPTIONS: &[Opt] = &[
     opt(
         "touch-workers-reload",
         Value::Path,
-        RELOAD,
-        "reload when this file is touched, made or removed",
-        |draft, given| touch(draft, given, Touch::Reload),
+        Differs("no worker goes before its replacement accepts"),
+        "replace all workers when this file is touched",
+        |draft, given| touch(draft, given, Touch::ReloadWorkers),
     ),
 ];
 
-const RELOAD: super::Support =
-    Differs("is a whole reload: a new generation with new code and config");
 const SAFE: super::Support =
     Differs("both are written as the app's user, when the first generation serves");
 const SIGNALS: super::Support = super::Support::Refused {

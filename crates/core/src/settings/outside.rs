@@ -9,8 +9,8 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Touch {
-    /// `touch-workers-reload`, `touch-chain-reload`
-    Reload,
+    ReloadWorkers,
+    ReloadChain,
     RotateLogs,
     ReopenLogs,
     /// `touch-exec = FILE COMMAND`

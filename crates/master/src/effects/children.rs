@@ -9,6 +9,7 @@ use std::path::Path;
 use imperator_core::counters::{self, Counters};
 use imperator_core::message::{Failure, Held, Setup, ToWorker, VERSION, fd};
 use imperator_core::settings::Settings;
+use imperator_core::settings::hooks::Phase as HookPhase;
 use imperator_process::channel::Channel;
 use imperator_process::reap::End;
 use imperator_process::shared::{self, SharedWords};
@@ -16,6 +17,7 @@ use imperator_process::signals;
 use imperator_process::spawn::{self, Limit, Plan};
 
 use super::{Child, Effects, own_env};
+use crate::beside::extend_env;
 use crate::clock;
 use crate::event::{Event, Order, Parting, ProcessId};
 use crate::failure;
@@ -69,6 +71,8 @@ impl Effects {
         };
         let cwd = &self.origin.cwd;
         let mut plan = plan(&ready.interpreter, &ready.settings, cwd);
+        plan.chdir = Some(ready.cwd.clone());
+        extend_env(&mut plan.env, &ready.env);
         plan.fds = vec![
             (null.as_fd(), 0),
             (self.log.app.write.as_fd(), 1),
@@ -123,12 +127,13 @@ impl Effects {
         worker: u32,
     ) -> io::Result<()> {
         let gone = || io::Error::from(io::ErrorKind::NotFound);
-        let ready = self.generations.get(&generation).ok_or_else(gone)?;
+        let ready = self.generations.get_mut(&generation).ok_or_else(gone)?;
+        let first = ready.born.insert(worker);
         let (ours, theirs) = Channel::pair()?;
         ours.set_nonblocking(true)?;
         let (counters_fd, words) = counters(&ready.settings)?;
         let parent = self.children.get_mut(&mold).ok_or_else(gone)?;
-        let order = ToWorker::Fork { worker };
+        let order = ToWorker::Fork { worker, first };
         parent
             .channel
             .send(&order, &[theirs.as_fd(), counters_fd.as_fd()])?;
@@ -209,17 +214,29 @@ impl Effects {
         let children = &self.children;
         let last = self.generations.keys().next_back().copied();
         let serving = self.serving;
-        self.generations.retain(|&generation, _| {
+        let is_kept = |generation: u32| {
             Some(generation) == last
                 || Some(generation) == serving
                 || children.values().any(|it| it.generation == generation)
+        };
+        let mut goodbyes = Vec::new();
+        self.generations.retain(|&generation, ready| {
+            let kept = is_kept(generation);
+            if !kept && ready.has_served {
+                goodbyes.extend(ready.settings.hooks.steps(&[HookPhase::AsUserAtexit]));
+            }
+            kept
         });
+        self.retired(goodbyes, clock::now());
     }
 
     pub(super) fn set_up(&mut self, process: ProcessId) -> io::Result<()> {
         let gone = || io::Error::from(io::ErrorKind::NotFound);
         let child = self.children.get_mut(&process).ok_or_else(gone)?;
-        let ready = self.generations.get(&child.generation).ok_or_else(gone)?;
+        let ready = self.generations.get_mut(&child.generation);
+        let ready = ready.ok_or_else(gone)?;
+        let loads_first = ready.born.insert(0);
+        let first = child.worker.is_some_and(|worker| ready.born.insert(worker));
         let mut listeners = Vec::new();
         let mut fds: Vec<BorrowedFd<'_>> = child.counters_fd.iter().map(AsFd::as_fd).collect();
         for listen in &ready.settings.listens {
@@ -240,6 +257,8 @@ impl Effects {
             tls: ready.tls.clone(),
             mercy: ready.settings.worker_reload_mercy,
             cwd: self.origin.cwd.clone(),
+            first,
+            loads_first,
         };
         child.channel.send(&ToWorker::Setup(Box::new(setup)), &fds)
     }
@@ -283,7 +302,7 @@ fn counters(settings: &Settings) -> io::Result<(OwnedFd, SharedWords)> {
 }
 
 /// The environment of an app: ours without what is meant for us, and with its `env` options.
-fn app_env(settings: &Settings) -> Vec<(OsString, OsString)> {
+pub(crate) fn app_env(settings: &Settings) -> Vec<(OsString, OsString)> {
     let mut env = own_env(false);
     env.retain(|(key, _)| !settings.unset_env.iter().any(|name| *key == **name));
     for (key, value) in &settings.env {

@@ -133,6 +133,8 @@ impl Worker {
                 tls,
                 mercy: Duration::from_secs(600),
                 cwd: "/".into(),
+                first: true,
+                loads_first: true,
             },
             listeners: listeners
                 .iter()
