@@ -226,7 +226,6 @@ impl Log {
 
     /// Gives the log file its other name and begins a new one; without `logto` the files of all
     /// loggers. For log-maxsize, touch-logrotate and the fifo's `L`.
-    #[expect(dead_code, reason = "the fifo and the touches come with it")]
     pub(crate) fn rotate(&mut self) {
         self.flush();
         let main = self.main.filter(|&main| self.sinks[main].is_file());
@@ -238,7 +237,6 @@ impl Log {
     }
 
     /// Opens all log files again by their names: for touch-logreopen and the fifo's `l`.
-    #[expect(dead_code, reason = "the fifo and the touches come with it")]
     pub(crate) fn reopen(&mut self) {
         self.flush();
         self.sinks.iter_mut().for_each(Sink::reopen);
