@@ -25,7 +25,7 @@ pub(crate) use empire::{Alone, Empire, app, command};
 pub(crate) use folder::{Folder, repository, target_directory, test_env};
 pub(crate) use frontend::{Apache, Nginx, Wrk, free_port, wrk};
 pub(crate) use load::{Load, Tally};
-pub(crate) use original::Original;
+pub(crate) use original::{Original, command as original_command};
 pub(crate) use process::{Process, Signal, is_alive, require, send};
 pub(crate) use wire::{Address, Exchange, Reply, Vars, http, http_get, uwsgi, uwsgi_get};
 

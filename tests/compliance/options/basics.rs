@@ -2,8 +2,11 @@
 
 use std::process::Stdio;
 
-use super::pair::{outcome, outcome_of};
-use super::support::{Folder, Original, Signal, command, is_alive, skips_without};
+use super::pair::{Facts, Which, compare_runs, folder, outcome, outcome_of};
+use super::support::{
+    Folder, Original, Process, Signal, command, is_alive, original_command, skips_without,
+    uwsgi_get, wait_for,
+};
 use super::{Case, run};
 
 /// Options that another test shows: name, and the function of the test.
@@ -32,6 +35,7 @@ pub(super) const ELSEWHERE: &[(&str, &str)] = &[
     ("env", "the_environment_is_as_asked"),
     ("gid", "the_app_runs_as_uid_and_gid"),
     ("harakiri", "a_request_past_harakiri_costs_its_worker"),
+    ("honour-stdin", "the_app_reads_what_the_server_was_given"),
     ("help", "the_program_tells_its_usage_and_version"),
     ("ini", "the_ini_language_reaches_the_app"),
     (
@@ -249,4 +253,62 @@ fn explain_and_options_answer_people_and_programs() {
         "{text}"
     );
     assert_eq!(imperator(&["options", "no-such-word"]).0, Some(1));
+}
+
+#[test]
+fn the_app_reads_what_the_server_was_given() {
+    compare_runs(&[], |which| {
+        let mut facts = Facts::default();
+        for (name, line) in [
+            ("with honour-stdin", "honour-stdin = true\n"),
+            ("without", ""),
+        ] {
+            let folder = folder();
+            folder.write("input", "typed\n");
+            folder.write(
+                "app.py",
+                "import sys\nheard = sys.stdin.read()\n\n\
+                 def application(environ, start_response):\n    \
+                 start_response('200 OK', [])\n    return [heard.encode()]\n",
+            );
+            folder.write(
+                "app.ini",
+                &format!("[uwsgi]\nsocket = {{dir}}/s\nwsgi-file = {{dir}}/app.py\n{line}"),
+            );
+            let config = folder.join("app.ini");
+            let server = match which {
+                Which::Original => original_command(&folder),
+                Which::Ours => {
+                    let mut ours = command(&folder);
+                    ours.arg("--ini").arg(config);
+                    ours
+                }
+            };
+            let mut with_input = std::process::Command::new("sh");
+            with_input
+                .current_dir(folder.path())
+                .args(["-c", "exec \"$0\" \"$@\" < input"])
+                .arg(server.get_program())
+                .args(server.get_args())
+                .envs(
+                    server
+                        .get_envs()
+                        .filter_map(|(name, value)| Some((name, value?))),
+                );
+            let mut process = Process::start(with_input, &folder.join("server.log"));
+            let socket = folder.join("s");
+            let reply = wait_for(
+                "an answer",
+                || process.report(),
+                || {
+                    uwsgi_get(socket.clone(), "/")
+                        .ok()
+                        .filter(|reply| reply.status == 200)
+                },
+            );
+            facts.note(name, format!("{:?}", reply.text()));
+            process.bury_everyone();
+        }
+        facts
+    });
 }

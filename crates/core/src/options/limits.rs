@@ -99,6 +99,16 @@ pub(super) static OPTIONS: &[Opt] = &[
         },
     ),
     opt(
+        "honour-stdin",
+        Value::Flag,
+        Differs("for pipes and files; a terminal is not for processes in groups of their own"),
+        "leave the standard input to the app",
+        |draft, given| {
+            draft.settings.limits.honour_stdin = draft.flag(given);
+            Ok(())
+        },
+    ),
+    opt(
         "immediate-gid",
         Value::Text,
         Differs("is gid: sockets are still bound by the master"),

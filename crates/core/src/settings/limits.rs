@@ -35,6 +35,8 @@ pub struct Limits {
     pub reaper: bool,
     /// End workers without Python's `atexit` and the app's.
     pub skip_atexit: bool,
+    /// Leave the standard input of the start to the app.
+    pub honour_stdin: bool,
 }
 
 /// What `ps` shows.

@@ -61,7 +61,11 @@ impl Effects {
         };
         let (ours, theirs) = Channel::pair().map_err(system)?;
         ours.set_nonblocking(true).map_err(system)?;
-        let null = std::fs::File::open("/dev/null").map_err(system)?;
+        let input: OwnedFd = match ready.settings.limits.honour_stdin {
+            true => io::stdin().as_fd().try_clone_to_owned(),
+            false => std::fs::File::open("/dev/null").map(OwnedFd::from),
+        }
+        .map_err(system)?;
         let (counters_fd, counters) = match worker {
             Some(_) => {
                 let (fd, words) = counters(&ready.settings).map_err(system)?;
@@ -74,7 +78,7 @@ impl Effects {
         plan.chdir = Some(ready.cwd.clone());
         extend_env(&mut plan.env, &ready.env);
         plan.fds = vec![
-            (null.as_fd(), 0),
+            (input.as_fd(), 0),
             (self.log.app.write.as_fd(), 1),
             (self.log.app.write.as_fd(), 2),
             (theirs.as_fd(), fd::CHANNEL),

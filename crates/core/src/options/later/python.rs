@@ -85,14 +85,4 @@ wsgi-strict | flag | take only what PEP 3333 allows
 use-abort | flag | leave a core at a crash
 ",
     },
-    Family {
-        title: "Input of the app",
-        support: left_out(
-            "an app's standard input is empty",
-            "run the app by hand to debug it",
-        ),
-        rows: "
-honour-stdin | flag | leave the terminal to the app
-",
-    },
 ];
