@@ -462,8 +462,8 @@ pub(crate) fn somaxconn() -> u32 {
 /// An address as a person reads it: `http://127.0.0.1:8001`, `uwsgi:/run/blog.sock`.
 pub(crate) fn shown(scheme: &str, address: &Address, local: Option<SocketAddr>) -> String {
     match (address, local) {
-        (Address::Tcp(tcp), local) if scheme == "http" => {
-            format!("http://{}", local.unwrap_or(*tcp))
+        (Address::Tcp(tcp), local) if matches!(scheme, "http" | "https") => {
+            format!("{scheme}://{}", local.unwrap_or(*tcp))
         }
         (Address::Tcp(tcp), local) => format!("{scheme}:{}", local.unwrap_or(*tcp)),
         (Address::Unix(_) | Address::Abstract(_), _) => format!("{scheme}:{address}"),

@@ -9,6 +9,7 @@ use imperator_core::options;
 const ELSEWHERE: &[&[(&str, &str)]] = &[
     super::basics::ELSEWHERE,
     super::emperor::ELSEWHERE,
+    super::https::ELSEWHERE,
     super::language::ELSEWHERE,
     super::logs::ELSEWHERE,
     super::outside::ELSEWHERE,

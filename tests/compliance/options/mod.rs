@@ -7,6 +7,7 @@
 mod basics;
 mod coverage;
 mod emperor;
+mod https;
 mod language;
 mod logs;
 mod outside;
