@@ -221,6 +221,15 @@ pub struct AppStatus {
     /// A line for each daemon and cron of the app.
     #[serde(default)]
     pub beside: Vec<String>,
+    /// Workers that have a request now.
+    #[serde(default)]
+    pub busy: u32,
+    /// The most workers there may be, with `cheaper`.
+    #[serde(default)]
+    pub most: Option<u32>,
+    /// Connections that wait to be accepted; `None`: nobody could tell.
+    #[serde(default)]
+    pub queue: Option<u64>,
     /// `worker_reload_mercy` in milliseconds: how long a stop may take.
     #[serde(default)]
     pub mercy_ms: Option<u64>,

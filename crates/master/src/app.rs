@@ -339,6 +339,8 @@ impl App {
 }
 
 #[cfg(test)]
+mod lifecycle_tests;
+#[cfg(test)]
 mod random;
 #[cfg(test)]
 mod tests;

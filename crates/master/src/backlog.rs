@@ -1,6 +1,7 @@
 //! How many connections wait to be accepted: of TCP listeners /proc/net/tcp tells it, of Unix ones
 //! only the kernel's socket diagnosis (sock_diag(7), one question per look).
 
+use std::cell::{Cell, OnceCell};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, netlink};
@@ -20,41 +21,37 @@ const HEADER: usize = 16;
 /// The question's socket, opened when it is needed first.
 #[derive(Debug, Default)]
 pub(crate) struct Diagnosis {
-    socket: Option<OwnedFd>,
+    socket: OnceCell<Option<OwnedFd>>,
     /// This kernel does not answer: nobody asks it again.
-    is_mute: bool,
+    is_mute: Cell<bool>,
 }
 
 impl Diagnosis {
     /// Connections that wait at this listener; `None`: nobody tells.
-    pub(crate) fn waiting(&mut self, listener: &Listener) -> Option<u64> {
+    pub(crate) fn waiting(&self, listener: &Listener) -> Option<u64> {
         match listener.local() {
             Some(tcp) => queue_of(tcp),
             None => self.waiting_at(listener.fd.as_fd()),
         }
     }
 
-    fn waiting_at(&mut self, listener: BorrowedFd<'_>) -> Option<u64> {
-        if self.is_mute {
+    fn waiting_at(&self, listener: BorrowedFd<'_>) -> Option<u64> {
+        if self.is_mute.get() {
             return None;
         }
         let inode = rustix::fs::fstat(listener).ok()?.st_ino;
         let answer = self.ask(u32::try_from(inode).ok()?);
-        self.is_mute = answer.is_none();
+        self.is_mute.set(answer.is_none());
         answer
     }
 
-    fn ask(&mut self, inode: u32) -> Option<u64> {
-        if self.socket.is_none() {
-            self.socket = rustix::net::socket_with(
-                AddressFamily::NETLINK,
-                SocketType::RAW,
-                SocketFlags::CLOEXEC | SocketFlags::NONBLOCK,
-                Some(netlink::SOCK_DIAG),
-            )
-            .ok();
-        }
-        let socket = self.socket.as_ref()?;
+    fn ask(&self, inode: u32) -> Option<u64> {
+        let open = || {
+            let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+            let (family, kind) = (AddressFamily::NETLINK, SocketType::RAW);
+            rustix::net::socket_with(family, kind, flags, Some(netlink::SOCK_DIAG)).ok()
+        };
+        let socket = self.socket.get_or_init(open).as_ref()?;
         rustix::net::send(socket, &question(inode), SendFlags::empty()).ok()?;
         let mut bytes = [0; 512];
         // The kernel has answered before send(2) returns.
@@ -112,7 +109,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("s");
         let listener = UnixListener::bind(&path).unwrap();
-        let mut kernel = Diagnosis::default();
+        let kernel = Diagnosis::default();
         if kernel.waiting_at(listener.as_fd()).is_none() {
             eprintln!("SKIPPED connections_that_wait: this kernel has no unix_diag");
             return;

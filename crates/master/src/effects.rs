@@ -24,7 +24,7 @@ use crate::touched::Touched;
 
 pub(crate) mod children;
 mod hearing;
-mod sampling;
+pub(crate) mod sampling;
 
 /// Which app this is; fixed for the master's life.
 #[derive(Debug)]
@@ -106,6 +106,8 @@ pub(crate) struct Effects {
     /// The umask of the start, where the app's config has another one.
     pub own_umask: Option<u32>,
     pub kernel: crate::backlog::Diagnosis,
+    /// Connections that waited when somebody asked last.
+    pub queue: Option<u64>,
     pub pidfile: Option<PathBuf>,
     pub beside: Beside,
     pub stop_reason: Option<String>,

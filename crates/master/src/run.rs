@@ -334,6 +334,7 @@ impl Master {
                     continue;
                 }
                 ToMaster::Report => {
+                    self.effects.queue = Some(self.effects.waiting());
                     self.reported = None;
                     continue;
                 }
@@ -392,6 +393,7 @@ impl Master {
                 self.queue.push_back(event);
             }
             Act::Status => {
+                self.effects.queue = Some(self.effects.waiting());
                 let status = status::status(&self.app, &self.effects, clock::now());
                 let text = status::readable(&self.effects.origin.name, &status);
                 self.effects.log.note(&text);

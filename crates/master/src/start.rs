@@ -217,6 +217,7 @@ fn master(
         respawns: BTreeMap::new(),
         harakiris: BTreeMap::new(),
         own_umask: None,
+        queue: None,
         kernel: crate::backlog::Diagnosis::default(),
         pidfile: None,
         beside: Default::default(),

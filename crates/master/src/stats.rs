@@ -89,6 +89,9 @@ pub(crate) fn document(app: &App, effects: &Effects, look: StatsLook) -> Vec<u8>
         .filter(|(id, _)| app.processes().get(id).is_some_and(|it| it.holds_slot()))
         .filter_map(|(_, child)| Some((child.worker?, worker(effects, child, busy, look)?)))
         .collect();
+    let most = effects.newest().map_or(0, |it| it.settings.processes);
+    let empty = app.empty_places(most);
+    workers.extend(empty.into_iter().map(|id| (id, cheap(effects, id))));
     workers.sort_by_key(|(id, _)| *id);
     let workers: Vec<_> = workers.into_iter().map(|(_, worker)| worker).collect();
     let mut document = json!({
@@ -127,7 +130,7 @@ fn socket(effects: &Effects, address: &Address, listener: &Listener) -> Value {
     let proto = listens
         .find(|it| it.address == *address)
         .map(|it| it.protocol);
-    let queue = listener.local().and_then(crate::sockets::queue_of);
+    let queue = effects.kernel.waiting(listener);
     json!({
         "name": listener.local().map_or_else(|| address.to_string(), |it| it.to_string()),
         "proto": proto,
@@ -216,6 +219,31 @@ fn core_of(counters: Counters<'_>, core: usize) -> Value {
         value["req_info"] = json!({"request_start": of(Core::StartEpoch)});
     }
     value
+}
+
+/// A place where no worker is wanted now.
+fn cheap(effects: &Effects, id: u32) -> Value {
+    json!({
+        "id": id,
+        "pid": 0,
+        "accepting": 0,
+        "requests": 0,
+        "delta_requests": 0,
+        "exceptions": 0,
+        "harakiri_count": effects.harakiris.get(&id).copied().unwrap_or(0),
+        "signals": 0,
+        "signal_queue": 0,
+        "status": "cheap",
+        "rss": 0,
+        "vsz": 0,
+        "running_time": 0,
+        "last_spawn": 0,
+        "respawn_count": effects.respawns.get(&id).copied().unwrap_or(0),
+        "tx": 0,
+        "avg_rt": 0,
+        "apps": [],
+        "cores": [],
+    })
 }
 
 /// Resident and virtual bytes.

@@ -8,6 +8,7 @@ use imperator_core::message::{AppStatus, WorkerStatus};
 use imperator_core::settings::Protocol;
 
 use crate::app::App;
+use crate::effects::sampling::is_busy;
 use crate::effects::{Child, Effects};
 use crate::generation::{Role, State};
 use crate::sockets;
@@ -33,6 +34,10 @@ pub(crate) fn status(app: &App, effects: &Effects, now: Instant) -> AppStatus {
             })
         })
         .collect();
+    let busy = effects.children.values().filter(|child| {
+        let words = child.counters.as_ref().map(|it| it.words());
+        words.and_then(Counters::open).is_some_and(is_busy)
+    });
     let mold = app
         .processes()
         .values()
@@ -71,6 +76,11 @@ pub(crate) fn status(app: &App, effects: &Effects, now: Instant) -> AppStatus {
         python: serving.and_then(|ready| ready.python.clone()),
         strays: app.strays(),
         beside: effects.beside.lines(now),
+        busy: u32::try_from(busy.count()).unwrap_or(u32::MAX),
+        most: serving
+            .filter(|ready| ready.settings.scaling.least.is_some())
+            .map(|ready| ready.settings.processes),
+        queue: effects.queue,
         mercy_ms: effects.newest().map(|ready| {
             let mercy = ready.settings.worker_reload_mercy + effects.beside.mercy();
             u64::try_from(mercy.as_millis()).unwrap_or(u64::MAX)
@@ -101,6 +111,7 @@ pub(crate) fn is_news(old: &AppStatus, new: &AppStatus) -> bool {
     let plain = |status: &AppStatus| {
         let mut status = status.clone();
         status.retry_in_ms = status.retry_in_ms.map(|_| 0);
+        (status.busy, status.queue) = (0, None);
         status.workers.iter_mut().for_each(|it| it.requests = 0);
         // A flood would report each of its lines.
         status
@@ -142,6 +153,16 @@ pub(crate) fn readable(name: &str, status: &AppStatus) -> String {
     }
     for line in &status.beside {
         text.push_str(&format!("\n  {line}"));
+    }
+    if let Some(most) = status.most {
+        let all = status.workers.len();
+        text.push_str(&format!("\n  {all} workers of at most {most}"));
+    }
+    if let Some(queue) = status.queue {
+        let busy = status.busy;
+        text.push_str(&format!(
+            "\n  {busy} workers busy, {queue} connections wait"
+        ));
     }
     if let Some(failure) = &status.failure {
         text.push_str(&format!("\n  failure: {}", failure.summary));

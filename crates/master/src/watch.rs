@@ -29,9 +29,18 @@ impl Effects {
         let now = clock::monotonic_millis();
         let mut events = Vec::new();
         let mut lines = Vec::new();
+        let mut all = self.generations.values();
+        let counts = all.any(|it| it.settings.harakiri_options.queue_threshold.is_some());
+        let waiting = if counts { self.waiting() } else { 0 };
         for (&process, child) in &mut self.children {
-            let limit = self.generations.get(&child.generation);
-            let limit = limit.and_then(|it| it.settings.harakiri);
+            let Some(ready) = self.generations.get(&child.generation) else {
+                continue;
+            };
+            let options = &ready.settings.harakiri_options;
+            if options.queue_threshold.is_some_and(|least| waiting < least) {
+                continue;
+            }
+            let limit = ready.settings.harakiri;
             let words = child.counters.as_ref();
             let counters = words.and_then(|words| Counters::open(words.words()));
             let (Some(limit), Some(counters)) = (limit, counters) else {
@@ -40,12 +49,24 @@ impl Effects {
             let (Some(worker), Some(pid)) = (child.worker, child.pid) else {
                 continue;
             };
-            match child.harakiri.look(counters, limit, now) {
+            match child
+                .harakiri
+                .look(counters, limit, options.graceful_timeout, now)
+            {
                 Verdict::Fine | Verdict::Wait => (),
                 Verdict::Ask { try_number } => {
-                    lines.extend(harakiri::lines(worker, pid, try_number, counters));
+                    let graceful = options.graceful_timeout.is_some();
+                    let how = (try_number, graceful);
+                    let mut said = harakiri::lines(worker, pid, how, counters);
+                    if options.verbose {
+                        said.splice(1..1, harakiri::kernel_lines(pid));
+                    }
+                    lines.extend(said);
                     // Its Python stacks; without a handler it dies of it, which is decided anyway.
                     let _ = signals::send(pid, signals::stack_dump());
+                    if graceful {
+                        let _ = signals::send(pid, options.graceful_signal);
+                    }
                 }
                 Verdict::Kill => {
                     *self.harakiris.entry(worker).or_default() += 1;

@@ -14,6 +14,7 @@ mod line;
 mod load;
 mod log;
 mod mold;
+mod place;
 mod run;
 mod stray;
 mod title;

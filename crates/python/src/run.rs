@@ -10,7 +10,7 @@ use pyo3::prelude::*;
 use crate::line::Line;
 use crate::load::Mounted;
 use crate::mold::Birth;
-use crate::{errors, hooks, interpreter, load, log, mold, stray, title, worker};
+use crate::{errors, hooks, interpreter, load, log, mold, place, stray, title, worker};
 
 /// uWSGI: UWSGI_FAILED_APP_CODE.
 const FAILED_APP: i32 = 22;
@@ -88,8 +88,21 @@ pub(crate) fn run(py: Python<'_>) -> i32 {
     };
     setup.worker = Some(birth.worker);
     title::set(&setup);
+    let mut note = |text| birth.line.say(&FromWorker::Note { text });
+    if let Err(summary) = place::take(&setup.settings.limits, birth.worker, &mut note) {
+        let traceback = String::new();
+        birth
+            .line
+            .say(&FromWorker::LoadFailed { summary, traceback });
+        log::end(py, FAILED_APP);
+    }
     hooks::before_accept(py, &setup, &birth);
-    worker::run(py, setup, birth, fds, signals, apps)
+    let skips_atexit = setup.settings.limits.skip_atexit;
+    let code = worker::run(py, setup, birth, fds, signals, apps);
+    if skips_atexit {
+        log::end(py, code);
+    }
+    code
 }
 
 /// Imports the apps and tells the master; ends the process when they cannot be served.

@@ -4,22 +4,19 @@ use std::ffi::CString;
 use std::fs;
 
 use imperator_core::message::Setup;
+use imperator_core::settings::limits::Role;
 
 /// Names this process after its app and role, where `auto-procname` allows it.
 pub(crate) fn set(setup: &Setup) {
-    if !setup.settings.auto_procname {
+    let titles = &setup.settings.titles;
+    if !setup.settings.auto_procname && !titles.is_named() {
         return;
     }
-    let (title, name) = match setup.worker {
-        Some(worker) => (
-            format!("imperator: {} worker {worker}", setup.name),
-            format!("w{worker}:{}", setup.name),
-        ),
-        None => (
-            format!("imperator: {} mold", setup.name),
-            format!("mold:{}", setup.name),
-        ),
+    let (role, name) = match setup.worker {
+        Some(worker) => (Role::Worker(worker), format!("w{worker}:{}", setup.name)),
+        None => (Role::Mold, format!("mold:{}", setup.name)),
     };
+    let title = titles.title(&setup.name, role);
     overwrite_arguments(title.as_bytes());
     // The kernel cuts the name of a thread to 15 bytes.
     if let Ok(name) = CString::new(name) {

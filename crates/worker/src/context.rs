@@ -24,6 +24,7 @@ use crate::front::Front;
 use crate::handover::{Handover, MAX_WAITING, ring};
 use crate::lifecycle::{Event, Phase};
 use crate::listener::Listener;
+use crate::memory::Usage;
 use crate::refusal::Refusal;
 use crate::request::{Known, Limits, Request};
 use crate::sending::Sending;
@@ -467,10 +468,58 @@ impl WorkerContext {
         let Some(limit) = settings.max_requests else {
             return;
         };
-        // As the original: the delta spreads the workers.
-        let limit = limit + settings.max_requests_delta * u64::from(self.id());
+        let delta = settings.max_requests_delta;
+        let limit = settings.recycling.spread(limit, delta, self.id(), self.pid);
         if requests >= limit && self.may_wear() {
             self.post(Event::Worn(format!("max-requests: {requests} served")));
+        }
+    }
+
+    /// Once a second: whether the worker is old or big enough to be replaced.
+    pub(crate) fn check_age(&self, memory: Usage, now: Moment) {
+        let settings = self.settings();
+        let recycling = &settings.recycling;
+        let size = [
+            ("reload-on-rss", memory.rss, settings.reload_on_rss),
+            (
+                "reload-on-as",
+                memory.virtual_size,
+                recycling.on_address_space,
+            ),
+        ];
+        for (name, used, limit) in size {
+            if let Some(limit) = limit.filter(|&limit| used >= limit)
+                && self.may_wear()
+            {
+                let (used, limit) = (used >> 20, limit >> 20);
+                self.post(Event::Worn(format!("{name}: {used} MB of {limit}")));
+            }
+        }
+        let Some(lifetime) = recycling.max_lifetime else {
+            return;
+        };
+        let delta = recycling.max_lifetime_delta.as_secs();
+        let seconds = recycling.spread(lifetime.as_secs(), delta, self.id(), self.pid);
+        // Age alone is its own minimum: min-worker-lifetime does not hold it up, as in uWSGI.
+        let is_old = now >= self.started.after(Duration::from_secs(seconds));
+        if is_old && !self.worn.swap(true, Ordering::AcqRel) {
+            self.post(Event::Worn(format!("max-worker-lifetime: {seconds} s")));
+        }
+    }
+
+    /// After an exception of the app: whether it costs the worker.
+    pub fn check_exception(&self, kind: &str, value: &str) {
+        let recycling = &self.settings().recycling;
+        if recycling.wants_exception(kind, value) && !self.worn.swap(true, Ordering::AcqRel) {
+            self.post(Event::Worn(format!("reload-on-exception: {kind}")));
+        }
+    }
+
+    /// After each request: children that the app does not wait for, where it asks for that.
+    pub(crate) fn reap_children(&self) {
+        if self.settings().limits.reaper {
+            let options = rustix::process::WaitOptions::NOHANG;
+            while let Ok(Some(_)) = rustix::process::wait(options) {}
         }
     }
 
@@ -493,7 +542,12 @@ impl WorkerContext {
     /// Tells the clients of requests past harakiri what the master is about to do. Returns when
     /// the next one is due.
     pub(crate) fn answer_overdue(&self, now: Moment) -> Option<Moment> {
-        let harakiri = self.settings().harakiri?;
+        let options = &self.settings().harakiri_options;
+        // Whether anybody is killed, the master decides by who waits.
+        if options.queue_threshold.is_some() {
+            return None;
+        }
+        let harakiri = self.settings().harakiri? + options.graceful_timeout.unwrap_or_default();
         let due = |core: usize| {
             let started = self.counters().core(core, counters::Core::StartMillis);
             let started = started.load(Ordering::Acquire);

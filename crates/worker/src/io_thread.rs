@@ -372,18 +372,13 @@ impl IoThread {
         }
         let next_tick = now.after(TICK);
         self.next_tick = overdue.map_or(next_tick, |due| due.min(next_tick));
-        if let Some(limit) = self.worker.settings().reload_on_rss {
-            let rss = self.memory.read().rss;
-            if rss >= limit && self.worker.may_wear() {
-                self.step(
-                    Event::Worn(format!(
-                        "reload-on-rss: {} MB of {}",
-                        rss >> 20,
-                        limit >> 20
-                    )),
-                    now,
-                );
-            }
+        let settings = self.worker.settings();
+        let recycling = &settings.recycling;
+        let by_size = settings.reload_on_rss.is_some() || recycling.on_address_space.is_some();
+        if by_size || recycling.max_lifetime.is_some() {
+            self.worker.check_age(self.memory.read(), now);
+            // What it posted is taken in this very turn.
+            self.take_posted(now);
         }
     }
 }

@@ -324,6 +324,7 @@ impl<'a> AppThread<'a> {
         self.log
             .write(self.worker, request, &outcome, counts, &notes);
         self.worker.check_wear(total);
+        self.worker.reap_children();
     }
 
     /// The worker's requests so far, this one included.

@@ -113,7 +113,12 @@ impl App {
         let serving = self.serving();
         let accepts =
             |it: &Process| Some(it.generation) == serving && it.is_up() && it.role != Role::Mold;
-        for process in self.ids(accepts) {
+        let mut all = self.ids(accepts);
+        all.sort_by_key(|process| match self.processes[process].role {
+            Role::Mold => 0,
+            Role::Worker(worker) => worker,
+        });
+        for process in all {
             self.queue_recycling(process, Why::Chain);
         }
     }

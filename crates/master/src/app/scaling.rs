@@ -16,6 +16,18 @@ impl App {
         u32::try_from(wanted.count()).unwrap_or(u32::MAX)
     }
 
+    /// Places where no worker is wanted now, of `most` when the whole app sleeps.
+    pub(crate) fn empty_places(&self, most: u32) -> Vec<u32> {
+        match &self.serving {
+            Some(serving) => {
+                let cheap = serving.slots.iter().filter(|(_, slot)| slot.cheap);
+                cheap.map(|(&worker, _)| worker).collect()
+            }
+            None if self.asleep => (1..=most).collect(),
+            None => Vec::new(),
+        }
+    }
+
     pub(super) fn sample(&mut self, sample: Sample, now: Instant, actions: &mut Vec<Action>) {
         let Some(serving) = self
             .serving

@@ -15,7 +15,7 @@ const READY: Duration = Duration::from_secs(20);
 
 /// Each line: time, event, and the actions that must follow. `#n` is a process, a bare number a pid.
 #[track_caller]
-fn check(scenario: &str) {
+pub(super) fn check(scenario: &str) {
     let start = clock::now();
     let mut app = App::new(0);
     for line in scenario.lines().map(str::trim).filter(|it| !it.is_empty()) {

@@ -17,7 +17,7 @@ impl Effects {
         serving.is_some_and(|ready| ready.settings.scaling.watches())
     }
 
-    pub(crate) fn sample(&mut self) -> Sample {
+    pub(crate) fn sample(&self) -> Sample {
         let wants_memory = self.newest().is_some_and(|ready| {
             let scaling = &ready.settings.scaling;
             scaling.rss_soft.is_some() || scaling.rss_hard.is_some()
@@ -48,11 +48,10 @@ impl Effects {
     }
 
     /// Connections that wait at any of the app's sockets.
-    pub(crate) fn waiting(&mut self) -> u64 {
-        let kernel = &mut self.kernel;
+    pub(crate) fn waiting(&self) -> u64 {
         let listeners = self.sockets.iter();
         listeners
-            .filter_map(|(_, listener)| kernel.waiting(listener))
+            .filter_map(|(_, listener)| self.kernel.waiting(listener))
             .fold(0, u64::saturating_add)
     }
 

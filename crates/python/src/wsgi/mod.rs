@@ -117,6 +117,12 @@ impl WsgiApp {
 
     fn fail(&self, py: Python<'_>, exchange: &Arc<Exchange>, error: &PyErr) {
         errors::report(py, error, &context(exchange));
+        if self.worker.settings().recycling.watches_exceptions() {
+            let kind = error.get_type(py).name();
+            let kind = kind.map_or_else(|_| String::new(), |it| it.to_string());
+            let value = error.value(py).to_string();
+            self.worker.check_exception(&kind, &value);
+        }
         if self.worker.settings().interpreter.wsgi.tell_exceptions
             && tell(py, exchange, error).is_ok()
         {
