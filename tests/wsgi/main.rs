@@ -2,6 +2,7 @@
 //! and what apps that cannot be loaded get.
 
 mod answers;
+mod developing;
 mod files;
 mod harness;
 mod input;

@@ -334,6 +334,12 @@ pub enum FromWorker {
         worker: u32,
         why: String,
     },
+    /// Files of modules that were loaded since the last word about them; only with `py-autoreload`.
+    /// What changed since `at` (microseconds since 1970) is not what was loaded.
+    Modules {
+        files: Vec<PathBuf>,
+        at: u64,
+    },
     /// The worker accepts from now on.
     Accepting,
     /// A signal or a limit asks the worker to end. It goes on accepting until the master, having

@@ -17,6 +17,7 @@ use imperator_process::signals;
 use crate::beside::Beside;
 use crate::event::{Action, Event, ProcessId};
 use crate::log::Log;
+use crate::modules::Modules;
 use crate::resolve::Resolving;
 use crate::sockets::{Look, Sockets};
 use crate::stats::Stats;
@@ -98,6 +99,7 @@ pub(crate) struct Effects {
     /// Every file that the last config was read from.
     pub files: Vec<PathBuf>,
     pub touched: Touched,
+    pub modules: Modules,
     /// What an operator should know, in the order in which it came up.
     pub notes: Vec<String>,
     pub sockets_changed: bool,

@@ -19,6 +19,7 @@ mod identity;
 mod interpreter;
 mod lines;
 mod log;
+mod modules;
 mod pem;
 mod pidfile;
 mod prepare;

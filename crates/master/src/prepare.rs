@@ -246,6 +246,7 @@ impl Effects {
             self.note(error.to_string());
         }
         self.drop_sockets_of_nobody();
+        self.modules.forget_before(generation);
         self.announce(generation);
         if let Some(ready) = self.generations.get_mut(&generation) {
             ready.has_served = true;

@@ -52,6 +52,7 @@ struct Woken {
     sinks: bool,
     /// A connection waits for an app that sleeps.
     called: bool,
+    modules: bool,
 }
 
 impl Master {
@@ -192,6 +193,8 @@ impl Master {
             .fds()
             .map(|fd| poll.add(fd, Interest::Read))
             .collect();
+        let modules = effects.modules.fd();
+        let modules = modules.map(|fd| poll.add(fd, Interest::Read));
         poll.wait(timeout)?;
         let any = |indexes: &[usize]| indexes.iter().any(|&index| poll.is_ready(index));
         Ok(Woken {
@@ -203,6 +206,7 @@ impl Master {
             beside: any(&beside),
             sinks: any(&sinks),
             called: any(&called),
+            modules: modules.is_some_and(|index| poll.is_ready(index)),
             children: children
                 .into_iter()
                 .filter(|&(_, index)| poll.is_ready(index))
@@ -231,6 +235,7 @@ impl Master {
             .chain(again)
             .chain(effects.stats.deadline())
             .chain(effects.beside.deadline())
+            .chain(effects.modules.deadline())
             .min()
     }
 
@@ -242,6 +247,9 @@ impl Master {
         }
         if woken.request_log {
             self.effects.log.read_requests();
+        }
+        if woken.modules {
+            self.effects.modules.told(now);
         }
         if woken.sinks {
             self.effects.log.flush();
@@ -307,6 +315,11 @@ impl Master {
         {
             self.next_memory = now + interval;
             self.queue.extend(self.effects.look_for_evil());
+        }
+        if let Some(file) = self.effects.modules.check(now) {
+            let text = format!("{} changed: reload", file.display());
+            self.effects.log.note(&text);
+            self.queue.push_back(Event::Reload);
         }
         if self.effects.harakiri_limit().is_some() && self.next_harakiri <= now {
             self.next_harakiri = now + harakiri::INTERVAL;

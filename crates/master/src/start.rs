@@ -212,6 +212,7 @@ fn master(
         helpers: BTreeSet::new(),
         files: Vec::new(),
         touched: Touched::default(),
+        modules: Default::default(),
         notes: Vec::new(),
         sockets_changed: false,
         respawns: BTreeMap::new(),

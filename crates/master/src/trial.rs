@@ -151,6 +151,7 @@ impl Running {
                     FromWorker::Forked { .. }
                     | FromWorker::ForkFailed { .. }
                     | FromWorker::Accepting
+                    | FromWorker::Modules { .. }
                     | FromWorker::WantsToDrain { .. }
                     | FromWorker::IgnoredVar { .. }
                     | FromWorker::Note { .. },

@@ -3,7 +3,7 @@
 use imperator_core::settings::Settings;
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyList};
+use pyo3::types::{PyDict, PyList, PyModule};
 
 /// Before the app is imported, after chdir.
 ///
@@ -24,6 +24,23 @@ pub(crate) fn prepare(py: Python<'_>, settings: &Settings) -> PyResult<()> {
         set_stream(py, name)?;
     }
     Ok(())
+}
+
+/// A module of ours that is written in Python. It stands in no `sys.modules`.
+///
+/// # Errors
+/// A mistake in it.
+pub(crate) fn helper<'py>(
+    py: Python<'py>,
+    name: &str,
+    source: &str,
+) -> PyResult<Bound<'py, PyModule>> {
+    let module = PyModule::new(py, name)?;
+    let builtins = py.import("builtins")?;
+    let file = format!("<{name}>");
+    let code = builtins.call_method1("compile", (source, file, "exec"))?;
+    builtins.call_method1("exec", (code, module.dict()))?;
+    Ok(module)
 }
 
 /// The original's order: each `pythonpath` goes to the front, so the last comes first; then the

@@ -13,6 +13,7 @@ mod interpreter;
 mod line;
 mod load;
 mod log;
+mod modules;
 mod mold;
 mod place;
 mod run;

@@ -30,6 +30,8 @@ pub(crate) struct Failure {
     pub(crate) summary: String,
     /// Empty when no Python code is to blame.
     pub(crate) traceback: String,
+    /// Files that the traceback names: a failed import leaves no module.
+    pub(crate) files: Vec<String>,
 }
 
 /// Loads all apps in config order.
@@ -47,6 +49,7 @@ pub(crate) fn all(
         return Err(Failure {
             summary: "nothing to run: set module, wsgi-file or mount".to_owned(),
             traceback: String::new(),
+            files: Vec::new(),
         });
     }
     for (alias, module) in &settings.interpreter.aliases {
@@ -74,6 +77,7 @@ pub(crate) fn all(
                     cite(mount)
                 ),
                 traceback: String::new(),
+                files: Vec::new(),
             });
             continue;
         }
@@ -127,6 +131,7 @@ fn one(
             return Err(Failure {
                 summary: format!("{} {}", no_callable(&module, name), cite(mount)),
                 traceback: String::new(),
+                files: Vec::new(),
             });
         };
         found = next;
@@ -144,6 +149,7 @@ fn one(
             cite(mount)
         ),
         traceback: String::new(),
+        files: Vec::new(),
     })
 }
 
@@ -333,7 +339,24 @@ fn explain(py: Python<'_>, error: &PyErr, cite: &str) -> Failure {
     Failure {
         summary: format!("{cause}{place} {cite}"),
         traceback: errors::traceback(py, error),
+        files: traced_files(py, error),
     }
+}
+
+/// Every file that the traceback, or a SyntaxError, names.
+fn traced_files(py: Python<'_>, error: &PyErr) -> Vec<String> {
+    let file = error.value(py).getattr("filename");
+    let mut files: Vec<String> = file.and_then(|file| file.extract()).into_iter().collect();
+    let mut next = error.traceback(py).map(Bound::into_any);
+    while let Some(frame) = next {
+        let file = frame
+            .getattr("tb_frame")
+            .and_then(|frame| frame.getattr("f_code")?.getattr("co_filename")?.extract());
+        files.extend(file);
+        let after = frame.getattr("tb_next").ok();
+        next = after.filter(|after| !after.is_none());
+    }
+    files
 }
 
 /// The innermost place in the app's own code: not the interpreter's, not an installed package's.

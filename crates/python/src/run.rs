@@ -10,7 +10,7 @@ use pyo3::prelude::*;
 use crate::line::Line;
 use crate::load::Mounted;
 use crate::mold::Birth;
-use crate::{errors, hooks, interpreter, load, log, mold, place, stray, title, worker};
+use crate::{errors, hooks, interpreter, load, log, modules, mold, place, stray, title, worker};
 
 /// uWSGI: UWSGI_FAILED_APP_CODE.
 const FAILED_APP: i32 = 22;
@@ -113,6 +113,7 @@ fn load_apps(py: Python<'_>, setup: &Setup, line: &Line) -> Vec<Mounted> {
     )]
     let start = Instant::now();
     let mut notes = Vec::new();
+    let mut traced = Vec::new();
     let prepared = interpreter::prepare(py, &setup.settings).and_then(|()| stray::watch(py));
     let loaded = match prepared {
         Ok(()) => load::all(py, &setup.settings, &setup.cwd, &mut |failure| {
@@ -121,13 +122,21 @@ fn load_apps(py: Python<'_>, setup: &Setup, line: &Line) -> Vec<Mounted> {
                 failure.traceback, failure.summary
             ));
             notes.push(failure.summary);
+            traced.extend(failure.files);
         }),
         Err(error) => Err(load::Failure {
             summary: format!("cannot prepare the interpreter: {error}"),
             traceback: errors::traceback(py, &error),
+            files: Vec::new(),
         }),
     };
     stray::end_if_stray(py);
+    if let Some(autoreload) = &setup.settings.interpreter.autoreload {
+        if let Err(failure) = &loaded {
+            traced.extend(failure.files.iter().cloned());
+        }
+        modules::tell(py, autoreload, &traced, &mut |message| line.say(message));
+    }
     let threads = match &loaded {
         Ok(_) => mold::python_threads(py).unwrap_or_default(),
         Err(_) => Vec::new(),

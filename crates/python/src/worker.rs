@@ -12,7 +12,7 @@ use pyo3::types::{PyCFunction, PyDict};
 use crate::load::Mounted;
 use crate::mold::Birth;
 use crate::wsgi::WsgiApp;
-use crate::{errors, log, stray};
+use crate::{errors, interpreter, log, stray};
 
 /// Serves until the worker is drained; returns the exit code.
 pub(crate) fn run(
@@ -59,6 +59,9 @@ fn try_run(
         signals,
     })?;
     let apps = Arc::new(apps);
+    if let Some(prefix) = &worker.settings().interpreter.tracebacker {
+        start_tracebacker(py, prefix, id);
+    }
     let stack = worker.settings().limits.thread_stack;
     let usual = stack.map(|bytes| set_stack_size(py, bytes));
     let threads = (1..cores)
@@ -73,6 +76,21 @@ fn try_run(
         thread.call_method0("join")?;
     }
     Ok(())
+}
+
+/// A worker serves without it as well.
+fn start_tracebacker(py: Python<'_>, prefix: &str, id: u32) {
+    let path = format!("{prefix}{id}");
+    let started = interpreter::helper(
+        py,
+        "imperator_tracebacker",
+        include_str!("py/tracebacker.py"),
+    )
+    .and_then(|module| module.call_method1("start", (&path,)));
+    match started {
+        Ok(_) => log::line(&format!("the stacks of worker {id} are told on {path}")),
+        Err(error) => log::line(&format!("py-tracebacker has no socket {path}: {error}")),
+    }
 }
 
 /// Of threads that are started from now on, in bytes; returns what it was, 0 for the system's own.

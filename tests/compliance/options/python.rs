@@ -10,6 +10,18 @@ pub(super) const ELSEWHERE: &[(&str, &str)] = &[
     ("paste-logger", "a_paste_app_is_loaded_with_its_logging"),
     ("ini-paste", "a_paste_app_is_loaded_with_its_logging"),
     ("ini-paste-logged", "a_paste_app_is_loaded_with_its_logging"),
+    (
+        "py-autoreload",
+        "an_edit_of_a_loaded_module_serves_and_a_broken_one_changes_nothing",
+    ),
+    (
+        "py-auto-reload-ignore",
+        "an_edit_of_a_loaded_module_serves_and_a_broken_one_changes_nothing",
+    ),
+    (
+        "py-tracebacker",
+        "the_tracebacker_tells_the_stacks_of_a_worker_that_hangs",
+    ),
 ];
 
 /// Notes what the first line of an answer's body says.

@@ -101,6 +101,14 @@ impl Effects {
                 let failure = Box::new(failure::plain(text, Some(hint.to_owned())));
                 Some(Event::SpawnFailed { process, failure })
             }
+            FromWorker::Modules { files, at } => {
+                let generation = child.generation;
+                let every = ready.settings.interpreter.autoreload.as_ref()?.every;
+                let now = crate::clock::now();
+                let added = self.modules.add((generation, every), files, at, now);
+                added.into_iter().for_each(|problem| self.note(problem));
+                None
+            }
             FromWorker::Accepting => {
                 // A replacement that failed before has come up after all.
                 if self.serving == Some(child.generation) && self.failing == self.serving {

@@ -25,9 +25,9 @@ use self::environ::Environ;
 use self::file::FileWrapper;
 use self::input::Input;
 use self::response::StartResponse;
-use crate::errors;
 use crate::load::Mounted;
 use crate::stray::end_if_stray;
+use crate::{errors, modules};
 
 /// The interpreter's lock, as the request path sees it.
 pub(crate) struct Gil;
@@ -90,6 +90,11 @@ impl WsgiApp {
             .bind(py)
             .call1((environ, start_response))?;
         end_if_stray(py);
+        if let Some(autoreload) = &self.worker.settings().interpreter.autoreload {
+            // A view may import what it needs; who sees the answer may edit that.
+            let mut say = |message: &_| self.worker.tell(message);
+            modules::tell(py, autoreload, &[], &mut say);
+        }
         let sent = send(
             py,
             exchange,

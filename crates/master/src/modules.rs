@@ -1,0 +1,186 @@
+//! `py-autoreload`: the files of the modules that the app has loaded, as its processes report them.
+//! inotify wakes us, and a look at the files decides; where inotify is silent (bind mounts of other
+//! machines, network file systems) the look every N seconds finds the change.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use imperator_process::inotify::Inotify;
+
+use crate::touched::{Seen, look};
+
+/// A change is acted on this long after it was told: a checkout changes many files in one go.
+const SETTLE: Duration = Duration::from_millis(40);
+/// More files of one app than this are not watched.
+const MAX_FILES: usize = 20_000;
+
+#[derive(Debug, Default)]
+pub(crate) struct Modules {
+    notify: Option<Inotify>,
+    directories: BTreeSet<PathBuf>,
+    /// With the newest generation that has loaded it.
+    files: BTreeMap<PathBuf, (Seen, u32)>,
+    every: Duration,
+    next_look: Option<Instant>,
+}
+
+impl Modules {
+    /// A process of this generation had loaded these files at that time (microseconds since 1970).
+    /// What was watched before keeps what was seen: a change while the generation was loading still
+    /// counts. Returns what an operator should know.
+    pub(crate) fn add(
+        &mut self,
+        (generation, every): (u32, Duration),
+        files: Vec<PathBuf>,
+        at: u64,
+        now: Instant,
+    ) -> Option<String> {
+        self.every = every;
+        let mut problem = None;
+        for file in files {
+            if let Some((_, last)) = self.files.get_mut(&file) {
+                *last = generation.max(*last);
+                continue;
+            }
+            if self.files.len() >= MAX_FILES {
+                return Some(format!("py-autoreload watches {MAX_FILES} files, no more"));
+            }
+            if let Some(directory) = file.parent()
+                && !self.directories.contains(directory)
+            {
+                self.directories.insert(directory.to_owned());
+                if let Err(error) = self.watch(directory) {
+                    let seconds = every.as_secs();
+                    problem = Some(format!(
+                        "py-autoreload is told of no changes ({error}): it looks every {seconds} s"
+                    ));
+                }
+            }
+            let mut seen = look(&file);
+            // It changed before we heard of it: what was loaded is not known, but it is another.
+            if let Some((_, _, second, nanos, _)) = &mut seen
+                && second
+                    .saturating_mul(1_000_000)
+                    .saturating_add(*nanos / 1000)
+                    >= i64::try_from(at).unwrap_or(i64::MAX)
+            {
+                *second = 0;
+                self.next_look = Some(now);
+            }
+            self.files.insert(file, (seen, generation));
+        }
+        self.next_look.get_or_insert(now + every);
+        problem
+    }
+
+    fn watch(&mut self, directory: &std::path::Path) -> std::io::Result<()> {
+        if self.notify.is_none() {
+            self.notify = Some(Inotify::new()?);
+        }
+        self.notify
+            .as_ref()
+            .map_or(Ok(()), |it| it.watch(directory))
+    }
+
+    /// This generation serves: what only earlier ones had loaded is not the app's any more.
+    pub(crate) fn forget_before(&mut self, generation: u32) {
+        self.files.retain(|_, (_, last)| *last >= generation);
+        if self.files.is_empty() {
+            *self = Self::default();
+        }
+    }
+
+    pub(crate) fn fd(&self) -> Option<BorrowedFd<'_>> {
+        self.notify.as_ref().map(AsFd::as_fd)
+    }
+
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        self.next_look
+    }
+
+    /// inotify has something to tell.
+    pub(crate) fn told(&mut self, now: Instant) {
+        if let Some(notify) = &self.notify {
+            notify.hush();
+        }
+        let soon = now + SETTLE;
+        self.next_look = Some(self.next_look.map_or(soon, |at| at.min(soon)));
+    }
+
+    /// The first file that is another one than when it was loaded. One that is away for the moment
+    /// will be back: editors and checkouts replace files.
+    pub(crate) fn check(&mut self, now: Instant) -> Option<PathBuf> {
+        if self.next_look.is_none_or(|at| at > now) {
+            return None;
+        }
+        self.next_look = Some(now + self.every);
+        let mut found = None;
+        for (file, (seen, _)) in &mut self.files {
+            let is = look(file);
+            if is.is_some() && is != *seen {
+                *seen = is;
+                found.get_or_insert_with(|| file.clone());
+            }
+        }
+        found
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock;
+
+    const EVERY: Duration = Duration::from_secs(3);
+
+    #[test]
+    fn a_changed_file_is_found_once_and_a_file_that_is_away_is_waited_for() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("app.py");
+        std::fs::write(&file, "1").unwrap();
+        let mut modules = Modules::default();
+        let now = clock::now();
+        assert_eq!(
+            modules.add((1, EVERY), vec![file.clone()], u64::MAX, now),
+            None
+        );
+        assert_eq!(modules.check(now + EVERY), None);
+        std::fs::remove_file(&file).unwrap();
+        assert_eq!(modules.check(now + 2 * EVERY), None);
+        std::fs::write(&file, "2 + 2").unwrap();
+        // Not before it is due, and then once.
+        assert_eq!(modules.check(now + 2 * EVERY), None);
+        modules.told(now + 2 * EVERY);
+        assert_eq!(modules.check(now + 2 * EVERY), None);
+        assert_eq!(modules.check(now + 2 * EVERY + SETTLE), Some(file));
+        assert_eq!(modules.check(now + 4 * EVERY), None);
+    }
+
+    #[test]
+    fn a_change_before_the_report_came_counts() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("app.py");
+        std::fs::write(&file, "1").unwrap();
+        let mut modules = Modules::default();
+        let now = clock::now();
+        assert_eq!(modules.add((1, EVERY), vec![file.clone()], 1, now), None);
+        assert_eq!(modules.check(now), Some(file));
+        assert_eq!(modules.check(now + EVERY), None);
+    }
+
+    #[test]
+    fn what_the_serving_generation_has_not_loaded_is_forgotten() {
+        let mut modules = Modules::default();
+        let now = clock::now();
+        let files = vec!["/old.py".into(), "/both.py".into()];
+        modules.add((1, EVERY), files, u64::MAX, now);
+        modules.add((2, EVERY), vec!["/both.py".into()], u64::MAX, now);
+        modules.forget_before(2);
+        let files: Vec<_> = modules.files.keys().collect();
+        assert_eq!(files, [&PathBuf::from("/both.py")]);
+        modules.forget_before(3);
+        assert_eq!(modules.deadline(), None);
+    }
+}
