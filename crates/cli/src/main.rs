@@ -13,6 +13,7 @@ mod migrate;
 mod options;
 mod own;
 mod perform;
+mod pidfile;
 mod place;
 mod resolve;
 mod table;
@@ -39,6 +40,9 @@ fn main() -> ExitCode {
 fn run(arguments: &[OsString]) -> anyhow::Result<ExitCode> {
     let first = arguments.first().and_then(|first| first.to_str());
     let rest = arguments.get(1..).unwrap_or_default();
+    if let Some((name, signal, file)) = pidfile::order(arguments) {
+        return pidfile::send(name, signal, file.as_ref());
+    }
     match first {
         // Started by an emperor or a master, never by hand.
         Some("resolve") => Ok(resolve::run(rest)),

@@ -2,7 +2,7 @@
 
 use std::process::Stdio;
 
-use super::pair::{Facts, Which, compare_runs, folder, outcome, outcome_of};
+use super::pair::{Facts, Server, Which, compare_runs, folder, outcome, outcome_of};
 use super::support::{
     Folder, Original, Process, Signal, command, is_alive, original_command, skips_without,
     uwsgi_get, wait_for,
@@ -63,9 +63,11 @@ pub(super) const ELSEWHERE: &[(&str, &str)] = &[
     ("mount", "mounts_are_chosen_by_the_longest_prefix"),
     ("need-app", "without_need_app_the_rest_is_served"),
     ("python", "an_interpreter_that_does_not_exist"),
+    ("pause", "servers_are_ordered_by_their_pid_files"),
     ("pythonpath", "the_last_pythonpath_is_searched_first"),
     ("ready-timeout", "a_module_that_hangs"),
     ("reload-on-rss", "a_fat_worker_is_replaced"),
+    ("reload", "servers_are_ordered_by_their_pid_files"),
     ("req-logger", "request_lines_have_a_logger_of_their_own"),
     (
         "socket-timeout",
@@ -172,7 +174,7 @@ const PROCESSES: &[Case] = &[
         ini: "touch-reload = {dir}/touched\n",
         files: &[("touched", "")],
         see: |server, facts| {
-            let worker = |server: &super::Server| server.get("/process").json()["pid"].as_i64();
+            let worker = |server: &Server| server.get("/process").json()["pid"].as_i64();
             let before = worker(server);
             // Long after today, without a look at the clock.
             let later = std::time::UNIX_EPOCH + std::time::Duration::from_secs(4_000_000_000);
@@ -218,6 +220,40 @@ fn the_program_tells_its_usage_and_version() {
             "{argument}"
         );
     }
+}
+
+#[test]
+fn servers_are_ordered_by_their_pid_files() {
+    compare_runs(&[], |which| {
+        let mut facts = Facts::default();
+        let ini = "[uwsgi]\nsocket = {dir}/s\nwsgi-file = {dir}/facts.py\npidfile = {dir}/pid\n\
+                   lazy-apps = true\n";
+        let mut server = Server::start(which, ini);
+        let worker = |server: &Server| server.get("/process").json()["pid"].as_i64();
+        let before = worker(&server);
+        let order = |server: &Server, order: &str, file: &str| {
+            let mut program = match which {
+                Which::Original => std::process::Command::new("uwsgi-core"),
+                Which::Ours => command(server.folder()),
+            };
+            let file = server.folder().join(file);
+            let output = program.arg(order).arg(file).stdin(Stdio::null()).output();
+            output.expect("an order").status.code()
+        };
+        facts.note("reload", format!("{:?}", order(&server, "--reload", "pid")));
+        server.wait_for("another worker", |server| {
+            let now = worker(server);
+            (now.is_some() && now != before).then_some(())
+        });
+        let pid = server.process().pid();
+        facts.note("stop", format!("{:?}", order(&server, "--stop", "pid")));
+        server.wait_for("the end", |_| (!is_alive(pid)).then_some(()));
+        facts.note(
+            "of no file",
+            format!("{:?}", order(&server, "--reload", "no-such-file")),
+        );
+        facts
+    });
 }
 
 #[test]

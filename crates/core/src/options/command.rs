@@ -15,6 +15,31 @@ pub(super) static OPTIONS: &[Opt] = &[
     .short('h')
     .immediate(),
     opt(
+        "pause",
+        Value::Path,
+        TO_A_SERVER,
+        "pause or resume the server of this pid file",
+        nothing,
+    )
+    .aka(&["resume", "suspend"])
+    .immediate(),
+    opt(
+        "reload",
+        Value::Path,
+        TO_A_SERVER,
+        "reload the server of this pid file",
+        nothing,
+    )
+    .immediate(),
+    opt(
+        "stop",
+        Value::Path,
+        TO_A_SERVER,
+        "stop the server of this pid file",
+        nothing,
+    )
+    .immediate(),
+    opt(
         "version",
         Value::Nothing,
         Differs("prints Imperator's version"),
@@ -22,3 +47,6 @@ pub(super) static OPTIONS: &[Opt] = &[
         nothing,
     ),
 ];
+
+const TO_A_SERVER: super::Support =
+    Differs("first on the command line only, and only to a process that is a server");

@@ -4,18 +4,6 @@ use super::{Family, harmless, left_out};
 
 pub(super) const FAMILIES: &[Family] = &[
     Family {
-        title: "Orders by pid file",
-        support: left_out(
-            "one app is ordered by name",
-            "use imperator stop and imperator reload, or kill -INT or -HUP \"$(cat FILE)\"",
-        ),
-        rows: "
-pause suspend resume | path! | pause or resume the server of this pid file
-reload | path! | reload the server of this pid file
-stop | path! | stop the server of this pid file
-",
-    },
-    Family {
         title: "Lists of what is built in",
         support: harmless("it only prints a list; there are no plugins to list"),
         rows: "
