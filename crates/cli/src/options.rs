@@ -216,7 +216,7 @@ fn explanation(row: &Opt) -> String {
         );
     }
     match (row.default, row.was) {
-        ("", None) => (),
+        ("", None) => field("default", unset(row.value)),
         ("", Some(was)) => field("default", &format!("none; in uWSGI {was}")),
         (default, None) => field("default", default),
         (default, Some(was)) => field("default", &format!("{default}; in uWSGI {was}")),
@@ -229,6 +229,25 @@ fn explanation(row: &Opt) -> String {
         }
     }
     text
+}
+
+/// What holds where nothing is set.
+fn unset(value: Value) -> &'static str {
+    match value {
+        Value::Flag => "false",
+        Value::Number
+        | Value::Milliseconds
+        | Value::Seconds
+        | Value::Bytes
+        | Value::Kibibytes
+        | Value::Mebibytes
+        | Value::Mode
+        | Value::Text
+        | Value::Path
+        | Value::Address
+        | Value::Pair
+        | Value::Nothing => "none",
+    }
 }
 
 /// What to write, and its unit.

@@ -327,6 +327,8 @@ impl Opt {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::finding::Place;
+    use crate::settings::Settings;
     use std::collections::BTreeSet;
 
     #[test]
@@ -374,6 +376,41 @@ mod tests {
             );
             assert!(!row.help.is_empty(), "{}", row.name);
         }
+    }
+
+    /// Rows whose default is what happens without a setting.
+    const UNSEEN: &[&str] = &["auto-procname", "callable", "mimefile"];
+
+    #[test]
+    fn the_default_that_a_row_tells_is_the_one_that_settings_have() {
+        let mut problems = Vec::new();
+        for row in rows().filter(|row| row.counts() && row.has_effect()) {
+            let text = match (row.default, row.value) {
+                ("", Value::Flag) => "false",
+                (text, _) => text,
+            };
+            if text.is_empty() || UNSEEN.contains(&row.name) {
+                continue;
+            }
+            let place = Place {
+                file: "app.ini".into(),
+                line: 1,
+            };
+            let given = Given {
+                name: row.name,
+                text,
+                place: &place,
+            };
+            let mut draft = Draft::default();
+            match (row.apply)(&mut draft, &given) {
+                Err(invalid) => problems.push(format!("{} = {text}: {}", row.name, invalid.text)),
+                Ok(()) if draft.settings != Settings::default() => {
+                    problems.push(format!("{} = {text} is not the default", row.name));
+                }
+                Ok(()) => (),
+            }
+        }
+        assert!(problems.is_empty(), "\n{}", problems.join("\n"));
     }
 
     #[test]
