@@ -4,10 +4,12 @@
     reason = "tests stand at the edge: they read clocks"
 )]
 
+mod debian;
 mod files;
 mod imports;
 mod migrate;
 mod texts;
+mod wild;
 
 use std::process::{Command, Output, Stdio};
 

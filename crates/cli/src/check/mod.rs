@@ -124,9 +124,9 @@ pub(crate) fn look(gathered: &mut Gathered) {
     let mut sources = Sources::default();
     for subject in &mut gathered.subjects {
         tell_commands(subject);
-        template::fold(&mut subject.resolved.findings, &mut sources);
         let found = machine.findings(subject);
         subject.resolved.findings.extend(found);
+        template::fold(&mut subject.resolved.findings, &mut sources);
         let file = subject.config.file.clone();
         sort(&mut subject.resolved.findings, &file);
     }
