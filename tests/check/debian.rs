@@ -40,7 +40,7 @@ fn apps_of_apps_enabled_get_their_socket_their_user_and_their_log() {
     assert_eq!((socket.uid(), socket.mode() & 0o777), (33, 0o660));
     let status = empire.app("blog");
     assert_eq!(
-        status["workers"].as_array().map(Vec::len),
+        status["status"]["workers"].as_array().map(Vec::len),
         Some(2),
         "{status}"
     );
