@@ -16,6 +16,9 @@ pub(crate) const WHOLE_BODY: u64 = 64 * 1024;
 /// With post-buffering, a body up to its value stands in memory, but never more than this.
 const MAX_IN_MEMORY: u64 = 1024 * 1024;
 
+/// What a head that has not come yet gets room for.
+const ROOM: usize = 4096;
+
 #[derive(Debug)]
 pub(crate) enum Arrival {
     /// The app can be called.
@@ -27,8 +30,12 @@ pub(crate) enum Arrival {
 pub(crate) fn look(
     request: &mut Request,
     worker: &WorkerContext,
-    connection: &Connection,
+    connection: &mut Connection,
 ) -> Result<Arrival, Refusal> {
+    if connection.needs_proxy_line && !proxy_line(request, connection)? {
+        request.buffer.reserve(ROOM);
+        return Ok(Arrival::Incomplete(Wait::Head));
+    }
     let progress = match connection.protocol {
         Protocol::Uwsgi => uwsgi::parse(request, &worker.limits)?,
         Protocol::Http => {
@@ -38,6 +45,7 @@ pub(crate) fn look(
                 peer: connection.peer,
                 secure: worker.listeners[connection.listener].tls.is_some(),
                 keep_alive: worker.settings().http_keepalive.is_some(),
+                settings: &worker.settings().http,
             };
             http::head::parse(request, &worker.limits, &local)?
         }
@@ -54,6 +62,17 @@ pub(crate) fn look(
         }
         Progress::Whole => body(request, worker),
     }
+}
+
+/// Takes the PROXY line from the start of a connection; `false`: it is not all there yet.
+fn proxy_line(request: &mut Request, connection: &mut Connection) -> Result<bool, Refusal> {
+    let Some(line) = http::proxy::line(&request.buffer)? else {
+        return Ok(false);
+    };
+    request.buffer.drain(..line.length);
+    connection.needs_proxy_line = false;
+    connection.peer = line.client.or(connection.peer);
+    Ok(!request.buffer.is_empty())
 }
 
 /// The head is read: decides what the app must not wait for.

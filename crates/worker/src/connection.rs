@@ -14,6 +14,8 @@ pub(crate) struct Connection {
     pub(crate) protocol: Protocol,
     /// Of an HTTP client over TCP.
     pub(crate) peer: Option<SocketAddr>,
+    /// A proxy in front has yet to say whose connection it is.
+    pub(crate) needs_proxy_line: bool,
     /// Requests answered on it.
     pub(crate) requests: u32,
 }

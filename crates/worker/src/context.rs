@@ -360,6 +360,9 @@ impl WorkerContext {
             listener: index,
             protocol: listener.protocol,
             peer,
+            needs_proxy_line: listener.protocol == Protocol::Http
+                && listener.tls.is_none()
+                && self.settings().http.proxy_protocol,
             requests: 0,
         })
     }

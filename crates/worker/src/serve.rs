@@ -217,7 +217,7 @@ impl<'a> AppThread<'a> {
         Found::Nothing
     }
 
-    fn receive(&mut self, connection: Connection) -> Found {
+    fn receive(&mut self, mut connection: Connection) -> Found {
         let worker = self.worker;
         let room = worker.receive_room();
         let request = &mut exclusive(&mut self.exchange).request;
@@ -233,7 +233,7 @@ impl<'a> AppThread<'a> {
             read = socket::receive(&connection.socket, &mut request.buffer);
         }
         let wait = match read {
-            socket::Read::Bytes(_) => match arrival::look(request, worker, &connection) {
+            socket::Read::Bytes(_) => match arrival::look(request, worker, &mut connection) {
                 Ok(Arrival::Whole) => return self.begin(connection, None),
                 Ok(Arrival::Incomplete(wait)) => wait,
                 Err(refusal) => {

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 
 use httparse::{EMPTY_HEADER, Error, Header, Status};
 use imperator_core::packet::MAX_VARS;
+use imperator_core::settings::http::Http;
 
 use super::target::{Target, decoded};
 use crate::refusal::Refusal;
@@ -24,6 +25,7 @@ pub(crate) struct Local<'a> {
     pub(crate) secure: bool,
     /// http-keepalive is set.
     pub(crate) keep_alive: bool,
+    pub(crate) settings: &'a Http,
 }
 
 /// Reads the head at the start of `request.buffer`.
@@ -219,6 +221,14 @@ fn framing(headers: &[Header<'_>], http11: bool) -> Result<Framed, Refusal> {
     Ok(framed)
 }
 
+/// The host that the client asked for.
+fn host_of<'a>(headers: &'a [Header<'_>], target: &Target<'a>) -> Option<&'a [u8]> {
+    let mut named = headers
+        .iter()
+        .filter(|it| it.name.eq_ignore_ascii_case("host"));
+    target.host.or_else(|| named.next().map(|it| it.value))
+}
+
 /// Builds a request's variables in their own text.
 struct Vars<'a> {
     request: &'a mut Request,
@@ -246,7 +256,11 @@ impl Vars<'_> {
         self.add(b"QUERY_STRING", target.query);
         self.add(b"SERVER_PROTOCOL", version);
         self.add(b"SCRIPT_NAME", b"");
-        self.add(b"SERVER_NAME", local.hostname.as_bytes());
+        let name = match local.settings.server_name_is_host {
+            true => host_of(headers, target),
+            false => None,
+        };
+        self.add(b"SERVER_NAME", name.unwrap_or(local.hostname.as_bytes()));
         self.add(b"SERVER_PORT", local.port.as_bytes());
         if local.secure {
             self.add(b"HTTPS", b"on");
@@ -261,6 +275,9 @@ impl Vars<'_> {
         self.add(b"REMOTE_PORT", port.as_bytes());
         for header in headers {
             self.header(header, target)?;
+        }
+        for (name, value) in &local.settings.vars {
+            self.add(name.as_bytes(), value.as_bytes());
         }
         Ok(())
     }
@@ -333,6 +350,7 @@ mod tests {
             port: "8000",
             peer: Some("[::ffff:9.8.7.6]:4711".parse().unwrap()),
             secure: false,
+            settings: &Http::default(),
             keep_alive: true,
         };
         let progress = parse(&mut request, &LIMITS, &local)?;

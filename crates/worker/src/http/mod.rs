@@ -2,6 +2,7 @@
 
 pub(crate) mod chunked;
 pub(crate) mod head;
+pub(crate) mod proxy;
 pub(crate) mod target;
 
 use crate::arrival::WHOLE_BODY;
