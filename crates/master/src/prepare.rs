@@ -172,6 +172,7 @@ impl Effects {
         let tls = pem::read(&settings, &self.origin.cwd)?;
         let mut look = Look {
             mode: settings.chmod_socket,
+            tcp: settings.tcp,
             ..Look::default()
         };
         if let Some(owner) = &settings.chown_socket {

@@ -1,24 +1,33 @@
 //! The app's listening sockets: bound once, kept over generations, never stolen from a live process.
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
-use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use imperator_core::address::Address;
+use imperator_core::settings::tcp::Tcp;
 use imperator_process::fds;
 use imperator_process::privileges;
 use nix::sys::socket::{
     self, AddressFamily, Backlog, SockFlag, SockType, SockaddrStorage, UnixAddr, sockopt,
 };
 
-/// How Unix sockets are to look; TCP and abstract ones have no file.
+mod behaviour;
+mod error;
+mod proc;
+
+use behaviour::{before_bind, behave};
+pub(crate) use error::{SocketError, SocketErrorKind};
+use proc::owner_of_port;
+pub(crate) use proc::{queue_of, somaxconn};
+
+/// How Unix sockets are to look, and TCP sockets to behave.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Look {
+    pub tcp: Tcp,
     pub mode: Option<u32>,
     pub uid: Option<u32>,
     pub gid: Option<u32>,
@@ -30,95 +39,6 @@ pub(crate) struct Listener {
     pub fd: OwnedFd,
     /// The file that we made: device and inode.
     inode: Option<(u64, u64)>,
-}
-
-/// Why an address cannot be had.
-#[derive(Debug)]
-pub(crate) struct SocketError {
-    pub address: Address,
-    pub kind: SocketErrorKind,
-}
-
-#[derive(Debug)]
-pub(crate) enum SocketErrorKind {
-    /// Another process listens there.
-    Live {
-        owner: Option<i32>,
-    },
-    /// Something that is no socket has this path.
-    NoSocket,
-    NoDirectory(PathBuf),
-    /// A port below 1024, and we are not root.
-    Privileged,
-    /// No interface has this address.
-    NotOurs,
-    Look {
-        what: &'static str,
-        error: io::Error,
-    },
-    Io(io::Error),
-}
-
-impl fmt::Display for SocketError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let address = &self.address;
-        match &self.kind {
-            SocketErrorKind::Live { owner } => {
-                write!(f, "address {address} is in use by ")?;
-                match owner {
-                    Some(pid) => match std::fs::read_to_string(format!("/proc/{pid}/comm")) {
-                        Ok(name) => write!(f, "{} (pid {pid})", name.trim()),
-                        Err(_) => write!(f, "pid {pid}"),
-                    },
-                    None => write!(f, "another process"),
-                }
-            }
-            SocketErrorKind::NoSocket => write!(f, "{address} exists and is no socket"),
-            SocketErrorKind::NoDirectory(path) => {
-                write!(
-                    f,
-                    "cannot make socket {address}: no directory {}",
-                    path.display()
-                )
-            }
-            SocketErrorKind::Privileged => {
-                write!(f, "cannot listen on {address}: ports below 1024 need root")
-            }
-            SocketErrorKind::NotOurs => {
-                write!(
-                    f,
-                    "cannot listen on {address}: this machine has no such address"
-                )
-            }
-            SocketErrorKind::Look { what, error } => {
-                write!(f, "cannot {what} of socket {address}: {error}")
-            }
-            SocketErrorKind::Io(error) => write!(f, "cannot listen on {address}: {error}"),
-        }
-    }
-}
-
-impl SocketError {
-    pub(crate) fn hint(&self) -> String {
-        match &self.kind {
-            SocketErrorKind::Live { owner: Some(pid) } => {
-                format!("stop pid {pid}, or use another address")
-            }
-            SocketErrorKind::Live { owner: None } => "stop it, or use another address".to_owned(),
-            SocketErrorKind::NoSocket => "remove it, or use another path".to_owned(),
-            SocketErrorKind::NoDirectory(path) => format!("mkdir -p {}", path.display()),
-            SocketErrorKind::Privileged => {
-                "use a higher port, or give the service CAP_NET_BIND_SERVICE".to_owned()
-            }
-            SocketErrorKind::NotOurs => "use an address of this machine, or \":port\"".to_owned(),
-            SocketErrorKind::Look { .. } => {
-                "start as root, or remove chmod-socket and chown-socket".to_owned()
-            }
-            SocketErrorKind::Io(_) => {
-                "let this user write to the directory, or use another address".to_owned()
-            }
-        }
-    }
 }
 
 /// The sockets of one app, by their configured address.
@@ -189,12 +109,13 @@ impl Sockets {
         }
     }
 
-    /// Gives kept Unix sockets the look of a new config.
+    /// Gives kept sockets the look of a new config.
     ///
     /// # Errors
     /// The first one that refuses.
     pub(crate) fn set_look(&self, look: Look) -> Result<(), SocketError> {
         for (address, listener) in &self.open {
+            behave(&listener.fd, address, look.tcp);
             if let (Address::Unix(path), Some(_)) = (address, listener.inode) {
                 apply_look(path, look).map_err(|kind| SocketError {
                     address: address.clone(),
@@ -312,6 +233,7 @@ fn bind(
             if tcp.is_ipv6() && !dual {
                 socket::setsockopt(&fd, sockopt::Ipv6V6Only, &true).map_err(io)?;
             }
+            before_bind(&fd, tcp, look.tcp).map_err(io)?;
             let name = SockaddrStorage::from(*tcp);
             let refused = |error| {
                 if error == nix::Error::EACCES && tcp.port() < 1024 {
@@ -325,6 +247,7 @@ fn bind(
         }
     }
     socket::listen(&fd, backlog_of(backlog)).map_err(io)?;
+    behave(&fd, address, look.tcp);
     Ok(Listener { fd, inode })
 }
 
@@ -396,67 +319,6 @@ fn apply_look(path: &Path, look: Look) -> Result<(), SocketErrorKind> {
         })?;
     }
     Ok(())
-}
-
-/// Who listens on a TCP port: /proc/net/tcp has the socket's inode, /proc/PID/fd its owner. Only
-/// for a message; `None` when it is hidden from us.
-fn owner_of_port(port: u16) -> Option<i32> {
-    let inode = ["/proc/net/tcp", "/proc/net/tcp6"]
-        .iter()
-        .find_map(|table| {
-            let table = std::fs::read_to_string(table).ok()?;
-            table
-                .lines()
-                .skip(1)
-                .find_map(|line| listening_inode(line, port))
-        })?;
-    let wanted = format!("socket:[{inode}]");
-    let processes = std::fs::read_dir("/proc").ok()?.filter_map(Result::ok);
-    processes
-        .filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok())
-        .find(|pid| {
-            let fds = std::fs::read_dir(format!("/proc/{pid}/fd"));
-            let mut links = fds.into_iter().flatten().filter_map(Result::ok);
-            links.any(|entry| {
-                let link = std::fs::read_link(entry.path());
-                link.is_ok_and(|link| link.as_os_str().as_bytes() == wanted.as_bytes())
-            })
-        })
-}
-
-/// One line of /proc/net/tcp (proc(5)): local address, state 0A = LISTEN, inode.
-fn listening_inode(line: &str, port: u16) -> Option<u64> {
-    let mut fields = line.split_ascii_whitespace().skip(1);
-    let local = fields.next()?;
-    let state = fields.nth(1)?;
-    let (_, hex) = local.rsplit_once(':')?;
-    if state != "0A" || u16::from_str_radix(hex, 16).ok()? != port {
-        return None;
-    }
-    fields.nth(5)?.parse().ok()
-}
-
-/// Connections that wait to be accepted on a TCP listener: its receive queue in /proc/net/tcp.
-pub(crate) fn queue_of(local: SocketAddr) -> Option<u64> {
-    let table = if local.is_ipv4() {
-        "/proc/net/tcp"
-    } else {
-        "/proc/net/tcp6"
-    };
-    let table = std::fs::read_to_string(table).ok()?;
-    let port = local.port();
-    let mut lines = table.lines().skip(1);
-    let line = lines.find(|line| listening_inode(line, port).is_some())?;
-    let queues = line.split_ascii_whitespace().nth(4)?;
-    u64::from_str_radix(queues.split_once(':')?.1, 16).ok()
-}
-
-/// How the kernel cuts a backlog.
-pub(crate) fn somaxconn() -> u32 {
-    let text = std::fs::read_to_string("/proc/sys/net/core/somaxconn");
-    text.ok()
-        .and_then(|text| text.trim().parse().ok())
-        .unwrap_or(4096)
 }
 
 /// An address as a person reads it: `http://127.0.0.1:8001`, `uwsgi:/run/blog.sock`.

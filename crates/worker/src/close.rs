@@ -4,9 +4,9 @@ use std::io::IoSlice;
 use std::os::fd::OwnedFd;
 
 use crate::additions::Dress;
+use crate::answer::Answer;
 use crate::connection::Connection;
 use crate::context::WorkerContext;
-use crate::exchange::Answer;
 use crate::handover::{Wait, Waiting};
 use crate::refusal::Refusal;
 use crate::request::Request;

@@ -5,13 +5,14 @@ mod notes;
 
 use std::fs::File;
 use std::io::{self, IoSlice};
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::BorrowedFd;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use imperator_core::settings::Protocol;
 
+use crate::answer::{Answer, write_error};
 use crate::app::Interpreter;
 use crate::body::Body;
 use crate::clock::Moment;
@@ -38,24 +39,6 @@ pub struct Exchange {
     /// SCRIPT_NAME and PATH_INFO are those of the app that the request is for.
     pub(crate) is_mounted: bool,
     answer: Mutex<Answer>,
-}
-
-/// The half that changes while the app runs.
-pub(crate) struct Answer {
-    /// `None`: the exchange is over.
-    pub(crate) connection: Option<Connection>,
-    pub(crate) body: Body,
-    pub(crate) response: Response,
-    broken: Option<WriteError>,
-    pub(crate) read_failed: bool,
-    /// The app raised, or gave no answer.
-    pub(crate) failed: bool,
-    pub(crate) by_sendfile: bool,
-    /// Chunks that the app wrote: the original counts them as switches.
-    pub(crate) chunks: u32,
-    pub(crate) notes: LogNotes,
-    /// What of a static file the client did not take at once; a place for it is held.
-    pub(crate) rest: Option<Sending>,
 }
 
 impl Exchange {
@@ -492,75 +475,5 @@ impl Exchange {
         }
         answer.end(&self.worker, &self.request, patience);
         answer
-    }
-}
-
-impl Answer {
-    fn fail(&mut self, worker: &WorkerContext, request: &Request, patience: Duration) {
-        self.failed = true;
-        self.refuse(&Refusal::new(500, ""), worker, request, patience);
-    }
-
-    fn refuse(
-        &mut self,
-        refusal: &Refusal,
-        worker: &WorkerContext,
-        request: &Request,
-        patience: Duration,
-    ) {
-        let Some(connection) = &self.connection else {
-            return;
-        };
-        if self.broken.is_some() || self.response.is_committed() {
-            self.response.abandon();
-            return;
-        }
-        let answer = refusal.bytes(&worker.dress, request.head_only);
-        let mut parts = [IoSlice::new(&answer)];
-        let sent = socket::send_patiently(&connection.socket, &mut &mut parts[..], patience);
-        self.response.answered_by_us(refusal.status, &answer);
-        if let Err(error) = sent {
-            self.broken = Some(write_error(&error));
-        }
-    }
-
-    fn end(&mut self, worker: &WorkerContext, request: &Request, patience: Duration) {
-        if self.connection.is_none() || self.broken.is_some() {
-            return;
-        }
-        if !self.response.is_started() {
-            return self.fail(worker, request, patience);
-        }
-        let with_head = !self.response.is_committed();
-        if with_head {
-            self.response.commit(Some(0));
-        }
-        let tail = self.response.end();
-        let head: &[u8] = if with_head { &self.response.head } else { b"" };
-        if head.is_empty() && tail.is_empty() {
-            return;
-        }
-        let mut parts = [IoSlice::new(head), IoSlice::new(tail)];
-        let Some(connection) = &self.connection else {
-            return;
-        };
-        let socket = connection.socket.as_fd();
-        if let Err(error) = socket::send_patiently(socket, &mut &mut parts[..], patience) {
-            self.response.abandon();
-            self.broken = Some(write_error(&error));
-        }
-    }
-
-    /// Whether the client could not be told everything.
-    pub(crate) fn write_failed(&self) -> bool {
-        self.broken.is_some()
-    }
-}
-
-pub(crate) fn write_error(error: &io::Error) -> WriteError {
-    if error.kind() == io::ErrorKind::TimedOut {
-        WriteError::TimedOut
-    } else {
-        WriteError::Gone
     }
 }

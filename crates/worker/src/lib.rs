@@ -12,6 +12,7 @@ mod serve;
 pub mod signals;
 
 mod additions;
+mod answer;
 mod arrival;
 mod body;
 mod clock;

@@ -43,6 +43,10 @@ impl Listener {
                     false => 0,
                 };
                 let _ = sys::defer_accept(&socket, seconds);
+                if let Some(length) = settings.tcp.fast_open {
+                    let length = i32::try_from(length).unwrap_or(i32::MAX);
+                    let _ = sys::fast_open(&socket, length);
+                }
                 address.port()
             }
             Address::Unix(_) | Address::Abstract(_) => 80,

@@ -9,9 +9,9 @@ use rustix::event::PollFlags;
 use rustix::fs::FileType;
 use rustix::io::Errno;
 
+use crate::answer::write_error;
 use crate::connection::Connection;
 use crate::errors::WriteError;
-use crate::exchange::write_error;
 use crate::socket;
 
 /// One sendfile(2) takes at most this much, so that the deadline is looked at in between.

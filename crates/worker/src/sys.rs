@@ -1,7 +1,7 @@
 //! The only file of this crate with unsafe code: the calls for which the safe crates have no name.
 
 use std::io;
-use std::os::fd::{AsFd, AsRawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 
 /// Ends the process at once: no destructor, no atexit handler, no interpreter teardown.
 pub(crate) fn exit_now(code: i32) -> ! {
@@ -36,13 +36,22 @@ pub(crate) fn ignore(signal: i32) {
 /// Connections of this TCP listener are accepted when their first bytes are there (tcp(7)), at the
 /// latest after `seconds`.
 pub(crate) fn defer_accept(listener: impl AsFd, seconds: i32) -> io::Result<()> {
+    tcp_option(listener.as_fd(), libc::TCP_DEFER_ACCEPT, seconds)
+}
+
+/// At most so many connections of this listener begin with data in their first packet (RFC 7413).
+pub(crate) fn fast_open(listener: impl AsFd, length: i32) -> io::Result<()> {
+    tcp_option(listener.as_fd(), libc::TCP_FASTOPEN, length)
+}
+
+fn tcp_option(listener: BorrowedFd<'_>, option: i32, value: i32) -> io::Result<()> {
     // SAFETY: the option's value is an int, which outlives the call.
     let set = unsafe {
         libc::setsockopt(
-            listener.as_fd().as_raw_fd(),
+            listener.as_raw_fd(),
             libc::IPPROTO_TCP,
-            libc::TCP_DEFER_ACCEPT,
-            (&raw const seconds).cast(),
+            option,
+            (&raw const value).cast(),
             size_of::<i32>() as libc::socklen_t,
         )
     };

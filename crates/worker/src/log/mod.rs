@@ -10,9 +10,9 @@ use std::sync::atomic::Ordering;
 use imperator_core::counters;
 use imperator_core::settings::logs::{Logs, RequestLines};
 
+use crate::answer::Answer;
 use crate::clock;
 use crate::context::WorkerContext;
-use crate::exchange::Answer;
 use crate::memory::{Memory, Usage};
 use crate::request::{Known, Request};
 use format::{Format, Line, clean};

@@ -1,0 +1,96 @@
+//! Why an address cannot be had, and the way out.
+
+use std::fmt;
+use std::io;
+use std::path::PathBuf;
+
+use imperator_core::address::Address;
+
+/// Why an address cannot be had.
+#[derive(Debug)]
+pub(crate) struct SocketError {
+    pub address: Address,
+    pub kind: SocketErrorKind,
+}
+
+#[derive(Debug)]
+pub(crate) enum SocketErrorKind {
+    /// Another process listens there.
+    Live {
+        owner: Option<i32>,
+    },
+    /// Something that is no socket has this path.
+    NoSocket,
+    NoDirectory(PathBuf),
+    /// A port below 1024, and we are not root.
+    Privileged,
+    /// No interface has this address.
+    NotOurs,
+    Look {
+        what: &'static str,
+        error: io::Error,
+    },
+    Io(io::Error),
+}
+
+impl fmt::Display for SocketError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let address = &self.address;
+        match &self.kind {
+            SocketErrorKind::Live { owner } => {
+                write!(f, "address {address} is in use by ")?;
+                match owner {
+                    Some(pid) => match std::fs::read_to_string(format!("/proc/{pid}/comm")) {
+                        Ok(name) => write!(f, "{} (pid {pid})", name.trim()),
+                        Err(_) => write!(f, "pid {pid}"),
+                    },
+                    None => write!(f, "another process"),
+                }
+            }
+            SocketErrorKind::NoSocket => write!(f, "{address} exists and is no socket"),
+            SocketErrorKind::NoDirectory(path) => {
+                write!(
+                    f,
+                    "cannot make socket {address}: no directory {}",
+                    path.display()
+                )
+            }
+            SocketErrorKind::Privileged => {
+                write!(f, "cannot listen on {address}: ports below 1024 need root")
+            }
+            SocketErrorKind::NotOurs => {
+                write!(
+                    f,
+                    "cannot listen on {address}: this machine has no such address"
+                )
+            }
+            SocketErrorKind::Look { what, error } => {
+                write!(f, "cannot {what} of socket {address}: {error}")
+            }
+            SocketErrorKind::Io(error) => write!(f, "cannot listen on {address}: {error}"),
+        }
+    }
+}
+
+impl SocketError {
+    pub(crate) fn hint(&self) -> String {
+        match &self.kind {
+            SocketErrorKind::Live { owner: Some(pid) } => {
+                format!("stop pid {pid}, or use another address")
+            }
+            SocketErrorKind::Live { owner: None } => "stop it, or use another address".to_owned(),
+            SocketErrorKind::NoSocket => "remove it, or use another path".to_owned(),
+            SocketErrorKind::NoDirectory(path) => format!("mkdir -p {}", path.display()),
+            SocketErrorKind::Privileged => {
+                "use a higher port, or give the service CAP_NET_BIND_SERVICE".to_owned()
+            }
+            SocketErrorKind::NotOurs => "use an address of this machine, or \":port\"".to_owned(),
+            SocketErrorKind::Look { .. } => {
+                "start as root, or remove chmod-socket and chown-socket".to_owned()
+            }
+            SocketErrorKind::Io(_) => {
+                "let this user write to the directory, or use another address".to_owned()
+            }
+        }
+    }
+}
