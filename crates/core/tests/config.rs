@@ -316,6 +316,21 @@ fn what_confines_or_protects_an_app_is_never_ignored() {
         ],
     );
     check(
+        "cap = setuid,setgid\n",
+        &[
+            "app.ini:4: error: option \"cap\" would leave a root app all its capabilities\n  \
+           hint: add uid, or let systemd confine the service",
+        ],
+    );
+    check(
+        "cap = setuid,setgid\nuid = nobody\n",
+        &[
+            "app.ini:4: warning: option \"cap\" keeps nothing: as another user the app has no \
+           capability\n  hint: low ports are bound before; for more, let systemd set \
+           AmbientCapabilities",
+        ],
+    );
+    check(
         "route = ^/admin basicauth:Admin,me:secret\n",
         &[
             "app.ini:4: error: option \"route\": \"basicauth\" asks for a password, which is not supported yet\n  \

@@ -13,6 +13,7 @@ use super::{Case, run};
 pub(super) const ELSEWHERE: &[(&str, &str)] = &[
     ("buffer-size", "what_is_too_big_is_refused"),
     ("callable", "the_app_is_found_by_file_module_and_callable"),
+    ("cap", "what_confines_or_protects_an_app_is_never_ignored"),
     ("chdir", "chdir_is_the_apps"),
     (
         "chmod-socket",

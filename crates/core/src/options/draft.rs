@@ -54,6 +54,8 @@ pub struct Draft {
     http_keepalive: u64,
     /// log-format-strftime; what it means needs log-date, which may come later.
     pub(super) log_ftime: bool,
+    /// Where `cap` stands.
+    pub(super) capabilities: Option<Place>,
     /// Text and hint of what is odd about the option that is being applied.
     odd: Vec<(String, Option<String>)>,
 }
@@ -193,6 +195,7 @@ impl Draft {
 
     /// The settings, after the last option; `app` is where the config's own section begins.
     pub fn finish(mut self, app: Option<&Place>, findings: &mut Vec<Finding>) -> Settings {
+        super::rights::check(&self, findings);
         self.settings.listens = self.listens.finish(findings);
         super::routes::check(&self.settings.routes, findings);
         let module = self

@@ -21,6 +21,7 @@ mod process;
 mod python;
 mod recycling;
 mod request;
+mod rights;
 mod routes;
 mod scaling;
 mod socket;
@@ -126,6 +127,7 @@ pub static TABLES: &[Table] = &[
     table("Logs and numbers", logging::OPTIONS),
     table("Alarms", alarms::OPTIONS),
     table("The emperor", empire::OPTIONS),
+    table("Rights", rights::OPTIONS),
     table("The config language", language::OPTIONS),
     table("The command line", command::OPTIONS),
 ];

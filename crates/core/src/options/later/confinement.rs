@@ -13,7 +13,6 @@ pub(super) const FAMILIES: &[Family] = &[
             stops: true,
         },
         rows: "
-cap | text | keep only these capabilities
 chroot | path | change the root directory
 emperor-cap vassals-cap vassal-cap | text | keep only these capabilities for vassals
 namespace ns | path | run in a namespace of its own
