@@ -122,6 +122,36 @@ fn the_app_is_loaded_as_its_user_with_its_environment_and_its_path() {
 }
 
 #[test]
+fn under_a_tyrant_the_owner_of_the_file_loads_it() {
+    if skips_without("root", rustix::process::geteuid().is_root()) {
+        return;
+    }
+    let folder = Folder::new();
+    folder.write(
+        "who.py",
+        "import os\nassert (os.getuid(), os.getgid()) == (33, 33)\ndef application(e, s): pass\n",
+    );
+    let vassal = folder.write("v/who.ini", &ini("who", "python = /usr/bin/python3\n"));
+    folder.write(
+        "emperor.ini",
+        "[uwsgi]\nemperor = {dir}/v\nemperor-tyrant = true\n",
+    );
+    let said = say(&folder, &["check", "emperor.ini"]);
+    let root = "no vassal runs as root";
+    assert!(said.text.contains(root), "{}", said.text);
+    std::os::unix::fs::chown(&vassal, Some(33), Some(33)).unwrap();
+    let said = say(&folder, &["check", "--import", "emperor.ini"]);
+    assert_eq!(said.code, Some(0), "{}", said.text);
+    assert!(
+        said.text
+            .contains("emperor: not imported: an emperor loads no app\n"),
+        "{}",
+        said.text
+    );
+    assert!(said.text.contains(", as www-data\n"), "{}", said.text);
+}
+
+#[test]
 fn what_the_user_may_not_read_is_told() {
     if skips_without("root", rustix::process::geteuid().is_root()) {
         return;

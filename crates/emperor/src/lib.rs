@@ -21,4 +21,4 @@ mod stats;
 pub mod status;
 pub mod supervisor;
 pub mod systemd;
-mod tyrant;
+pub mod tyrant;

@@ -9,7 +9,7 @@ use imperator_core::settings::empire::Empire;
 use imperator_process::privileges;
 
 /// Who owns a vassal file, user and group; `None` without `emperor-tyrant`, or when nobody can tell.
-pub(crate) fn owner_of(path: &Path, empire: &Empire) -> Option<(u32, u32)> {
+pub fn owner_of(path: &Path, empire: &Empire) -> Option<(u32, u32)> {
     if !empire.tyrant {
         return None;
     }
@@ -25,7 +25,7 @@ pub(crate) fn owner_of(path: &Path, empire: &Empire) -> Option<(u32, u32)> {
 ///
 /// # Errors
 /// A text that says why it must not be started.
-pub(crate) fn owner(path: &Path, empire: &Empire) -> Result<Option<Owner>, String> {
+pub fn owner(path: &Path, empire: &Empire) -> Result<Option<Owner>, String> {
     if !empire.tyrant {
         return Ok(None);
     }

@@ -10,6 +10,7 @@ use imperator_core::message::{Failure, FromWorker, Setup, ToWorker, VERSION, fd}
 use imperator_core::settings::Settings;
 use imperator_process::channel::{Channel, Received};
 use imperator_process::poll::{self, Interest, PollSet};
+use imperator_process::privileges::Identity;
 use imperator_process::reap::{self, End};
 use imperator_process::spawn;
 use imperator_process::{fds, signals};
@@ -29,6 +30,8 @@ pub struct Trial<'a> {
     pub settings: &'a Settings,
     /// What relative paths start from.
     pub cwd: &'a Path,
+    /// Under a tyrant, who owns the app's file: then nobody else can be asked for.
+    pub owner: Option<Identity>,
     pub limit: Duration,
 }
 
@@ -58,7 +61,10 @@ pub fn interpreter(settings: &Settings, cwd: &Path) -> Result<PathBuf, Failure> 
 /// # Errors
 /// Why it would not start.
 pub fn import(trial: &Trial<'_>) -> Result<Imported, Failure> {
-    let identity = identity::of(trial.settings)?;
+    let identity = match &trial.owner {
+        Some(owner) => Some(owner.clone()),
+        None => identity::of(trial.settings)?,
+    };
     let interpreter = interpreter(trial.settings, trial.cwd)?;
     let extension = extension::open()?;
     let system = |error: io::Error| {

@@ -12,12 +12,13 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 use imperator_core::config::{INI_FILE, resolve, resolve_args};
 use imperator_core::finding::{Finding, Place};
-use imperator_core::message::Config;
-use imperator_core::settings::empire::Vassals;
+use imperator_core::message::{Config, Owner};
+use imperator_core::settings::empire::Empire;
 use imperator_core::settings::{Resolved, Settings};
 use imperator_core::stanzas;
 use imperator_emperor::monitor::MAX_INI;
 use imperator_emperor::monitor::source::{Kind, Source, is_other_language};
+use imperator_emperor::tyrant;
 
 use crate::line::split_section;
 use crate::world::RealWorld;
@@ -42,6 +43,8 @@ pub(crate) struct Subject {
     pub(crate) source: usize,
     /// Found as a section of its file, not asked for by name.
     pub(crate) is_stanza: bool,
+    /// Who its master is, under a tyrant.
+    pub(crate) owner: Option<Owner>,
     pub(crate) resolved: Resolved,
 }
 
@@ -81,18 +84,25 @@ struct Job {
 #[derive(Debug, Clone)]
 enum Around {
     Nothing,
-    /// An emperor's `vassals-set`, `vassals-include` and their like.
-    Vassals(Box<Vassals>),
+    /// An emperor's `vassals-set`, `vassals-include` and their like, and whether it is a tyrant.
+    Empire(Box<Empire>),
     /// Debian's init script reads its defaults before each file of `apps-enabled`.
     Debian,
 }
 
 impl Around {
+    fn owner(&self, file: &Path) -> Result<Option<Owner>, String> {
+        match self {
+            Self::Empire(empire) => tyrant::owner(file, empire),
+            Self::Nothing | Self::Debian => Ok(None),
+        }
+    }
+
     fn args(&self, config: &Config) -> Vec<String> {
         let own = resolve_args(config);
         match self {
             Self::Nothing => own,
-            Self::Vassals(vassals) => vassals.around(own),
+            Self::Empire(empire) => empire.vassals.around(own),
             Self::Debian => {
                 let name = config.file.file_stem().unwrap_or_default();
                 let mut args = vec![
@@ -180,8 +190,8 @@ fn vassals(subject: &Subject, sources: &mut usize, findings: &mut Vec<Finding>) 
         match of_target(text, &subject.cwd, sources, findings) {
             Ok(mut found) => {
                 for job in &mut found {
-                    let vassals = settings_of(subject).map(|it| it.empire.vassals.clone());
-                    job.around = Around::Vassals(Box::new(vassals.unwrap_or_default()));
+                    let empire = settings_of(subject).map(|it| it.empire.clone());
+                    job.around = Around::Empire(Box::new(empire.unwrap_or_default()));
                 }
                 jobs.extend(found);
             }
@@ -386,11 +396,16 @@ fn read(job: &Job, world: &RealWorld) -> Answer {
         {
             place.file = job.cwd.join(&place.file);
         }
+        let owner = job.around.owner(&job.path).unwrap_or_else(|why| {
+            resolved.findings.push(Finding::warning(place(), why));
+            None
+        });
         Subject {
             name,
             resolved,
             args,
             config,
+            owner,
             cwd: job.cwd.clone(),
             source: job.source,
             is_stanza: false,

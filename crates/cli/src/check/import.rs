@@ -65,6 +65,7 @@ fn one(subject: &Subject, limit: Option<Duration>, here: &Path) -> Outcome {
         name: &subject.name,
         settings,
         cwd: &here.join(&subject.cwd),
+        owner: subject.owner.as_ref().map(machine::identity_of),
         limit: limit.unwrap_or(settings.ready_timeout),
     };
     match imperator_master::import(&trial) {

@@ -10,9 +10,10 @@ use std::path::{Path, PathBuf};
 
 use imperator_core::address::Address;
 use imperator_core::finding::{Finding, Place};
-use imperator_core::message::Failure;
+use imperator_core::message::{Failure, Owner};
 use imperator_core::settings::{Settings, Target};
 use imperator_process::privileges::{self, Identity, IdentityError};
+use nix::unistd::{Uid, User};
 use rustix::fs::{Access, AtFlags};
 
 use super::gather::Subject;
@@ -55,17 +56,33 @@ impl Machine {
             identity: None,
             findings: Vec::new(),
         };
+        let owner = subject.owner.as_ref().map(identity_of);
         let asked = (settings.uid.clone(), settings.gid.clone());
         let identity = self
             .identities
             .entry(asked)
             .or_insert_with_key(|(uid, gid)| privileges::identity(uid.as_deref(), gid.as_deref()));
         look.identity(identity);
+        if let Some(owner) = &owner {
+            look.under_tyrant(owner);
+        }
         look.interpreter();
         look.code();
         look.files();
         look.sockets(&mut self.listening, self.somaxconn);
         look.findings
+    }
+}
+
+/// Who owns a vassal's file, as an identity.
+pub(crate) fn identity_of(owner: &Owner) -> Identity {
+    let name = User::from_uid(Uid::from_raw(owner.uid)).ok().flatten();
+    Identity {
+        uid: owner.uid,
+        gid: owner.gid,
+        groups: owner.groups.clone(),
+        name: name.map(|user| user.name),
+        home: None,
     }
 }
 
@@ -157,10 +174,10 @@ impl<'a> Look<'a> {
 
     /// Where the app's relative paths start.
     fn home(&self) -> PathBuf {
-        match &self.settings.chdir {
-            Some(chdir) => self.cwd.join(chdir),
-            None => self.cwd.to_owned(),
-        }
+        let limits = &self.settings.limits;
+        let parts = [limits.force_cwd.as_ref(), self.settings.chdir.as_ref()];
+        let parts = parts.into_iter().flatten();
+        parts.fold(self.cwd.to_owned(), |home, part| home.join(part))
     }
 
     fn identity(&mut self, identity: &'a Result<Option<Identity>, IdentityError>) {
@@ -177,6 +194,19 @@ impl<'a> Look<'a> {
         {
             self.unknown(&error, "chown-socket", "chown-socket");
         }
+    }
+
+    /// A tyrant's vassal has its owner's rights, and cannot become anybody else.
+    fn under_tyrant(&mut self, owner: &'a Identity) {
+        let asks = |asked: Option<&Identity>| asked.is_some_and(|it| it.uid != owner.uid);
+        if asks(self.identity) {
+            let who = owner.name.clone().unwrap_or_else(|| owner.uid.to_string());
+            let text =
+                format!("under emperor-tyrant this app is run by \"{who}\", who owns its file");
+            let hint = "remove the line, or chown the file";
+            self.warn(self.place("uid"), "", text, hint);
+        }
+        self.identity = Some(owner);
     }
 
     fn unknown(&mut self, error: &IdentityError, of_user: &str, of_group: &str) {
