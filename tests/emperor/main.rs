@@ -12,6 +12,7 @@ mod support;
 
 mod adoption;
 mod files;
+mod own_log;
 mod service;
 mod signals;
 mod stanzas;

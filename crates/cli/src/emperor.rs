@@ -71,6 +71,7 @@ pub(crate) fn run(arguments: &[OsString]) -> anyhow::Result<ExitCode> {
                 env: own.settings.env,
                 pidfile: own.settings.pidfile,
                 empire: own.settings.empire,
+                logs: own.settings.logs,
             };
             imperator_emperor::run::run(&options)?;
             Ok(ExitCode::SUCCESS)

@@ -31,11 +31,11 @@ pub(crate) fn apply(settings: &Settings, runtime: &Path) -> anyhow::Result<Next>
     if let Some(target) = &settings.logs.daemonize
         && std::env::var_os(DAEMON).is_none()
     {
-        daemonize(&open_log(target)?)?;
+        daemonize(&open_log(target, settings)?)?;
         return Ok(Next::Leave);
     }
     if let Some(target) = &settings.logs.logto {
-        let log = open_log(target)?;
+        let log = open_log(target, settings)?;
         unistd::dup2_stdout(&log).context("cannot redirect the output")?;
         unistd::dup2_stderr(&log).context("cannot redirect the log")?;
     }
@@ -43,15 +43,32 @@ pub(crate) fn apply(settings: &Settings, runtime: &Path) -> anyhow::Result<Next>
     Ok(Next::Run)
 }
 
-fn open_log(target: &LogTarget) -> anyhow::Result<File> {
+fn open_log(target: &LogTarget, settings: &Settings) -> anyhow::Result<File> {
     let Some(path) = target.path() else {
         bail!("an emperor logs to stderr or to a file");
     };
-    File::options()
+    let files = &settings.logs.files;
+    let file = File::options()
         .append(true)
         .create(true)
         .open(path)
-        .with_context(|| format!("cannot log to {}", path.display()))
+        .with_context(|| format!("cannot log to {}", path.display()))?;
+    // A terminal or a pipe has no length, and its owner is not ours to choose.
+    if file.metadata().is_ok_and(|found| found.is_file()) {
+        let what = || format!("cannot prepare the log {}", path.display());
+        if files.truncate {
+            file.set_len(0).with_context(what)?;
+        }
+        let (uid, gid) = (settings.uid.as_deref(), settings.gid.as_deref());
+        if let Some(who) = privileges::identity(uid, gid)?.filter(|_| files.chown) {
+            std::os::unix::fs::fchown(&file, Some(who.uid), Some(who.gid)).with_context(what)?;
+        }
+        if let Some(mode) = files.chmod {
+            let mode = std::os::unix::fs::PermissionsExt::from_mode(mode);
+            file.set_permissions(mode).with_context(what)?;
+        }
+    }
+    Ok(file)
 }
 
 /// Starts this very command again in a session of its own.

@@ -14,6 +14,7 @@ pub mod drain;
 pub mod effects;
 mod hooks;
 pub mod monitor;
+mod own_log;
 pub mod plan;
 pub mod run;
 pub mod runtime;

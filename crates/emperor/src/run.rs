@@ -24,6 +24,7 @@ use crate::control::Control;
 use crate::effects::{Effects, Kept, SILENCE};
 use crate::monitor::Monitor;
 use crate::monitor::source::Source;
+use crate::own_log::OwnLog;
 use crate::plan::Plan;
 use crate::runtime::Runtime;
 use crate::stats::Stats;
@@ -77,6 +78,7 @@ struct Emperor {
     monitor: Monitor,
     control: Control,
     stats: Option<Stats>,
+    own_log: Option<OwnLog>,
     systemd: Systemd,
     signals: SignalSet,
     told: BTreeMap<Name, Told>,
@@ -111,9 +113,12 @@ impl Emperor {
         let control =
             Control::bind(&runtime.control_socket()).map_err(failed("bind the control socket"))?;
         let stats = options.empire.stats.as_ref().map(Stats::bind);
-        let stats = stats
+        let mut stats = stats
             .transpose()
             .map_err(failed("bind the socket of emperor-stats"))?;
+        if let Some(stats) = &mut stats {
+            stats.documents.http = options.logs.stats.http;
+        }
         let monitor = Monitor::new(sources, &options.empire).map_err(failed("watch files"))?;
         let cpus = std::thread::available_parallelism().map_or(1, usize::from);
         let now = now();
@@ -125,6 +130,7 @@ impl Emperor {
             monitor,
             control,
             stats,
+            own_log: OwnLog::of(&options.logs),
             systemd: Systemd::new(now),
             signals,
             told: BTreeMap::new(),
@@ -516,6 +522,10 @@ impl Emperor {
         self.scan_again_at = again;
         if deep {
             self.deep_scan_at = now + self.monitor.scan_every();
+            let own = self.own_log.as_mut().map(|it| it.look(wall_clock()));
+            if let Some(Err(problem)) = own {
+                warn!("{problem}");
+            }
         }
         if changes.is_empty() {
             self.place_adopted();

@@ -19,7 +19,7 @@ use crate::event::{Event, ProcessId};
 use crate::harakiri;
 use crate::{stats, status};
 
-/// How often touched files and moved log files are looked for.
+/// How often touched files are looked for.
 const SECOND: Duration = Duration::from_secs(1);
 
 /// An emperor that was too busy to hear something is told again.
@@ -295,7 +295,6 @@ impl Master {
     fn hear_clock(&mut self, now: Instant) {
         if self.effects.wants_seconds() && self.next_second <= now {
             self.next_second = now + SECOND;
-            self.effects.log.second();
             if let Some(file) = self.effects.touched.check() {
                 let event = self.reload_for(&format!("{} was touched", file.display()));
                 self.queue.push_back(event);

@@ -13,8 +13,7 @@ use crate::harakiri::{self, Verdict};
 
 impl Effects {
     pub(crate) fn wants_seconds(&self) -> bool {
-        let mine = !self.touched.is_empty() || self.beside.wants_seconds();
-        mine || self.log.wants_seconds()
+        !self.touched.is_empty() || self.beside.wants_seconds()
     }
 
     /// The shortest limit of all generations that live.

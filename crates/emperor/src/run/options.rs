@@ -4,6 +4,7 @@ use std::fmt;
 use std::io;
 use std::path::PathBuf;
 
+use imperator_core::settings::Logs;
 use imperator_core::settings::empire::Empire;
 
 use crate::monitor::source::SourceError;
@@ -25,6 +26,8 @@ pub struct Options {
     pub pidfile: Option<PathBuf>,
     /// What its own config says about the vassals.
     pub empire: Empire,
+    /// What it says about its own log and numbers.
+    pub logs: Logs,
 }
 
 impl Options {

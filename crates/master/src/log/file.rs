@@ -3,8 +3,10 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use imperator_core::settings::logs::LogFile;
 use imperator_process::as_user::{as_user, may_place};
@@ -12,6 +14,9 @@ use imperator_process::privileges::{self, Identity};
 use imperator_process::time;
 
 use crate::clock;
+
+/// A file that was moved away is noticed when it is written to, this long after the last look.
+const LOOK: Duration = Duration::from_secs(1);
 
 /// What holds for all files of an app.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -33,6 +38,9 @@ pub(crate) struct Rotating {
     size: u64,
     /// No rotation before the file has this size: the last one failed.
     not_before: u64,
+    /// Our stderr, which somebody else opened and moves.
+    is_inherited: bool,
+    looked: Instant,
 }
 
 /// How a file is opened.
@@ -60,7 +68,30 @@ impl Rotating {
             settings: settings.clone(),
             rules: rules.clone(),
             not_before: 0,
+            is_inherited: false,
+            looked: clock::now(),
         })
+    }
+
+    /// A file that we were started with; `None`: it has no name.
+    pub(crate) fn inherited(file: &File) -> io::Result<Option<Self>> {
+        let path = std::fs::read_link(format!("/proc/self/fd/{}", file.as_raw_fd()))?;
+        let (here, there) = (file.metadata()?, path.metadata());
+        let is_named = there.is_ok_and(|it| (it.dev(), it.ino()) == (here.dev(), here.ino()));
+        if !is_named {
+            return Ok(None);
+        }
+        Ok(Some(Self {
+            file: file.try_clone()?,
+            settings: LogFile::at(&path),
+            path,
+            rules: Rules::default(),
+            is_regular: here.is_file(),
+            size: here.len(),
+            not_before: 0,
+            is_inherited: true,
+            looked: clock::now(),
+        }))
     }
 
     pub(crate) fn file(&self) -> &File {
@@ -82,7 +113,16 @@ impl Rotating {
             && self.size >= self.not_before
     }
 
-    /// Once a second: somebody may have moved the file away, or cut it (copytruncate).
+    /// Before a write, at most once a second.
+    pub(crate) fn follow_now_and_then(&mut self) {
+        let now = clock::now();
+        if now.saturating_duration_since(self.looked) >= LOOK {
+            self.looked = now;
+            self.follow();
+        }
+    }
+
+    /// Somebody may have moved the file away, or cut it (copytruncate).
     pub(crate) fn follow(&mut self) {
         let Ok(here) = self.file.metadata() else {
             return;
@@ -90,7 +130,16 @@ impl Rotating {
         self.size = here.len();
         let there = self.path.metadata();
         let is_same = there.is_ok_and(|it| (it.dev(), it.ino()) == (here.dev(), here.ino()));
-        if !is_same {
+        if self.is_inherited {
+            // Whoever moved it makes the new one; what another user has put there is none.
+            let new = open_ours(&self.path, false, false);
+            if !is_same
+                && let Ok(new) = new
+                && new.metadata().is_ok_and(|it| it.uid() == here.uid())
+            {
+                self.file = new;
+            }
+        } else if !is_same {
             // Not possible now, perhaps a second later: until then into the old one.
             let _ = self.reopen();
         }
@@ -99,6 +148,10 @@ impl Rotating {
     /// # Errors
     /// The file cannot be opened again; the old one is written on.
     pub(crate) fn reopen(&mut self) -> Result<(), String> {
+        if self.is_inherited {
+            self.follow();
+            return Ok(());
+        }
         let new = open(&self.path, &self.settings, &self.rules, How::Again);
         self.file = new.map_err(|error| {
             let path = self.path.display();
@@ -113,9 +166,9 @@ impl Rotating {
     /// # Errors
     /// That was not possible; lines go on into the file that is open.
     pub(crate) fn rotate(&mut self) -> Result<(), String> {
-        if !self.is_regular {
+        if !self.is_regular || self.is_inherited {
             let path = self.path.display();
-            return Err(format!("cannot rotate {path}: it is no regular file"));
+            return Err(format!("cannot rotate {path}: it is no log file of ours"));
         }
         let epoch = clock::epoch();
         let backup = match &self.settings.backup {
@@ -323,6 +376,27 @@ mod tests {
         assert_eq!(std::fs::read_to_string(&path).unwrap(), "three\n");
         let again = Rotating::open(&LogFile::at(&path), &Rules::default(), true).unwrap();
         assert_eq!((again.size, path.metadata().unwrap().len()), (0, 0));
+    }
+
+    #[test]
+    fn a_stderr_that_was_moved_is_followed_when_there_is_a_new_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("err.log");
+        let opened = OpenOptions::new()
+            .append(true)
+            .create(true)
+            .open(&path)
+            .unwrap();
+        let mut file = Rotating::inherited(&opened).unwrap().unwrap();
+        std::fs::rename(&path, folder.path().join("old")).unwrap();
+        file.follow();
+        write(&mut file, "one\n");
+        assert!(!path.exists(), "who moved it makes the new one");
+        std::fs::write(&path, "").unwrap();
+        file.follow();
+        write(&mut file, "two\n");
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "two\n");
+        assert!(file.rotate().is_err());
     }
 
     #[test]

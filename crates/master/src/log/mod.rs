@@ -157,6 +157,11 @@ impl Log {
 
     /// The master's own words, among the app's.
     pub(crate) fn note(&mut self, text: &str) {
+        self.say(text);
+        self.flush();
+    }
+
+    fn say(&mut self, text: &str) {
         let stamp = match &self.date {
             None => String::new(),
             Some(date) => {
@@ -244,28 +249,20 @@ impl Log {
     }
 
     fn tell_problems(&mut self) {
-        let problems: Vec<_> = self
-            .sinks
-            .iter_mut()
-            .filter_map(Sink::take_problem)
-            .collect();
-        for problem in problems {
-            self.note(&problem);
+        let problems = self.sinks.iter_mut().filter_map(Sink::take_problem);
+        let problems: Vec<_> = problems.collect();
+        for problem in &problems {
+            self.say(problem);
         }
-    }
-
-    /// Once a second: log files that were moved away.
-    pub(crate) fn second(&mut self) {
-        self.sinks.iter_mut().for_each(Sink::follow);
-        self.tell_problems();
-    }
-
-    pub(crate) fn wants_seconds(&self) -> bool {
-        self.sinks.iter().any(Sink::is_file)
+        // A problem of this write is told at the next one.
+        if !problems.is_empty() {
+            self.sinks.iter_mut().for_each(Sink::flush);
+        }
     }
 
     pub(crate) fn flush(&mut self) {
         self.sinks.iter_mut().for_each(Sink::flush);
+        self.tell_problems();
     }
 
     pub(crate) fn blocked(&self) -> impl Iterator<Item = BorrowedFd<'_>> {

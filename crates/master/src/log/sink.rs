@@ -103,7 +103,7 @@ impl Sink {
     /// Whether a sink opened like this would be this one.
     pub(crate) fn is(&self, target: &LogTarget, opening: &Opening) -> bool {
         let same_rules = match &self.out {
-            Out::File(file) => file.has(&opening.rules),
+            Out::File(file) => !self.is_file() || file.has(&opening.rules),
             Out::Plain(_) | Out::Careful(_) | Out::Socket(_) | Out::Datagrams(_) => true,
         };
         self.target == *target && same_rules && self.json == opening.json
@@ -138,6 +138,11 @@ impl Sink {
     /// Writes what the reader takes now.
     pub(crate) fn flush(&mut self) {
         self.is_blocked = false;
+        if let Out::File(file) = &mut self.out
+            && !self.pending.is_empty()
+        {
+            file.follow_now_and_then();
+        }
         let mut written = 0;
         while written < self.pending.len() {
             match self.write(&self.pending[written..]) {
@@ -187,7 +192,9 @@ impl Sink {
 
     /// Gives a file its other name and begins a new one.
     pub(crate) fn rotate(&mut self) {
-        if let Out::File(file) = &mut self.out {
+        if self.is_file()
+            && let Out::File(file) = &mut self.out
+        {
             self.problem = file.rotate().err();
         }
     }
@@ -204,8 +211,9 @@ impl Sink {
         self.problem.take()
     }
 
+    /// Whether it is a file that the config names.
     pub(crate) fn is_file(&self) -> bool {
-        matches!(self.out, Out::File(_))
+        self.target.path().is_some()
     }
 
     /// The descriptor to wait for before the next `flush`.
@@ -223,13 +231,6 @@ impl Sink {
 
     pub(crate) fn dropped(&self) -> u64 {
         self.dropped
-    }
-
-    /// logrotate has moved the file away: go on in a new one.
-    pub(crate) fn follow(&mut self) {
-        if let Out::File(file) = &mut self.out {
-            file.follow();
-        }
     }
 
     fn write(&self, bytes: &[u8]) -> io::Result<usize> {
@@ -262,7 +263,8 @@ fn stderr() -> io::Result<Out> {
         return Ok(Out::Socket(file.into()));
     }
     if kind.is_file() {
-        return Ok(Out::Plain(file));
+        let named = Rotating::inherited(&file)?;
+        return Ok(named.map_or(Out::Plain(file), |named| Out::File(Box::new(named))));
     }
     // The emperor and other masters have the same description: O_NONBLOCK on it would be theirs.
     if (kind.is_fifo() || kind.is_char_device())
