@@ -80,3 +80,27 @@ fn the_app_of_another_user_can_still_reload() {
     app.send(crate::support::Signal::HUP);
     wait_log(&app, "generation 2 serves");
 }
+
+#[test]
+fn immediate_ids_are_the_apps() {
+    let app = start("immediate-uid = 54321\nimmediate-gid = 54322\npython = /usr/bin/python3");
+    let facts = serving(&app);
+    assert_eq!(
+        (&facts["uid"], &facts["gid"]),
+        (&54321.into(), &54322.into())
+    );
+}
+
+#[test]
+fn more_groups_are_added_and_the_users_own_left_out() {
+    let app = start(
+        "uid = 54321\ngid = 54322\nadd-gid = 12\nno-initgroups = true\npython = /usr/bin/python3",
+    );
+    assert_eq!(serving(&app)["groups"], serde_json::json!([12]));
+}
+
+#[test]
+fn a_group_that_nobody_has_is_named() {
+    let app = start("uid = 54321\nadd-gid = no-such-group-here");
+    wait_log(&app, "group \"no-such-group-here\" does not exist");
+}

@@ -12,6 +12,7 @@ mod logs;
 mod pid1;
 mod recycle;
 mod reload;
+mod scaling;
 mod sockets;
 mod stats;
 

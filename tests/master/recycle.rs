@@ -77,3 +77,50 @@ fn a_fat_worker_is_replaced() {
         ask(app, "/").filter(|facts| pid_of(facts) != first)
     });
 }
+
+#[test]
+fn a_graceful_harakiri_sends_its_signal_first() {
+    let gentle = format!(
+        "{APP}\nimport signal\n\ndef enough(*_):\n    raise TimeoutError('enough')\n\n\
+         signal.signal(signal.SIGUSR1, enough)\n"
+    );
+    let lines = "harakiri = 1\nharakiri-graceful-timeout = 20\nharakiri-graceful-signal = 10";
+    let app = start_in(folder(&gentle), lines);
+    let worker = pid_of(&serving(&app));
+    let reply = uwsgi_get(app.path("app.sock"), "/spin").expect("an answer");
+    assert_eq!(reply.status, 500, "{}", app.report());
+    let line = format!("*** HARAKIRI ON WORKER 1 (pid: {worker}, try: 1, graceful: yes) ***");
+    wait_log(&app, &line);
+    wait_log(&app, "TimeoutError: enough");
+    assert_eq!(pid_of(&serving(&app)), worker, "{}", app.report());
+}
+
+#[test]
+fn a_graceful_harakiri_kills_who_does_not_listen() {
+    let app = start("harakiri = 1\nharakiri-graceful-timeout = 1\nharakiri-graceful-signal = 28");
+    let worker = pid_of(&serving(&app));
+    let reply = uwsgi_get(app.path("app.sock"), "/spin");
+    assert!(reply.map_or(true, |reply| reply.status != 200));
+    app.wait_for("its end", |_| (!is_alive(worker)).then_some(()));
+    serving(&app);
+}
+
+#[test]
+fn nobody_is_killed_while_few_connections_wait() {
+    let app = start("harakiri = 1\nharakiri-queue-threshold = 2");
+    let worker = pid_of(&serving(&app));
+    // Nobody else waits: it may take its time.
+    assert_eq!(ask(&app, "/slow?3").unwrap(), "slept");
+    assert_eq!(pid_of(&serving(&app)), worker);
+    assert!(!app.log().contains("HARAKIRI"), "{}", app.report());
+    // Others wait behind it.
+    for uri in ["/slow?20", "/", "/", "/"] {
+        let socket = app.path("app.sock");
+        crate::support::background(move || {
+            let _ = uwsgi_get(socket, uri);
+        });
+    }
+    wait_log(&app, "HARAKIRI ON WORKER 1");
+    app.wait_for("its end", |_| (!is_alive(worker)).then_some(()));
+    serving(&app);
+}

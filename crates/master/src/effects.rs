@@ -110,6 +110,8 @@ pub(crate) struct Effects {
     pub kernel: crate::backlog::Diagnosis,
     /// Connections that waited when somebody asked last.
     pub queue: Option<u64>,
+    /// Where ps reads the master's name, once a config wants one.
+    pub title: Option<imperator_process::title::Area>,
     pub pidfile: Option<PathBuf>,
     pub beside: Beside,
     pub stop_reason: Option<String>,

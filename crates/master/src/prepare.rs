@@ -6,8 +6,10 @@ use std::time::Instant;
 
 use imperator_core::address::Address;
 use imperator_core::message::Failure;
+use imperator_core::settings::limits::Role;
 use imperator_core::settings::{Resolved, Settings};
 use imperator_process::privileges;
+use imperator_process::title::Area;
 
 use crate::beside::Pending;
 use crate::clock;
@@ -261,6 +263,13 @@ impl Effects {
         let Some(ready) = self.generations.get(&generation) else {
             return;
         };
+        if ready.settings.titles.is_named() {
+            let title = ready.settings.titles.title(&self.origin.name, Role::Master);
+            self.title = self.title.or_else(Area::with_environment);
+            if let Some(area) = self.title {
+                area.show(title.as_bytes());
+            }
+        }
         let mut problems = self
             .log
             .configure(&ready.settings.logs, ready.identity.as_ref());

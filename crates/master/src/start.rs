@@ -219,6 +219,7 @@ fn master(
         harakiris: BTreeMap::new(),
         own_umask: None,
         queue: None,
+        title: None,
         kernel: crate::backlog::Diagnosis::default(),
         pidfile: None,
         beside: Default::default(),

@@ -18,3 +18,4 @@ pub mod shared;
 pub mod signals;
 pub mod spawn;
 pub mod time;
+pub mod title;
