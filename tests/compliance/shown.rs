@@ -200,6 +200,41 @@ const MADE_UP: &[(&[(&str, &str)], &str)] = &[
     ),
     (&[("a.json", "{\"app\": {\"a\": 1}}")], "--json a.json"),
     (&[("a.json", "{\"uwsgi\": {\"a\": 1,}}")], "--js a.json"),
+    (
+        &[(
+            "a.yaml",
+            "other:\n  a: 1\nuwsgi:\n  socket: [\":1\", \":2\"]\n  env:\n    - A=1\n    - \"B=%n\"\n  \
+             pp:\n  - x\n  - y # c\n  deep:\n    z: 'q ''r'\n  flow: {m: n}\n  empty:\n  t: true\n  \
+             long: >\n    a\n    b\n  e: \"\"\nlast:\n  b: 1\n",
+        )],
+        "--yaml a.yaml -y a.yaml:other",
+    ),
+    (
+        &[("a.yml", "---\nuwsgi:\n  a: 1\n  b: !!str 2\n  c: 3\n")],
+        "--yml a.yml --yaml a.yml:none",
+    ),
+    (
+        &[("a.yml", "x:\n  &y a: 1\nuwsgi:\n  <<: *y\n  c: 3\n")],
+        "--yml a.yml",
+    ),
+    (&[("a.yml", "uwsgi: {a: 1}\nx: [1]\n")], "--yml a.yml"),
+    (
+        &[(
+            "a.xml",
+            "<?xml version=\"1.0\"?>\n<!-- c -->\n<uwsgi id=\"x\"><socket>:1</socket>\n <master/><pp> a &amp; b \
+             </pp><env><![CDATA[A=<1>]]></env><app mountpoint=\"/m\">mod</app><app>\n <script>s</script></app>\
+             <a id=\"y\">%n %%</a><empty></empty></uwsgi>\n",
+        )],
+        "--xml a.xml -x a.xml:y --xmlconfig a.xml:z",
+    ),
+    (
+        &[(
+            "a.xml",
+            "<all><uwsgi id=\"x\"><a>1</a></uwsgi><uwsgi id=\"y\"><b>2</b></uwsgi></all>",
+        )],
+        "--xml a.xml:y --include a.xml",
+    ),
+    (&[("a.xml", "<all><a>1</a></all>")], "--xml a.xml"),
 ];
 
 #[test]

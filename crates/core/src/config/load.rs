@@ -266,8 +266,8 @@ impl<'w> Loader<'w> {
             return;
         };
         let whole = entry.clone();
-        // The original leaves json's section cut off in its list.
-        if row.is_some_and(|row| row.name == "json") && !whole.value.windows(3).any(|w| w == b"://")
+        // The original leaves the section of these two cut off in its list.
+        if row.is_some_and(|row| matches!(row.name, "json" | "xmlconfig")) && !whole.value.windows(3).any(|w| w == b"://")
         {
             let colon = entry.value.iter().rposition(|&byte| byte == b':');
             entry.value.truncate(colon.unwrap_or(entry.value.len()));
