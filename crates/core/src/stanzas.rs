@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use crate::carriers::Carrier;
 use crate::ini::lines::{self, Line};
 use crate::ini::{BOM, text};
 
@@ -69,6 +70,19 @@ pub fn apps(bytes: &[u8]) -> Vec<Stanza> {
         .collect();
     tell_apart(&mut stanzas);
     stanzas
+}
+
+/// The apps in a config file of any kind: json, yaml and xml hold one, as for the original.
+pub fn of_file(file: &Path, bytes: &[u8]) -> Vec<Stanza> {
+    match Carrier::of_file(file) {
+        Some(Carrier::Json | Carrier::Xml | Carrier::Yaml) => vec![Stanza {
+            section: None,
+            name: None,
+            line: 1,
+            body: bytes.to_vec(),
+        }],
+        Some(Carrier::Ini) | None => apps(bytes),
+    }
 }
 
 /// Whether a key of this name gives an app something to run or to listen on.
@@ -276,6 +290,15 @@ mod tests {
         assert_eq!(apps(&[0, 255, b'\n', 254, b'[', 0]), []);
         let names = apps(b"[uwsgi:caf\xe9]\n[uwsgi:caf\xea]\n");
         assert_ne!(names[0].section, names[1].section);
+    }
+
+    #[test]
+    fn a_file_that_is_no_ini_is_one_app() {
+        let text = b"{\"uwsgi\": {\"socket\": \":1\"}}\n[a]\nmodule = x\n";
+        let found = of_file(Path::new("shop/site.json"), text);
+        assert_eq!(found.len(), 1);
+        assert_eq!(found[0].app_name(Path::new("shop/site.json")), "shop/site");
+        assert_eq!(of_file(Path::new("site.ini"), text).len(), 1);
     }
 
     #[test]

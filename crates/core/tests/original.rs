@@ -234,6 +234,7 @@ impl Original {
             files: self.world.files.clone(),
             env: self.world.env.clone(),
             inode: self.world.inode,
+            is_foreign: false,
         }
     }
 

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
+use imperator_core::carriers::Carrier;
 use imperator_core::message::Config;
 use imperator_core::stanzas::{self, Stanza};
 
@@ -145,7 +146,9 @@ impl Plan {
     /// # Errors
     /// All names that fit: none or several.
     pub fn resolve_name(&self, text: &str) -> Result<Name, Vec<Name>> {
-        let without = text.strip_suffix(".ini").unwrap_or(text);
+        let is_file = Carrier::of_file(Path::new(text)).is_some();
+        let without = text.rsplit_once('.').filter(|_| is_file);
+        let without = without.map_or(text, |(name, _)| name);
         let shown = || self.problems().map(|(name, _, _)| name.to_owned());
         for text in [text, without] {
             if self.apps.contains_key(text) || shown().any(|name| name == text) {
@@ -174,7 +177,7 @@ impl Plan {
         events: &mut Vec<Event>,
     ) {
         let stanzas = match text {
-            Ok(text) => stanzas::apps(text),
+            Ok(text) => stanzas::of_file(path, text),
             Err(_) => Vec::new(),
         };
         let problem = match text {

@@ -17,7 +17,7 @@ use imperator_core::settings::empire::Empire;
 use imperator_core::settings::{Resolved, Settings};
 use imperator_core::stanzas;
 use imperator_emperor::monitor::MAX_INI;
-use imperator_emperor::monitor::source::{Kind, Source, is_other_language};
+use imperator_emperor::monitor::source::Source;
 use imperator_emperor::tyrant;
 
 use crate::line::split_section;
@@ -144,7 +144,7 @@ pub(crate) fn gather(
     let mut jobs = Vec::new();
     let mut sources = 0;
     for target in targets {
-        let found = of_target(target, &here, &mut sources, &mut gathered.findings);
+        let found = of_target(target, &here, &mut sources);
         let mut found = found.map_err(anyhow::Error::msg)?;
         for job in found
             .iter_mut()
@@ -187,7 +187,7 @@ fn vassals(subject: &Subject, sources: &mut usize, findings: &mut Vec<Finding>) 
     let settings = settings_of(subject).into_iter();
     let mut jobs = Vec::new();
     for text in settings.flat_map(|settings| &settings.emperor) {
-        match of_target(text, &subject.cwd, sources, findings) {
+        match of_target(text, &subject.cwd, sources) {
             Ok(mut found) => {
                 for job in &mut found {
                     let empire = settings_of(subject).map(|it| it.empire.clone());
@@ -209,36 +209,19 @@ fn settings_of(subject: &Subject) -> Option<&Settings> {
     subject.resolved.settings.as_ref()
 }
 
-fn of_target(
-    target: &str,
-    cwd: &Path,
-    sources: &mut usize,
-    findings: &mut Vec<Finding>,
-) -> Result<Vec<Job>, String> {
+fn of_target(target: &str, cwd: &Path, sources: &mut usize) -> Result<Vec<Job>, String> {
     *sources += 1;
     let source = *sources;
     let (file, section) = split_section(target);
     let (text, at) = (file.to_owned(), cwd.to_owned());
     let hung = || format!("\"{file}\" was not read within {} s", LIMIT.as_secs());
-    let (found, paths, others) = within(move || {
+    let (found, paths) = within(move || {
         let found = Source::parse(&text, &at).map_err(|error| error.why)?;
         let paths = found.list().map_err(|error| error.to_string())?;
-        let others = match &found.kind {
-            Kind::Directory(directory) => others(directory),
-            Kind::Glob { .. } | Kind::File(_) => Vec::new(),
-        };
-        Ok::<_, String>((found, paths, others))
+        Ok::<_, String>((found, paths))
     })
     .ok_or_else(hung)?
     .map_err(|why| format!("cannot check \"{file}\": {why}"))?;
-    for path in others {
-        let place = Place {
-            file: path,
-            line: 0,
-        };
-        let finding = Finding::warning(Some(place), "this language is not read yet");
-        findings.push(finding.with_hint("write the vassal as an ini file"));
-    }
     let cwd = found.cwd(cwd);
     let job = |path: PathBuf| Job {
         name: found.name_of(&path),
@@ -249,14 +232,6 @@ fn of_target(
         around: Around::Nothing,
     };
     Ok(paths.into_iter().map(job).collect())
-}
-
-fn others(directory: &Path) -> Vec<PathBuf> {
-    let entries = std::fs::read_dir(directory).into_iter().flatten().flatten();
-    let mut paths: Vec<PathBuf> = entries.map(|entry| entry.path()).collect();
-    paths.retain(|path| is_other_language(path));
-    paths.sort();
-    paths
 }
 
 /// What a thread finds out before the deadline; after it, the thread is left behind.
@@ -420,7 +395,7 @@ fn read(job: &Job, world: &RealWorld) -> Answer {
         let text = format!("cannot read the file: {why}");
         Finding::error(place(), text)
     })?;
-    let stanzas = stanzas::apps(&bytes);
+    let stanzas = stanzas::of_file(&job.path, &bytes);
     if stanzas.is_empty() {
         // The resolver says what is missing.
         return Ok(vec![subject(job.name.clone(), None)]);

@@ -149,6 +149,7 @@ impl Applied {
             loader.findings.extend(finding);
             return;
         }
+        loader.findings.extend(super::odd::tell(row, entry, &value));
         if std::str::from_utf8(&entry.value).is_err() {
             let text = format!("the value of \"{key}\" is not UTF-8 and is read as latin-1");
             let finding = Finding::warning(place.clone(), text);

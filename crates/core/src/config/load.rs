@@ -209,7 +209,8 @@ impl<'w> Loader<'w> {
 
     /// A block must not go on in another file.
     pub(super) fn end_of_input(&mut self) {
-        if let Some(block) = self.block.take() {
+        let open = self.block.take();
+        if let Some(block) = open.filter(|_| !self.is_over()) {
             let text = format!("\"{}\" has no end", block.key);
             let finding = Finding::warning(known(&block.place), text);
             self.findings
@@ -267,7 +268,8 @@ impl<'w> Loader<'w> {
         };
         let whole = entry.clone();
         // The original leaves the section of these two cut off in its list.
-        if row.is_some_and(|row| matches!(row.name, "json" | "xmlconfig")) && !whole.value.windows(3).any(|w| w == b"://")
+        if row.is_some_and(|row| matches!(row.name, "json" | "xmlconfig"))
+            && !whole.value.windows(3).any(|w| w == b"://")
         {
             let colon = entry.value.iter().rposition(|&byte| byte == b':');
             entry.value.truncate(colon.unwrap_or(entry.value.len()));

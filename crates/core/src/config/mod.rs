@@ -8,6 +8,7 @@ mod custom;
 mod expand;
 mod files;
 mod load;
+mod odd;
 mod passes;
 pub mod world;
 

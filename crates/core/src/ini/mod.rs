@@ -70,7 +70,18 @@ pub fn read(bytes: &[u8], magic: &Magic<'_>) -> Document {
         None => bytes,
     };
     let substituted = magic.substitute(bytes);
-    tell_all_swallowed(&substituted, file, &mut document.findings);
+    match template(bytes) {
+        // Its signs are no magic variables, and to tell each of them would hide what is wrong.
+        Some((line, mark)) => {
+            let text = format!("this is a template: \"{mark}\" stands where a value belongs");
+            let finding = Finding::warning(Some(place(file, line)), text);
+            let hint = "fill it in first; the app gets the text as it is";
+            document
+                .findings
+                .push(finding.with_hint(hint).with_mark(mark));
+        }
+        None => tell_all_swallowed(&substituted, file, &mut document.findings),
+    }
 
     let (properties, spans) = read_lines(&substituted, &mut document, file);
     if properties.len() > MAX_OPTIONS {
@@ -205,6 +216,22 @@ fn odd_section(line: &[u8], name: &[u8], place: &Place) -> Option<Finding> {
             "write [{meant}] alone on the line, if that is meant"
         ))
     })
+}
+
+/// The first sign of a template language that stands outside comments.
+fn template(bytes: &[u8]) -> Option<(u32, &'static str)> {
+    let lines = (1_u32..).zip(bytes.split(|&byte| byte == b'\n'));
+    lines
+        .filter(|(_, line)| !matches!(line.trim_ascii_start().first(), Some(b';' | b'#')))
+        .find_map(|(number, line)| {
+            // `<%(x)` and `{%n}` are the original's own.
+            let marks = ["{{", "{% ", "{%- ", "<% ", "<%= "].into_iter();
+            let mut found = marks.filter(|mark| {
+                let mut windows = line.windows(mark.len());
+                windows.any(|window| window == mark.as_bytes())
+            });
+            found.next().map(|mark| (number, mark.trim_ascii_end()))
+        })
 }
 
 pub(crate) fn tell_all_swallowed(

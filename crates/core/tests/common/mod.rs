@@ -14,6 +14,8 @@ pub(crate) struct Memory {
     pub(crate) files: BTreeMap<PathBuf, Vec<u8>>,
     pub(crate) env: BTreeMap<String, String>,
     pub(crate) inode: u64,
+    /// The config files belong to somebody else.
+    pub(crate) is_foreign: bool,
 }
 
 impl Memory {
@@ -40,6 +42,7 @@ impl Memory {
             facts,
             env: BTreeMap::new(),
             inode: 7,
+            is_foreign: false,
         }
     }
 
@@ -78,6 +81,21 @@ impl World for Memory {
 
     fn inode(&self, _path: &Path) -> u64 {
         self.inode
+    }
+
+    fn is_own(&self, _config: &Path) -> bool {
+        !self.is_foreign
+    }
+
+    fn names(&self, directory: &Path) -> Result<Vec<String>, String> {
+        let directory = self.facts.cwd.join(directory);
+        let files = self.files.keys();
+        let names = files.filter_map(|file| file.strip_prefix(&directory).ok()?.to_str());
+        Ok(names.map(str::to_owned).collect())
+    }
+
+    fn look_up(&self, _host: &str) -> Result<String, String> {
+        Ok("10.0.0.1".to_owned())
     }
 
     fn env(&self, name: &[u8]) -> Option<Vec<u8>> {

@@ -122,7 +122,6 @@ pub struct Monitor {
     files: BTreeMap<PathBuf, Tracked>,
     included: BTreeMap<PathBuf, Included>,
     first: bool,
-    other_languages: BTreeSet<PathBuf>,
     overflow_told: bool,
 }
 
@@ -140,7 +139,6 @@ impl Monitor {
             files: BTreeMap::new(),
             included: BTreeMap::new(),
             first: true,
-            other_languages: BTreeSet::new(),
             overflow_told: false,
         })
     }
@@ -191,7 +189,7 @@ impl Monitor {
         directories.extend(included.filter_map(|path| path.parent().map(Path::to_owned)));
         // Before looking: what happens between watch and look is then told again, not lost.
         self.wake.watch(&directories);
-        let listed = self.list(deep, now);
+        let listed = self.list(now);
         let missing = self
             .files
             .iter()
@@ -227,7 +225,7 @@ impl Monitor {
     }
 
     /// The paths of all sources, and the first source that names each.
-    fn list(&mut self, deep: bool, now: Instant) -> BTreeMap<PathBuf, usize> {
+    fn list(&mut self, now: Instant) -> BTreeMap<PathBuf, usize> {
         let mut listed = BTreeMap::new();
         for (index, (source, base)) in self.sources.iter().zip(&mut self.bases).enumerate() {
             let paths = match source.list() {
@@ -253,11 +251,6 @@ impl Monitor {
             }
             base.gone = false;
             base.inode = inode;
-            if let source::Kind::Directory(directory) = &source.kind
-                && (self.first || deep)
-            {
-                tell_other_languages(directory, &mut self.other_languages);
-            }
             for path in paths {
                 if listed.len() < MAX_FILES {
                     listed.entry(path).or_insert(index);
@@ -311,7 +304,7 @@ impl Monitor {
         let content = itself.map_or_else(|| hash(&text), |link| hash(&link.target));
         let sound = match (known, &text) {
             (Some(known), _) if known.content == content => known.sound,
-            (_, Ok(text)) => !stanzas::apps(text).is_empty(),
+            (_, Ok(text)) => !stanzas::of_file(path, text).is_empty(),
             (_, Err(_)) => false,
         };
         let from = scan.moved.get(&stamp.inode).filter(|_| known.is_none());
@@ -576,22 +569,6 @@ fn hash(value: &impl Hash) -> u64 {
     let mut hasher = DefaultHasher::new();
     value.hash(&mut hasher);
     hasher.finish()
-}
-
-fn tell_other_languages(directory: &Path, told: &mut BTreeSet<PathBuf>) {
-    let Ok(entries) = fs::read_dir(directory) else {
-        return;
-    };
-    for path in entries.flatten().map(|entry| entry.path()) {
-        let is_file = || path.is_file();
-        if source::is_other_language(&path) && is_file() && !told.contains(&path) {
-            warn!(
-                "{}: this kind of config is not read yet; write it as an .ini file",
-                path.display()
-            );
-            told.insert(path);
-        }
-    }
 }
 
 #[cfg(test)]

@@ -5,6 +5,8 @@ use std::fmt;
 use std::fs;
 use std::path::{Component, Path, PathBuf};
 
+use imperator_core::carriers::Carrier;
+
 /// A place where ini files come from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Source {
@@ -40,9 +42,6 @@ impl std::error::Error for SourceError {}
 
 /// Monitors of the original that read configs from elsewhere than files.
 const FOREIGN: &[&str] = &["pg://", "mongodb://", "amqp://", "zmq://", "ldap://"];
-
-/// Suffixes of the original's other config languages.
-const OTHER_SUFFIXES: &[&str] = &["xml", "yml", "yaml", "js", "json"];
 
 impl Source {
     /// Reads one `emperor` value as the original does: a directory, or else a glob. `cwd` makes it
@@ -239,16 +238,8 @@ pub fn vassal_name(path: &Path) -> Option<Cow<'_, str>> {
         || name == "4913"
         || name.contains(".dpkg-")
         || name.contains(".ucf-");
-    (!temporary && name.ends_with(".ini") && name.len() > ".ini".len()).then_some(name)
-}
-
-/// A file that the original would start as a vassal and we cannot read yet.
-pub fn is_other_language(path: &Path) -> bool {
-    let hidden = path
-        .file_name()
-        .is_some_and(|name| name.to_string_lossy().starts_with('.'));
-    let suffix = path.extension().and_then(|suffix| suffix.to_str());
-    !hidden && suffix.is_some_and(|suffix| OTHER_SUFFIXES.contains(&suffix))
+    let is_config = Carrier::of_file(Path::new(&*name)).is_some();
+    (!temporary && is_config).then_some(name)
 }
 
 #[cfg(test)]
@@ -274,7 +265,15 @@ mod tests {
         ] {
             assert_eq!(vassal_name(Path::new(name)), None, "{name}");
         }
-        for name in ["blog.ini", "a b.c.ini"] {
+        for name in [
+            "blog.ini",
+            "a b.c.ini",
+            "a.json",
+            "a.js",
+            "a.yaml",
+            "a.yml",
+            "a.xml",
+        ] {
             let path = Path::new("/v").join(name);
             assert_eq!(vassal_name(&path).as_deref(), Some(name));
         }
