@@ -4,6 +4,7 @@
 
 #![forbid(unsafe_code)]
 
+mod alarms;
 mod app;
 mod backlog;
 mod beside;

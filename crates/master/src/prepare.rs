@@ -291,6 +291,7 @@ impl Effects {
         let notes = ready.notes.clone();
         let cwd = ready.cwd.clone();
         self.touched.watch(&ready.settings.touch_reload, &cwd);
+        self.log.alarms.configure(&ready.settings.alarms);
         problems.extend(self.configure_beside(generation, again, clock::now()));
         for problem in problems {
             self.note(problem);

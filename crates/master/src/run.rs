@@ -286,6 +286,7 @@ impl Master {
             self.queue.extend(self.effects.hear_beside(now));
         }
         self.hear_clock(now);
+        self.effects.tell_alarms();
         self.obey_all(now);
         if self.app.deadline().is_some_and(|at| at <= now) {
             self.queue.push_back(Event::Tick);
@@ -300,6 +301,7 @@ impl Master {
                 self.queue.push_back(event);
             }
             self.effects.check_touches(now);
+            self.effects.look_for_full_queues();
         }
         if self.effects.wants_samples() && self.next_sample <= now {
             self.next_sample = now + SECOND;
@@ -440,6 +442,8 @@ impl Master {
         let mut ended = Vec::new();
         while let Some(reaped) = reap::next() {
             let pid = reaped.pid;
+            self.effects.log.alarms.running.remove(&pid);
+            self.effects.note_crash(pid, reaped.end);
             let known = self.effects.helpers.remove(&pid)
                 || self.effects.beside_ended(pid, reaped.end, clock::now());
             if !known {

@@ -13,7 +13,8 @@ use crate::harakiri::{self, Verdict};
 
 impl Effects {
     pub(crate) fn wants_seconds(&self) -> bool {
-        !self.touched.is_empty() || self.beside.wants_seconds()
+        let watches_files = !self.touched.is_empty() || self.beside.wants_seconds();
+        watches_files || self.log.alarms.watches_backlog()
     }
 
     /// The shortest limit of all generations that live.

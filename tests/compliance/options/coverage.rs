@@ -7,6 +7,7 @@ use super::support::{Original, repository, skips_without};
 use imperator_core::options;
 
 const ELSEWHERE: &[&[(&str, &str)]] = &[
+    super::alarms::ELSEWHERE,
     super::basics::ELSEWHERE,
     super::emperor::ELSEWHERE,
     super::https::ELSEWHERE,

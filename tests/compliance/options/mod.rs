@@ -4,6 +4,7 @@
 //!
 //! A topic is a module with constants of cases and a `#[test]` that runs each.
 
+mod alarms;
 mod basics;
 mod coverage;
 mod emperor;

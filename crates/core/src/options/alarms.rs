@@ -2,6 +2,7 @@
 
 use super::Support::{Differs, Full};
 use super::{Draft, Given, Invalid, Opt, Value, ignored, opt};
+use crate::pattern::Pattern;
 use crate::settings::alarms::{Alarm, LineAlarm, Way};
 
 pub(super) static OPTIONS: &[Opt] = &[
@@ -133,13 +134,11 @@ fn line(given: &Given<'_>) -> Result<LineAlarm, Invalid> {
             let text = format!("\"{}\" names no pattern", given.text);
             Invalid::with_hint(text, "write NAME regex, for example mail ^ERROR")
         })?;
-    if let Err(error) = regex::Regex::new(pattern) {
-        let text = format!("\"{pattern}\" is no regular expression: {error}");
-        let hint = "look-around and back-references are not known here";
-        return Err(Invalid::with_hint(text, hint));
-    }
+    let pattern = Pattern::new(pattern).map_err(|error| {
+        Invalid::new(format!("\"{pattern}\" is no regular expression: {error}"))
+    })?;
     Ok(LineAlarm {
         names: names.split(',').map(str::to_owned).collect(),
-        pattern: pattern.to_owned(),
+        pattern,
     })
 }

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::pattern::Pattern;
+
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Alarms {
@@ -40,8 +42,7 @@ pub enum Way {
 pub struct LineAlarm {
     /// Empty: a line like this raises nothing.
     pub names: Vec<String>,
-    /// A regular expression.
-    pub pattern: String,
+    pub pattern: Pattern,
 }
 
 impl Default for Alarms {

@@ -4,7 +4,7 @@
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::Read;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
 use std::time::Instant;
@@ -130,6 +130,8 @@ impl Effects {
         };
         // A smart one outlives us; it is found again by its pidfile.
         let dies = daemon.pidfile.is_none();
+        let ours = std::io::stdin();
+        let stdin = stdin.then(|| ours.as_fd());
         self.spawn_shell(args, &cwd, identity, stdin, dies)
     }
 
@@ -137,7 +139,14 @@ impl Effects {
     pub(super) fn spawn_command(&self, command: &str) -> Result<i32, String> {
         let home = &self.beside.home;
         let args = vec!["-c".into(), command.into()];
-        self.spawn_shell(args, &home.cwd, home.identity.clone(), false, true)
+        self.spawn_shell(args, &home.cwd, home.identity.clone(), None, true)
+    }
+
+    /// A command that reads what this is the end of.
+    pub(super) fn spawn_reader(&self, command: &str, stdin: BorrowedFd<'_>) -> Result<i32, String> {
+        let home = &self.beside.home;
+        let args = vec!["-c".into(), command.into()];
+        self.spawn_shell(args, &home.cwd, home.identity.clone(), Some(stdin), true)
     }
 
     /// A command that nobody hears of again.
@@ -156,15 +165,14 @@ impl Effects {
         args: Vec<OsString>,
         cwd: &Path,
         identity: Option<Identity>,
-        stdin: bool,
+        stdin: Option<BorrowedFd<'_>>,
         dies_with_us: bool,
     ) -> Result<i32, String> {
         let null = File::open("/dev/null").map_err(|error| error.to_string())?;
-        let ours = std::io::stdin();
         let mut plan = Plan::new(SHELL);
         plan.args = args;
         plan.env.clone_from(&self.beside.home.env);
-        let stdin = if stdin { ours.as_fd() } else { null.as_fd() };
+        let stdin = stdin.unwrap_or_else(|| null.as_fd());
         let log = self.log.app.write.as_fd();
         plan.fds = vec![(stdin, 0), (log, 1), (log, 2)];
         plan.group = Group::Session;

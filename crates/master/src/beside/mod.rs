@@ -2,6 +2,7 @@
 //! pidfiles. The decisions stand in `daemons.rs` and `crons.rs`, and in the tables of `core`; this
 //! file carries them out. Nothing here runs app code, and whatever may hang is a child's.
 
+mod alarms;
 mod commands;
 mod crons;
 pub(crate) mod daemons;

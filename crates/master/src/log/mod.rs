@@ -16,6 +16,7 @@ use imperator_core::settings::{LogTarget, Logs};
 use imperator_process::privileges::Identity;
 use imperator_process::{fds, time};
 
+use crate::alarms::Alarms;
 use crate::clock;
 use crate::lines::Lines;
 use file::Rules;
@@ -54,6 +55,7 @@ pub(crate) struct Log {
     has_begun: bool,
     recent: VecDeque<String>,
     buffer: Vec<u8>,
+    pub alarms: Alarms,
 }
 
 impl Log {
@@ -93,6 +95,7 @@ impl Log {
             has_begun,
             recent: VecDeque::new(),
             buffer: vec![0; 64 * 1024],
+            alarms: Alarms::default(),
         };
         log.build(&Logs::default());
         Ok(log)
@@ -196,9 +199,11 @@ impl Log {
             way,
             recent,
             buffer,
+            alarms,
             ..
         } = self;
         app.read_lines(buffer, |line| {
+            alarms.look(line, &clock::now);
             if recent.len() == RECENT_LINES {
                 recent.pop_front();
             }
@@ -218,10 +223,12 @@ impl Log {
             way,
             request_way,
             buffer,
+            alarms,
             ..
         } = self;
         let way = request_way.as_ref().unwrap_or(way);
         requests.read_lines(buffer, |line| {
+            alarms.look(line, &clock::now);
             way.take(line, Source::Request, &clock::epoch_micros, |it| {
                 sinks[it.sink].take(it);
             });
