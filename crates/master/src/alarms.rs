@@ -107,6 +107,7 @@ fn is_repeated(last: &(String, Instant), message: &str, quiet: Duration, now: In
 }
 
 #[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "tests have clocks of their own")]
 mod tests {
     use super::*;
     use imperator_core::pattern::Pattern;

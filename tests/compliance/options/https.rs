@@ -75,7 +75,8 @@ fn facts_of(which: pair::Which, line: &str) -> Facts {
     ] {
         facts.note(name, &environ[name]);
     }
-    facts.note("SERVER_PORT", environ["SERVER_PORT"] == port.to_string());
+    let line_port = port.to_string();
+    facts.note("SERVER_PORT", environ["SERVER_PORT"] == line_port.as_str());
     facts
 }
 
