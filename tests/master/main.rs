@@ -5,6 +5,7 @@
 )]
 
 mod apps;
+mod beside;
 mod failures;
 mod identity;
 mod lifecycle;

@@ -22,7 +22,7 @@ mod process;
 mod wire;
 
 pub(crate) use empire::{Alone, Empire, app, command};
-pub(crate) use folder::{Folder, repository, target_directory, test_env};
+pub(crate) use folder::{Folder, repository, set_mode, target_directory, test_env};
 pub(crate) use frontend::{Apache, Nginx, Wrk, free_port, wrk};
 pub(crate) use load::{Load, Tally};
 pub(crate) use original::{Original, command as original_command};

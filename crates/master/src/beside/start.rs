@@ -9,7 +9,7 @@ use std::time::Instant;
 use imperator_core::message::Failure;
 use imperator_core::settings::Settings;
 use imperator_core::settings::hooks::{Performed, Phase, Step};
-use imperator_process::privileges::Identity;
+use imperator_process::privileges::{self, Identity};
 
 use super::perform::{Performing, Request};
 use super::{Purpose, job};
@@ -78,7 +78,10 @@ impl Pending {
         let hooks = &self.settings.hooks;
         match self.stage {
             Stage::Hooks => {
-                let mut steps = hooks.steps(&ROOT);
+                // Nothing is done as root by who is not; the original leaves it out as silently.
+                let reached = |phase: &&Phase| **phase != Phase::AsRoot || privileges::is_root();
+                let root: Vec<Phase> = ROOT.iter().filter(reached).copied().collect();
+                let mut steps = hooks.steps(&root);
                 let user = hooks.steps(&USER);
                 if let Some(identity) = identity.filter(|_| !user.is_empty()) {
                     steps.push(Step::Become {
