@@ -524,7 +524,6 @@ const PIDFILES: &[Case] = &[Case {
         }
     },
     differs: &[("sub/two is left", "a relative `pidfile2` and `vacuum`")],
-    ..Case::PLAIN
 }];
 
 /// Each line where it stands first. Without `uid` the original stays root, and reaches the hooks
