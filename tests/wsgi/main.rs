@@ -4,6 +4,7 @@
 mod answers;
 mod developing;
 mod files;
+mod greenlets;
 mod harness;
 mod input;
 mod loading;

@@ -8,6 +8,7 @@
 use pyo3::prelude::*;
 
 mod errors;
+mod gevent;
 mod hooks;
 mod interpreter;
 mod line;

@@ -9,7 +9,7 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
-use crate::errors;
+use crate::{errors, gevent};
 
 /// One app that was loaded.
 pub(crate) struct Mounted {
@@ -52,6 +52,7 @@ pub(crate) fn all(
             files: Vec::new(),
         });
     }
+    gevent::prepare(py, settings)?;
     for (alias, module) in &settings.interpreter.aliases {
         add_alias(py, alias, module)?;
     }

@@ -12,7 +12,7 @@ use pyo3::types::{PyCFunction, PyDict};
 use crate::load::Mounted;
 use crate::mold::Birth;
 use crate::wsgi::WsgiApp;
-use crate::{errors, interpreter, log, stray};
+use crate::{errors, gevent, interpreter, log, stray};
 
 /// Serves until the worker is drained; returns the exit code.
 pub(crate) fn run(
@@ -48,7 +48,9 @@ fn try_run(
     ours.push(birth.line.as_fd());
     ours.extend(request_log.as_ref().map(AsFd::as_fd));
     stray::guard(&ours);
-    let cores = usize::try_from(setup.settings.threads.max(1)).unwrap_or(1);
+    let is_gevent = setup.settings.interpreter.gevent.is_some();
+    // One thread runs all greenlets.
+    let threads = if is_gevent { 1 } else { setup.settings.cores() };
     let id = birth.worker;
     let worker = WorkerContext::start(Parts {
         setup,
@@ -64,13 +66,16 @@ fn try_run(
     }
     let stack = worker.settings().limits.thread_stack;
     let usual = stack.map(|bytes| set_stack_size(py, bytes));
-    let threads = (1..cores)
+    let threads = (1..threads)
         .map(|core| start_thread(py, id, core, &worker, &apps))
         .collect::<PyResult<Vec<_>>>()?;
     if let Some(usual) = usual {
         set_stack_size(py, usual?)?;
     }
     let app = WsgiApp::new(py, Arc::clone(&worker), Arc::clone(&apps), 0)?;
+    if is_gevent {
+        return gevent::serve(py, &worker, app);
+    }
     serve(&worker, 0, &app);
     for thread in threads {
         thread.call_method0("join")?;

@@ -3,11 +3,10 @@
 
 use std::fs::File;
 use std::io::{IoSlice, Read as _};
+use std::os::fd::AsFd;
 use std::time::Duration;
 
-use rustix::event::PollFlags;
-
-use crate::app::Interpreter;
+use crate::app::{Interpreter, Readiness};
 use crate::connection::Connection;
 use crate::exchange::BodyError;
 use crate::http::chunked::{Decoder, Piece};
@@ -196,12 +195,11 @@ impl Waiter<'_> {
                 Read::Bytes(read) => return Ok(read),
                 Read::End => return Err(BodyError::Gone { missing }),
                 Read::Nothing => {
-                    let mut ready = false;
-                    let patience = self.patience;
-                    self.interpreter.unlocked(&mut || {
-                        ready = socket::wait(socket, PollFlags::IN, patience);
-                    });
-                    if !ready {
+                    let readable = Readiness::Read;
+                    if !self
+                        .interpreter
+                        .wait(socket.as_fd(), readable, self.patience)
+                    {
                         return Err(BodyError::TimedOut { missing });
                     }
                 }

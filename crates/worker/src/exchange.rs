@@ -5,15 +5,15 @@ mod notes;
 
 use std::fs::File;
 use std::io::{self, IoSlice};
-use std::os::fd::BorrowedFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::Duration;
 
 use imperator_core::settings::Protocol;
 
 use crate::answer::{Answer, write_error};
-use crate::app::Interpreter;
+use crate::app::{Interpreter, Readiness};
 use crate::body::Body;
 use crate::clock::Moment;
 use crate::connection::Connection;
@@ -224,6 +224,10 @@ impl Exchange {
         length: Option<u64>,
     ) -> Result<u64, WriteError> {
         let mut answer = self.writable()?;
+        if interpreter.is_cooperative() {
+            // Sendfile(2) waits for the disk; reading and writing it lets the others go on.
+            return Err(WriteError::File(rustix::io::Errno::INVAL.raw_os_error()));
+        }
         let size = sendfile::size(file).map_err(WriteError::File)?;
         let there = size.saturating_sub(offset);
         let total = length.map_or(there, |length| length.min(there));
@@ -307,6 +311,11 @@ impl Exchange {
         interpreter.unlocked(&mut || {
             answer.refuse(&refusal, &self.worker, &self.request, patience);
         });
+    }
+
+    /// Whether somebody is in the middle of a call.
+    pub(crate) fn is_busy(&self) -> bool {
+        matches!(self.answer.try_lock(), Err(TryLockError::WouldBlock))
     }
 
     /// Whether [`Exchange::start`] was called. True while another thread writes.
@@ -437,9 +446,22 @@ impl Exchange {
             .is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
         {
             let patience = self.patience();
-            interpreter.unlocked(&mut || {
-                sent = socket::send_patiently(socket, &mut parts, patience);
-            });
+            if interpreter.is_cooperative() {
+                let would_block = |sent: &io::Result<()>| {
+                    let error = sent.as_ref().err().map(io::Error::kind);
+                    error == Some(io::ErrorKind::WouldBlock)
+                };
+                while would_block(&sent) {
+                    sent = match interpreter.wait(socket.as_fd(), Readiness::Write, patience) {
+                        true => socket::send(socket, &mut parts),
+                        false => Err(io::ErrorKind::TimedOut.into()),
+                    };
+                }
+            } else {
+                interpreter.unlocked(&mut || {
+                    sent = socket::send_patiently(socket, &mut parts, patience);
+                });
+            }
         }
         sent.map_err(|error| {
             let error = write_error(&error);

@@ -53,7 +53,7 @@ pub fn serve(worker: &Arc<WorkerContext>, core: usize, app: &impl App) {
         match next {
             Next::Request => {
                 worker.busy.fetch_add(1, Ordering::AcqRel);
-                app.call(&thread.exchange);
+                app.call(&thread.seat.exchange);
                 worker.busy.fetch_sub(1, Ordering::AcqRel);
             }
             Next::Interrupted => {
@@ -63,7 +63,7 @@ pub fn serve(worker: &Arc<WorkerContext>, core: usize, app: &impl App) {
             }
             Next::Drained => return,
         }
-        thread.called = next == Next::Request;
+        thread.seat.called = next == Next::Request;
     }
 }
 
@@ -75,22 +75,44 @@ enum Next {
     Drained,
 }
 
-struct AppThread<'a> {
+/// Takes requests, and has a seat for one.
+pub(crate) struct AppThread<'a> {
     worker: &'a Arc<WorkerContext>,
-    core: usize,
-    set: Arc<OwnedFd>,
-    exchange: Arc<Exchange>,
-    /// The exchange was given to the app and is not ended yet.
-    called: bool,
+    pub(crate) set: Arc<OwnedFd>,
     /// The listener to try first, so that none starves.
     first: usize,
     /// Whose turn it is when connections and whole requests both wait.
     jobs_first: bool,
+    pub(crate) seat: Seat,
+}
+
+/// What one request at a time needs.
+pub(crate) struct Seat {
+    pub(crate) core: usize,
+    pub(crate) exchange: Arc<Exchange>,
+    /// The exchange was given to the app and is not ended yet.
+    pub(crate) called: bool,
     log: RequestLog,
 }
 
+impl Seat {
+    pub(crate) fn new(worker: &Arc<WorkerContext>, core: usize) -> Self {
+        let tid = rustix::thread::gettid().as_raw_nonzero().get();
+        worker
+            .counters()
+            .core(core, counters::Core::Tid)
+            .store(u64::from(tid.unsigned_abs()), Ordering::Relaxed);
+        Self {
+            core,
+            exchange: Arc::new(Exchange::new(Arc::clone(worker), core)),
+            called: false,
+            log: RequestLog::new(worker, core),
+        }
+    }
+}
+
 impl<'a> AppThread<'a> {
-    fn join(worker: &'a Arc<WorkerContext>, core: usize) -> Option<Self> {
+    pub(crate) fn join(worker: &'a Arc<WorkerContext>, core: usize) -> Option<Self> {
         let set = match worker.join() {
             Ok(set) => set,
             Err(error) => {
@@ -100,64 +122,70 @@ impl<'a> AppThread<'a> {
                 return None;
             }
         };
-        let tid = rustix::thread::gettid().as_raw_nonzero().get();
-        worker
-            .counters()
-            .core(core, counters::Core::Tid)
-            .store(u64::from(tid.unsigned_abs()), Ordering::Relaxed);
+        let seat = Seat::new(worker, core);
         worker.announce();
         Some(Self {
-            exchange: Arc::new(Exchange::new(Arc::clone(worker), core)),
-            log: RequestLog::new(worker, core),
             worker,
-            core,
             set,
-            called: false,
             first: 0,
             jobs_first: false,
+            seat,
         })
     }
 
     /// Ends the last request, then waits for the next one. Without the interpreter.
     fn next(&mut self) -> Next {
-        if std::mem::take(&mut self.called) {
-            self.worker.set_running(self.core, None);
-            self.end_request(false);
-        }
-        // The app may have kept the last exchange.
-        if Arc::get_mut(&mut self.exchange).is_none() {
-            self.exchange = Arc::new(Exchange::new(Arc::clone(self.worker), self.core));
-        }
+        self.free_seat();
         loop {
-            let phase = self.worker.phase();
-            let found = match phase {
-                Phase::Accepting => self.job_or_connection(),
-                Phase::Finishing => {
-                    let found = self.job_or_connection();
-                    if found == Found::Nothing {
-                        self.worker.post(Event::BacklogEmpty);
-                    }
-                    found
-                }
-                Phase::Paused => self.job(),
-                Phase::Draining => {
-                    let found = self.job();
-                    if found == Found::Nothing && self.worker.handover.held() == 0 {
-                        return Next::Drained;
-                    }
-                    found
-                }
-            };
-            match found {
-                Found::Request => return Next::Request,
-                Found::Other => (),
-                Found::Nothing => {
+            match self.look() {
+                Some(Found::Request) => return Next::Request,
+                Some(Found::Other) => (),
+                Some(Found::Nothing) => {
                     if let Some(next) = self.wait() {
                         return next;
                     }
                 }
+                None => return Next::Drained,
             }
         }
+    }
+
+    /// Ends the last request.
+    pub(crate) fn free_seat(&mut self) {
+        if std::mem::take(&mut self.seat.called) {
+            self.worker.set_running(self.seat.core, None);
+            self.end_request(false);
+        }
+        // The app may have kept the last exchange.
+        if Arc::get_mut(&mut self.seat.exchange).is_none() {
+            let exchange = Exchange::new(Arc::clone(self.worker), self.seat.core);
+            self.seat.exchange = Arc::new(exchange);
+        }
+    }
+
+    /// Whether there is something to do now; `None`: not any more.
+    pub(crate) fn look(&mut self) -> Option<Found> {
+        match self.worker.phase() {
+            Phase::Accepting => Some(self.job_or_connection()),
+            Phase::Finishing => {
+                let found = self.job_or_connection();
+                if found == Found::Nothing {
+                    self.worker.post(Event::BacklogEmpty);
+                }
+                Some(found)
+            }
+            Phase::Paused => Some(self.job()),
+            Phase::Draining => {
+                let found = self.job();
+                let is_drained = found == Found::Nothing && self.worker.handover.held() == 0;
+                (!is_drained).then_some(found)
+            }
+        }
+    }
+
+    /// Takes the events that woke the set, so that it is quiet until the next one.
+    pub(crate) fn hush(&mut self) {
+        let _ = self.wait_for(Duration::ZERO, false);
     }
 
     fn job_or_connection(&mut self) -> Found {
@@ -186,7 +214,7 @@ impl<'a> AppThread<'a> {
             request,
             spooled,
         } = job;
-        exclusive(&mut self.exchange).request = request;
+        exclusive(&mut self.seat.exchange).request = request;
         self.begin(connection, spooled)
     }
 
@@ -220,7 +248,7 @@ impl<'a> AppThread<'a> {
     fn receive(&mut self, mut connection: Connection) -> Found {
         let worker = self.worker;
         let room = worker.receive_room();
-        let request = &mut exclusive(&mut self.exchange).request;
+        let request = &mut exclusive(&mut self.seat.exchange).request;
         request.clear(connection.protocol);
         if request.buffer.capacity() < room {
             request.buffer.reserve(room);
@@ -261,7 +289,7 @@ impl<'a> AppThread<'a> {
     fn begin(&mut self, connection: Connection, spooled: Option<std::fs::File>) -> Found {
         let now = Moment::now();
         let worker = self.worker;
-        let exchange = exclusive(&mut self.exchange);
+        let exchange = exclusive(&mut self.seat.exchange);
         exchange.begin(connection, spooled, now);
         let request = &exchange.request;
         if request.ignored != 0 {
@@ -272,18 +300,18 @@ impl<'a> AppThread<'a> {
             worker.report_ignored(request.ignored, request.ignored_names());
         }
         let counters = worker.counters();
-        counters.set_line(self.core, self.log.harakiri_line(request));
+        counters.set_line(self.seat.core, self.seat.log.harakiri_line(request));
         counters
-            .core(self.core, counters::Core::StartEpoch)
+            .core(self.seat.core, counters::Core::StartEpoch)
             .store(clock::epoch_micros() / 1_000_000, Ordering::Relaxed);
         counters
-            .core(self.core, counters::Core::StartMillis)
+            .core(self.seat.core, counters::Core::StartMillis)
             .store(now.millis().max(1), Ordering::Release);
         if let Some(front) = &worker.front {
-            let answered = front.answer(worker, exclusive(&mut self.exchange));
+            let answered = front.answer(worker, exclusive(&mut self.seat.exchange));
             if answered == Answered::ByFile {
                 counters
-                    .core(self.core, counters::Core::StaticRequests)
+                    .core(self.seat.core, counters::Core::StaticRequests)
                     .fetch_add(1, Ordering::Relaxed);
             }
             if answered != Answered::No {
@@ -291,13 +319,14 @@ impl<'a> AppThread<'a> {
                 return Found::Other;
             }
         }
-        self.worker.set_running(self.core, Some(&self.exchange));
+        self.worker
+            .set_running(self.seat.core, Some(&self.seat.exchange));
         Found::Request
     }
 
     /// Closes the connection or hands it on, then counts and logs.
     fn end_request(&mut self, without_app: bool) {
-        let exchange = &self.exchange;
+        let exchange = &self.seat.exchange;
         let request = &exchange.request;
         let mut answer = exchange.end();
         let micros = Moment::now().since(exchange.started_at);
@@ -321,7 +350,8 @@ impl<'a> AppThread<'a> {
             false => self.worker.app_requests.fetch_add(1, Ordering::Relaxed) + 1,
         };
         let counts = (app_requests, total);
-        self.log
+        self.seat
+            .log
             .write(self.worker, request, &outcome, counts, &notes);
         self.worker.check_wear(total);
         self.worker.reap_children();
@@ -338,12 +368,12 @@ impl<'a> AppThread<'a> {
         let add_core = |word, by: bool| {
             if by {
                 counters
-                    .core(self.core, word)
+                    .core(self.seat.core, word)
                     .fetch_add(1, Ordering::Relaxed);
             }
         };
         counters
-            .core(self.core, counters::Core::StartMillis)
+            .core(self.seat.core, counters::Core::StartMillis)
             .store(0, Ordering::Release);
         add(counters::Worker::Exceptions, outcome.failed.into());
         add(
@@ -390,13 +420,13 @@ impl<'a> AppThread<'a> {
     }
 
     fn wait(&mut self) -> Option<Next> {
-        let patience = match self.core {
+        let patience = match self.seat.core {
             0 => SIGNALS_WAIT,
             _ => IDLE_WAIT,
         };
         match self.wait_for(patience, false) {
             // The main thread gives the app's signal handlers their turn.
-            Waited::Interrupted | Waited::Nothing if self.core == 0 => Some(Next::Interrupted),
+            Waited::Interrupted | Waited::Nothing if self.seat.core == 0 => Some(Next::Interrupted),
             Waited::Interrupted | Waited::Nothing | Waited::Event => None,
         }
     }
@@ -434,7 +464,7 @@ impl Drop for AppThread<'_> {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Found {
+pub(crate) enum Found {
     Request,
     /// Something was done that needs no app.
     Other,

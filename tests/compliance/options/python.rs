@@ -11,6 +11,22 @@ pub(super) const ELSEWHERE: &[(&str, &str)] = &[
     ("ini-paste", "a_paste_app_is_loaded_with_its_logging"),
     ("ini-paste-logged", "a_paste_app_is_loaded_with_its_logging"),
     (
+        "gevent",
+        "greenlets_of_one_worker_overlap_up_to_their_number",
+    ),
+    (
+        "gevent-early-monkey-patch",
+        "the_standard_library_is_patched_early_late_or_not",
+    ),
+    (
+        "gevent-monkey-patch",
+        "the_standard_library_is_patched_early_late_or_not",
+    ),
+    (
+        "gevent-wait-for-hub",
+        "gevent_wait_for_hub_gives_every_greenlet_its_turn",
+    ),
+    (
         "py-autoreload",
         "an_edit_of_a_loaded_module_serves_and_a_broken_one_changes_nothing",
     ),

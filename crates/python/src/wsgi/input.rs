@@ -8,6 +8,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList};
 
 use super::Gil;
+use crate::gevent;
 
 /// Bytes asked of the connection at once.
 const CHUNK: usize = 64 * 1024;
@@ -234,6 +235,9 @@ impl Body {
 }
 
 fn raised(error: BodyError) -> PyErr {
+    if let (BodyError::TimedOut { .. }, Err(interrupted)) = (error, gevent::interrupted()) {
+        return interrupted;
+    }
     let text = error.to_string();
     match error {
         BodyError::Busy => PyRuntimeError::new_err(text),

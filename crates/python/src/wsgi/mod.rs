@@ -7,13 +7,15 @@ mod file;
 mod input;
 mod response;
 
+use std::os::fd::BorrowedFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::time::Duration;
 
 use imperator_core::settings::python::Wsgi;
 use imperator_worker::app::{App, Interpreter};
 use imperator_worker::mount::Rules;
-use imperator_worker::{Exchange, WorkerContext, WriteError};
+use imperator_worker::{Exchange, Readiness, WorkerContext, WriteError};
 use pyo3::exceptions::{
     PyAssertionError, PyKeyboardInterrupt, PyOSError, PyRuntimeError, PySystemExit, PyTypeError,
 };
@@ -27,7 +29,7 @@ use self::input::Input;
 use self::response::StartResponse;
 use crate::load::Mounted;
 use crate::stray::end_if_stray;
-use crate::{errors, modules};
+use crate::{errors, gevent, modules};
 
 /// The interpreter's lock, as the request path sees it.
 pub(crate) struct Gil;
@@ -35,6 +37,23 @@ pub(crate) struct Gil;
 impl Interpreter for Gil {
     fn unlocked(&self, wait: &mut (dyn FnMut() + Send)) {
         Python::attach(|py| py.detach(wait));
+    }
+
+    fn wait(&self, socket: BorrowedFd<'_>, what: Readiness, patience: Duration) -> bool {
+        gevent::wait(socket, what, patience).unwrap_or_else(|| Plain.wait(socket, what, patience))
+    }
+
+    fn is_cooperative(&self) -> bool {
+        gevent::is_cooperative()
+    }
+}
+
+/// Without a hub.
+struct Plain;
+
+impl Interpreter for Plain {
+    fn unlocked(&self, wait: &mut (dyn FnMut() + Send)) {
+        Gil.unlocked(wait);
     }
 }
 
@@ -44,6 +63,8 @@ pub(crate) struct WsgiApp {
     apps: Arc<Vec<Mounted>>,
     /// The only app, when it is mounted at "": no routing then.
     plain: bool,
+    /// By the greenlets of a hub, each with a core of its own.
+    is_shared: bool,
     environ: Environ,
 }
 
@@ -61,10 +82,12 @@ impl WsgiApp {
         let rules = Rules::of(worker.settings());
         let plain =
             apps.len() == 1 && apps[0].prefix.is_empty() && !rules.manage && !rules.no_default;
+        let is_shared = worker.settings().interpreter.gevent.is_some();
         Ok(Self {
             worker,
             apps,
             plain,
+            is_shared,
             environ,
         })
     }
@@ -72,6 +95,9 @@ impl WsgiApp {
     fn answer(&self, py: Python<'_>, exchange: &Arc<Exchange>) -> PyResult<()> {
         let mut mount = 0;
         let environ = self.environ.build(py, exchange)?;
+        if self.is_shared {
+            environ.set_item(intern!(py, "uwsgi.core"), exchange.core())?;
+        }
         if !self.plain {
             let mut rules = Rules::of(self.worker.settings());
             rules.manage &= !exchange.is_mounted();
@@ -232,7 +258,6 @@ fn send(
         match exchange.write(&Gil, bytes_of(&chunk, how)?.as_bytes()) {
             Ok(()) => (),
             // Nobody is there to read the rest: `close` tells the app.
-            Err(WriteError::Gone | WriteError::TimedOut) => return Ok(()),
             Err(error) => return written(Err(error)),
         }
     }
@@ -297,6 +322,9 @@ fn is_buffer(object: &Bound<'_, PyAny>) -> PyResult<bool> {
 }
 
 fn written(result: Result<(), WriteError>) -> PyResult<()> {
+    if result == Err(WriteError::TimedOut) {
+        gevent::interrupted()?;
+    }
     match result {
         // The client is gone or stuck: counted by the worker, no error of the app.
         Ok(()) | Err(WriteError::Gone | WriteError::TimedOut) => Ok(()),
