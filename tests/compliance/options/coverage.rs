@@ -16,6 +16,7 @@ const ELSEWHERE: &[&[(&str, &str)]] = &[
     super::outside::ELSEWHERE,
     super::python::ELSEWHERE,
     super::request::ELSEWHERE,
+    super::routes::ELSEWHERE,
     super::static_files::ELSEWHERE,
     super::workers::ELSEWHERE,
 ];

@@ -14,6 +14,7 @@ mod logs;
 mod outside;
 mod python;
 mod request;
+mod routes;
 mod static_files;
 mod workers;
 

@@ -49,9 +49,13 @@ pub(super) enum Two {
 
 impl Test {
     pub(super) fn new(condition: &Condition) -> Option<Self> {
-        let one = |one, text: &str| Self::One(one, Template::new(text));
+        let one = |one, text: &str| Self::One(one, Template::of_condition(text));
         let two = |two, left: &str, right: &str| {
-            Self::Two(two, Template::new(left), Template::new(right))
+            Self::Two(
+                two,
+                Template::of_condition(left),
+                Template::of_condition(right),
+            )
         };
         Some(match condition {
             Condition::Never => Self::Never,
@@ -71,7 +75,7 @@ impl Test {
             Condition::LowerOrEqual(left, right) => two(Two::LowerOrEqual, left, right),
             Condition::InNetwork(left, right) => two(Two::InNetwork, left, right),
             Condition::Matches(subject, pattern) => {
-                Self::Matches(Template::new(subject), pattern.compile()?)
+                Self::Matches(Template::of_condition(subject), pattern.compile()?)
             }
         })
     }

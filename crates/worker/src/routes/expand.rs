@@ -43,6 +43,15 @@ impl Template {
         Self(template::parse(text))
     }
 
+    /// Of a condition: nothing has matched yet, and `$1` stands for itself, as in the original.
+    pub(super) fn of_condition(text: &str) -> Self {
+        let parts = template::parse(text).into_iter().map(|part| match part {
+            Part::Group(index) => Part::Text(format!("${index}")),
+            Part::Text(_) | Part::Variable(_) | Part::Call { .. } => part,
+        });
+        Self(parts.collect())
+    }
+
     pub(super) fn fill(
         &self,
         worker: &WorkerContext,
@@ -91,7 +100,7 @@ fn call(
         }
         ("hex", _) => variable()?
             .iter()
-            .map(|byte| format!("{byte:02x}"))
+            .map(|byte| format!("{byte:02X}"))
             .collect(),
         ("base64", _) => base64(variable()?),
         ("mime", _) => files.type_of(variable()?)?.to_owned(),
