@@ -278,6 +278,23 @@ impl Default for Settings {
 }
 
 impl Settings {
+    /// What `original-defaults` gives: the original's values where ours differ on purpose.
+    pub fn of_uwsgi() -> Self {
+        Self {
+            backlog: 100,
+            vacuum: false,
+            auto_procname: false,
+            need_app: false,
+            buffer_size: 4096,
+            write_exception: true,
+            recycling: Recycling {
+                jitter: 0,
+                ..Recycling::default()
+            },
+            ..Self::default()
+        }
+    }
+
     /// How many requests one worker answers at a time.
     pub fn cores(&self) -> usize {
         let cores = match &self.interpreter.gevent {

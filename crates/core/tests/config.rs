@@ -68,6 +68,17 @@ fn defaults_are_ours_and_a_zero_switches_off() {
 }
 
 #[test]
+fn the_originals_defaults_are_one_line_away() {
+    let found = settings("need-app = true\noriginal-defaults = true\n");
+    assert_eq!((found.backlog, found.buffer_size), (100, 4096));
+    assert!(!found.vacuum && !found.auto_procname && found.write_exception);
+    assert_eq!(found.recycling.jitter, 0);
+    // What is given counts, wherever it stands.
+    assert!(found.need_app);
+    assert_eq!(settings("original-defaults = off\n").backlog, 1024);
+}
+
+#[test]
 fn sockets_speak_the_protocol_that_is_named_anywhere() {
     let found = settings(
         "protocol = http\nuwsgi-socket = @u\nhttp-socket = :8000\nhttp = 127.0.0.1:8001\n\

@@ -67,6 +67,10 @@ pub(super) const ELSEWHERE: &[(&str, &str)] = &[
     ("pause", "servers_are_ordered_by_their_pid_files"),
     ("pythonpath", "the_last_pythonpath_is_searched_first"),
     ("ready-timeout", "a_module_that_hangs"),
+    (
+        "original-defaults",
+        "the_originals_defaults_are_one_line_away",
+    ),
     ("reload-on-rss", "a_fat_worker_is_replaced"),
     ("reload", "servers_are_ordered_by_their_pid_files"),
     ("req-logger", "request_lines_have_a_logger_of_their_own"),

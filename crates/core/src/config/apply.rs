@@ -8,7 +8,9 @@ use super::{Reading, STARTS_NOTHING, Shown};
 use crate::finding::Finding;
 use crate::ini::text;
 use crate::options::{self, Draft, Given, Opt, Support, known};
-use crate::settings::Resolved;
+use crate::settings::{Resolved, Settings};
+
+const ORIGINAL_DEFAULTS: &str = "original-defaults";
 
 /// What has to be known after the last option.
 #[derive(Default)]
@@ -28,6 +30,11 @@ struct Applied {
 pub(super) fn all(mut loader: Loader<'_>) -> Reading {
     let broken = loader.findings.iter().any(Finding::is_error) || loader.exit.is_some();
     let mut applied = Applied::default();
+    // Wherever it stands: options that are given count, whichever come first.
+    let defaults = loader.first_value(ORIGINAL_DEFAULTS.as_bytes());
+    if defaults.is_some_and(|value| options::is_true(&text(&value))) {
+        applied.draft.settings = Settings::of_uwsgi();
+    }
     applied.early_ones(&mut loader);
     // By index: `inherit` adds to the list while it is walked.
     let mut index = 0;

@@ -340,6 +340,14 @@ pub(super) static OPTIONS: &[Opt] = &[
         nothing,
     ),
     opt(
+        "original-defaults",
+        Value::Flag,
+        Full,
+        "begin with uWSGI's values where ours differ (ours)",
+        nothing,
+    )
+    .default("false"),
+    opt(
         "print",
         Value::Text,
         Differs("printed to the log"),
