@@ -204,7 +204,7 @@ fn the_json_is_as_documented() {
             "carried": 2, "harmless": ["master"],
             "decide": [], "differs": [],
             "wrong": [{
-                "option": null, "file": file, "line": 5,
+                "option": null, "also": [], "file": file, "line": 5,
                 "text": "unknown option \"proceses\", and no %(proceses) uses it",
                 "hint": "did you mean \"processes\"?",
             }],

@@ -15,6 +15,8 @@ pub(crate) struct Item {
     pub(crate) text: String,
     /// What to do.
     pub(crate) hint: Option<String>,
+    /// Further options of which the same is true: one decision.
+    pub(crate) also: Vec<String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -53,12 +55,13 @@ impl Account {
                 Support::Ignored(_) if is_first => account.harmless.push(option.key.clone()),
                 Support::Differs(how) => {
                     account.carried += 1;
-                    if is_first && !is_of_default(how) {
+                    if is_first && !is_none(how, row.name, &option.value) {
                         account.differs.push(Item {
                             option: Some(option.key.clone()),
                             place: option.place.clone(),
                             text: how.to_owned(),
                             hint: None,
+                            also: Vec::new(),
                         });
                     }
                 }
@@ -82,6 +85,7 @@ impl Account {
                 place: finding.place.clone(),
                 text: finding.text.clone(),
                 hint: finding.hint.clone(),
+                also: Vec::new(),
             };
             if let Some(name) = variable(finding) {
                 if decided.insert(name.to_owned()) {
@@ -98,11 +102,19 @@ impl Account {
                 continue;
             }
             match missing(listed, finding) {
-                Some(option) => {
-                    if decided.insert(option.to_owned()) {
-                        self.decide.push(plain(Some(option.to_owned())));
+                Some(option) if decided.insert(option.to_owned()) => {
+                    let why = |text: &str| text.split_once("\" ").map(|(_, why)| why.to_owned());
+                    let known = self.decide.iter_mut().find(|it| {
+                        it.option.is_some()
+                            && it.hint == finding.hint
+                            && why(&it.text) == why(&finding.text)
+                    });
+                    match known {
+                        Some(known) => known.also.push(option.to_owned()),
+                        None => self.decide.push(plain(Some(option.to_owned()))),
                     }
                 }
+                Some(_) => (),
                 None if finding.is_error() => self.decide.push(plain(None)),
                 None => self.wrong.push(plain(None)),
             }
@@ -129,12 +141,18 @@ impl Account {
     }
 }
 
-/// Whether a difference is none where the option is set: another default, or values that another
-/// finding tells.
-fn is_of_default(how: &str) -> bool {
-    how.starts_with("is on unless")
-        || how.starts_with("the default is")
-        || how.ends_with("are known")
+/// Whether a row's difference is none for this line: another default where the config decides, values
+/// that are as in uWSGI, or what a finding tells where it is so.
+fn is_none(how: &str, name: &str, value: &str) -> bool {
+    let of_default = ["is on unless", "the default is", "where it is not set"];
+    let told = [" are known", "ask for a password"];
+    of_default.iter().any(|start| how.starts_with(start))
+        || told.iter().any(|part| how.contains(part))
+        || match name {
+            "memory-report" => value != "2",
+            "log-date" => options::is_true(value),
+            _ => false,
+        }
 }
 
 /// The option that a finding says we do not have.
@@ -186,7 +204,7 @@ mod tests {
             "logger",
         ];
         let mut options: Vec<Listed> = (2..).zip(set).map(|(line, it)| listed(it, line)).collect();
-        options.push(listed("thunder-lock", 9));
+        options.push(listed("thunder-lock", 90));
         let account = Account::of(&options, &[]);
         assert_eq!(account.sentence(), "runs unchanged");
         assert_eq!(account.harmless, ["thunder-lock"]);
@@ -197,6 +215,20 @@ mod tests {
         let broken = Finding::error(Some(place(4)), "no");
         let account = Account::of(&options, &[broken.clone(), broken]);
         assert_eq!(account.sentence(), "needs 2 decisions");
+    }
+
+    #[test]
+    fn options_of_one_missing_thing_are_one_decision() {
+        let options = [listed("spooler", 2), listed("spooler-processes", 3)];
+        let why = "has no effect here: there is no spooler";
+        let finding = |line: u32, key: &str| {
+            let text = format!("option \"{key}\" {why}");
+            Finding::warning(Some(place(line)), text).with_hint("use a queue")
+        };
+        let findings = [finding(2, "spooler"), finding(3, "spooler-processes")];
+        let account = Account::of(&options, &findings);
+        assert_eq!(account.sentence(), "needs 1 decision");
+        assert_eq!(account.decide[0].also, ["spooler-processes"]);
     }
 
     #[test]

@@ -27,6 +27,7 @@ pub(crate) fn sections(file: &Path, used: &BTreeSet<u32>) -> Vec<Item> {
         }),
         text: format!("section [{name}] is read by nobody"),
         hint: Some("remove it, or name it where it is meant: ini = :NAME".to_owned()),
+        also: Vec::new(),
     };
     found.map(item).collect()
 }

@@ -129,6 +129,7 @@ fn report(gathered: Gathered, world: &RealWorld, here: PathBuf, targets: Vec<Str
                  it gives each app a socket and a user"
             ),
             hint: Some("run this where the apps run".to_owned()),
+            also: Vec::new(),
         });
     }
     let defaults = DEFAULTS.iter().zip(reached);
@@ -185,6 +186,7 @@ fn one(subject: &Subject, listed: &[Listed], sources: &mut Sources) -> Moved {
                 subject.config.file.display()
             ),
             hint: Some("rename or remove the section if it is not to run".to_owned()),
+            also: Vec::new(),
         });
     }
     let settings = subject.resolved.settings.iter();
@@ -205,6 +207,7 @@ fn item(finding: &Finding) -> Item {
         place: finding.place.clone(),
         text: finding.text.clone(),
         hint: finding.hint.clone(),
+        also: Vec::new(),
     }
 }
 

@@ -158,6 +158,7 @@ impl Report {
                 let place = item.place.as_ref();
                 json!({
                     "option": item.option,
+                    "also": item.also,
                     "file": place.map(|place| &place.file),
                     "line": place.map(|place| place.line).filter(|line| *line > 0),
                     "text": item.text,
@@ -213,21 +214,33 @@ fn carried(account: &Account) -> String {
 }
 
 fn items(list: &[Item], here: &Path, text: &mut String) {
-    for item in list {
+    for (index, item) in list.iter().enumerate() {
+        let same = |other: &&Item| {
+            let file = |it: &Item| it.place.as_ref().map(|place| place.file.clone());
+            other.text == item.text && other.option == item.option && file(other) == file(item)
+        };
+        if list[..index].iter().any(|other| same(&other)) {
+            continue;
+        }
         text.push_str("    ");
         if let Some(place) = &item.place {
+            let lines = list.iter().filter(same).filter_map(|it| it.place.as_ref());
+            let lines: Vec<String> = lines.map(|place| place.line.to_string()).collect();
             let file = shown(&place.file, here);
             let _ = match place.line {
                 0 => write!(text, "{file}: "),
-                line => write!(text, "{file}:{line}: "),
+                _ => write!(text, "{file}:{}: ", lines.join(",")),
             };
         }
         if let Some(option) = &item.option
-            && !item.text.contains(option.as_str())
+            && !item.text.contains(&format!("\"{option}\""))
         {
             let _ = write!(text, "{option}: ");
         }
         text.push_str(&item.text);
+        if !item.also.is_empty() {
+            let _ = write!(text, " (also {})", few(&item.also));
+        }
         if let Some(hint) = &item.hint {
             let _ = write!(text, "; {hint}");
         }
