@@ -9,6 +9,7 @@ use imperator_core::options;
 const ELSEWHERE: &[&[(&str, &str)]] = &[
     super::alarms::ELSEWHERE,
     super::basics::ELSEWHERE,
+    super::blocks::ELSEWHERE,
     super::emperor::ELSEWHERE,
     super::https::ELSEWHERE,
     super::language::ELSEWHERE,

@@ -6,6 +6,7 @@
 
 mod alarms;
 mod basics;
+mod blocks;
 mod coverage;
 mod emperor;
 mod https;
