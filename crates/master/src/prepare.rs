@@ -270,9 +270,9 @@ impl Effects {
                 area.show(title.as_bytes());
             }
         }
-        let mut problems = self
-            .log
-            .configure(&ready.settings.logs, ready.identity.as_ref());
+        let mut problems =
+            self.log
+                .configure(&ready.settings.logs, ready.identity.as_ref(), &ready.cwd);
         if let Err(problem) = self
             .stats
             .configure(ready.settings.stats.as_ref(), ready.settings.logs.stats)

@@ -9,6 +9,7 @@ mod way;
 use std::collections::VecDeque;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::Path;
 
 use imperator_core::pattern::Matcher;
 use imperator_core::settings::logs::{LogDate, LogRoute, Logger};
@@ -97,13 +98,19 @@ impl Log {
             buffer: vec![0; 64 * 1024],
             alarms: Alarms::default(),
         };
-        log.build(&Logs::default());
+        log.build(&Logs::default(), Path::new(""));
         Ok(log)
     }
 
     /// Sends lines where the config says from now on; returns what cannot be opened. `user`: the
-    /// app's, when it is another one than ours.
-    pub(crate) fn configure(&mut self, logs: &Logs, user: Option<&Identity>) -> Vec<String> {
+    /// app's, when it is another one than ours; `home`: its directory, from which the files of
+    /// loggers are named.
+    pub(crate) fn configure(
+        &mut self,
+        logs: &Logs,
+        user: Option<&Identity>,
+        home: &Path,
+    ) -> Vec<String> {
         self.flush();
         self.opening.rules = Rules {
             user: user.cloned(),
@@ -114,12 +121,12 @@ impl Log {
         self.opening.truncate = logs.files.truncate && !self.has_begun;
         self.has_begun = true;
         self.date.clone_from(&logs.date);
-        let mut problems = self.build(logs);
+        let mut problems = self.build(logs, home);
         problems.extend(way::lost_routes(logs));
         problems
     }
 
-    fn build(&mut self, logs: &Logs) -> Vec<String> {
+    fn build(&mut self, logs: &Logs, home: &Path) -> Vec<String> {
         let mut main = logs.main();
         if let LogTarget::File(file) = &mut main {
             file.max_size = logs.files.max_size;
@@ -128,6 +135,7 @@ impl Log {
         let mut opener = Opener {
             opening: &self.opening,
             main: main.clone(),
+            home,
             old: std::mem::take(&mut self.sinks),
             sinks: Vec::new(),
             problems: Vec::new(),
@@ -299,6 +307,7 @@ impl Log {
 struct Opener<'a> {
     opening: &'a Opening,
     main: LogTarget,
+    home: &'a Path,
     old: Vec<Sink>,
     sinks: Vec<Sink>,
     problems: Vec<String>,
@@ -308,7 +317,12 @@ impl Opener<'_> {
     fn exits(&mut self, loggers: &[Logger]) -> Vec<Exit> {
         let mut exits = Vec::new();
         for logger in loggers {
-            let sink = self.sink(&logger.target);
+            let mut target = logger.target.clone();
+            if let LogTarget::File(file) = &mut target {
+                file.path = self.home.join(&file.path);
+                file.backup = file.backup.as_ref().map(|it| self.home.join(it));
+            }
+            let sink = self.sink(&target);
             let id = logger.id.clone();
             exits.extend(sink.map(|sink| Exit { id, sink }));
         }
