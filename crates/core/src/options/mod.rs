@@ -187,18 +187,44 @@ pub fn alike(name: &str) -> Vec<&'static str> {
     };
     // No distance is below the difference of the lengths: a long key costs no comparison.
     let letters = folded.chars().count();
+    let counts = letter_counts(&folded);
     let mut found: Vec<(usize, bool, &str)> = names()
         .filter(|known| known.len().abs_diff(letters) <= allowed)
-        .map(|known| {
+        // One change makes two counts differ by one at most: few names are left to compare.
+        .filter(|known| {
+            let pairs = counts.iter().zip(letter_counts(known));
+            let differ: usize = pairs.map(|(one, other)| one.abs_diff(other)).sum();
+            differ <= 2 * allowed
+        })
+        .map(|known| (strsim::damerau_levenshtein(&folded, known), known))
+        .filter(|(distance, _)| *distance <= allowed)
+        .map(|(distance, known)| {
             // What works is more likely meant, among equals.
             let works = find(known).is_some_and(Opt::has_effect);
-            (strsim::damerau_levenshtein(&folded, known), !works, known)
+            (distance, !works, known)
         })
-        .filter(|(distance, _, _)| *distance <= allowed)
         .collect();
     found.sort_unstable();
     found.dedup();
     found.into_iter().map(|(_, _, known)| known).collect()
+}
+
+/// How often each letter stands in a name; all that are no letters count as one.
+fn letter_counts(name: &str) -> [usize; 27] {
+    let mut counts = [0; 27];
+    for letter in name.chars() {
+        let index = match letter {
+            'a'..='z' => u32::from(letter) - u32::from('a'),
+            _ => 26,
+        };
+        if let Some(count) = usize::try_from(index)
+            .ok()
+            .and_then(|index| counts.get_mut(index))
+        {
+            *count += 1;
+        }
+    }
+    counts
 }
 
 impl fmt::Display for Support {

@@ -56,6 +56,49 @@ pub(crate) fn check(bytes: &[u8]) {
     }
 }
 
+/// Any words, one a line, as a command line over files that hold an app: a result or a reason.
+pub(crate) fn check_line(bytes: &[u8]) {
+    let text = String::from_utf8_lossy(bytes);
+    let words: Vec<String> = text.lines().map(str::to_owned).collect();
+    let world = Everywhere {
+        bytes: b"[uwsgi]\nsocket = :1\nmodule = a\ndeclare-option = own=env=$1\nown = A=1\n",
+        facts: Facts::default(),
+    };
+    let reading = config::read(&words, &world);
+    let failed = reading
+        .resolved
+        .findings
+        .iter()
+        .any(|finding| finding.is_error());
+    assert_eq!(reading.resolved.settings.is_none(), failed);
+    if let Some(block) = reading.block() {
+        let lines = block.split(|&byte| byte == b'\n').count();
+        assert!(lines >= reading.options.map_or(0, |options| options.len()));
+    }
+}
+
+/// Any bytes as a file of another kind; the first one chooses which.
+pub(crate) fn check_carrier(bytes: &[u8]) {
+    let Some((&first, bytes)) = bytes.split_first() else {
+        return;
+    };
+    let name = ["app.json", "app.yaml", "app.xml"][usize::from(first % 3)];
+    let world = Everywhere {
+        bytes,
+        facts: Facts::default(),
+    };
+    let reading = config::read(&[format!("--ini-file={name}")], &world);
+    let lines = bytes.split(|&byte| byte == b'\n').count();
+    for place in reading
+        .resolved
+        .findings
+        .iter()
+        .flat_map(|finding| &finding.place)
+    {
+        assert!(usize::try_from(place.line).unwrap_or(usize::MAX) <= lines + 1);
+    }
+}
+
 /// Every file holds the same bytes, so that includes include themselves.
 struct Everywhere<'a> {
     bytes: &'a [u8],
@@ -88,6 +131,15 @@ impl World for Everywhere<'_> {
 
     fn inode(&self, _path: &Path) -> u64 {
         1
+    }
+
+    fn glob(&self, pattern: &str, limit: usize) -> Vec<Vec<u8>> {
+        let times = pattern.len().min(limit).min(9);
+        vec![b"app.ini".to_vec(); times]
+    }
+
+    fn names(&self, _directory: &Path) -> Result<Vec<String>, String> {
+        Ok(vec!["A".to_owned(), "B".to_owned()])
     }
 
     fn env(&self, name: &[u8]) -> Option<Vec<u8>> {
