@@ -11,7 +11,7 @@ use serde_json::value::RawValue;
 use super::{Text, refused};
 use crate::finding::Finding;
 use crate::ini::magic::Magic;
-use crate::ini::{Document, IniOption};
+use crate::ini::{Document, IniOption, MAX_OPTIONS};
 
 pub(super) fn read(bytes: &[u8], section: &str, magic: &Magic<'_>) -> Document {
     let mut document = Document::default();
@@ -47,10 +47,14 @@ pub(super) fn read(bytes: &[u8], section: &str, magic: &Magic<'_>) -> Document {
         return document;
     };
     for (key, value) in &options {
+        if document.options.len() > MAX_OPTIONS {
+            break;
+        }
         let line = text.line_of(value.get());
         if value.get().starts_with('[') {
             let items: Vec<&RawValue> = serde_json::from_str(value.get()).unwrap_or_default();
-            for item in items {
+            // One more than a config may have is told by whoever counts them.
+            for item in items.into_iter().take(MAX_OPTIONS + 1) {
                 let line = text.line_of(item.get());
                 push(&mut document, section, key, item, line, file);
             }
@@ -110,7 +114,7 @@ impl<'de> serde::Deserialize<'de> for Pairs<'de> {
                 let mut pairs = Vec::new();
                 while let Some(pair) = map.next_entry()? {
                     pairs.push(pair);
-                    if pairs.len() > crate::ini::MAX_OPTIONS {
+                    if pairs.len() > MAX_OPTIONS {
                         return Err(A::Error::custom("too many options"));
                     }
                 }

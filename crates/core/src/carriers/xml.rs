@@ -7,7 +7,7 @@ use roxmltree::{Document as Tree, Node};
 use super::{Text, c_string, place, refused};
 use crate::finding::Finding;
 use crate::ini::magic::Magic;
-use crate::ini::{Document, IniOption};
+use crate::ini::{Document, IniOption, MAX_OPTIONS};
 
 pub(super) fn read(bytes: &[u8], section: &str, magic: &Magic<'_>) -> Document {
     let mut document = Document::default();
@@ -59,7 +59,9 @@ pub(super) fn read(bytes: &[u8], section: &str, magic: &Magic<'_>) -> Document {
         });
     };
     let mut odd = Vec::new();
-    for node in uwsgi.children().filter(|node| node.is_element()) {
+    // One more than a config may have is told by whoever counts them.
+    let children = uwsgi.children().filter(Node::is_element);
+    for node in children.take(MAX_OPTIONS + 1) {
         if is_other(node) {
             continue;
         }

@@ -14,6 +14,9 @@ use crate::options::known;
 /// Bytes of all files together that one config reads.
 pub const MAX_READ: usize = 8 << 20;
 
+/// Options in all files together, sections that are not asked for included.
+pub const MAX_LINES: usize = 2 * super::MAX_ENTRIES;
+
 /// What is asked for: a file, and a section of it.
 struct Asked {
     file: PathBuf,
@@ -152,6 +155,13 @@ impl Loader<'_> {
         let broken = document.findings.iter().any(Finding::is_error);
         self.findings.append(&mut document.findings);
         if broken {
+            return;
+        }
+        // While a file is read, those that include it wait with all their options.
+        self.lines = self.lines.saturating_add(document.options.len());
+        if self.lines > MAX_LINES {
+            let text = format!("the files of the config have more than {MAX_LINES} options");
+            self.error(place, text, "split it, or include less");
             return;
         }
         let section = self.section_of(&document, section, file, by_name, place);

@@ -76,6 +76,8 @@ pub(super) struct Loader<'w> {
     pub(super) section: Option<String>,
     pub(super) full: bool,
     pub(super) loads: usize,
+    /// Options of the files that were read.
+    pub(super) lines: usize,
     /// Bytes of the files that were read.
     pub(super) bytes: usize,
     /// Where each key stands first.
@@ -125,6 +127,7 @@ impl<'w> Loader<'w> {
             section: None,
             full: false,
             loads: 0,
+            lines: 0,
             bytes: 0,
             index: BTreeMap::new(),
             block: None,

@@ -16,7 +16,7 @@ use crate::finding::{Finding, Place};
 use crate::message::Config;
 use crate::options::known;
 use crate::settings::Resolved;
-pub use files::MAX_READ;
+pub use files::{MAX_LINES, MAX_READ};
 use load::Loader;
 pub use load::{MAX_DEPTH, MAX_ENTRIES, MAX_LOADS, MAX_TOTAL};
 pub use world::{Kind, World};

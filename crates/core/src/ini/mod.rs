@@ -157,6 +157,9 @@ fn read_lines(
     let mut repeated = BTreeSet::new();
     let lines = substituted.bytes.split(|&byte| byte == b'\n');
     for (&number, line) in substituted.lines.iter().zip(lines) {
+        if properties.len() > MAX_OPTIONS {
+            break;
+        }
         match lines::read(line) {
             Line::Nothing => {}
             Line::Section(name) => {
