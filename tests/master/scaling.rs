@@ -45,13 +45,13 @@ fn scaling_down_under_load_loses_no_request() {
     let app = start(
         "processes = 4\ncheaper = 1\ncheaper-initial = 4\ncheaper-overload = 0\nstats = {dir}/stats",
     );
-    serving(&app);
-    wait_running(&app, 4);
     let load = Load::uwsgi(app.path("app.sock"), 1, "/");
     wait_log(&app, "scaled from 4 to 3 workers");
     wait_log(&app, "scaled from 3 to 2 workers");
     load.wait_for_more(50);
-    load.stop().must_be_clean(50, || app.report());
+    let tally = load.stop();
+    // Before the socket was bound, nobody listened.
+    assert!(tally.failures() == 0, "{tally:#?}\n{}", app.report());
     assert!(!app.log().contains("died"), "{}", app.report());
 }
 
@@ -106,7 +106,7 @@ fn an_idle_app_costs_no_process_and_its_first_request_is_answered() {
     let before = pid_of(&serving(&app));
     wait_log(&app, "the app sleeps, its sockets stay open");
     app.wait_for("the end of mold and workers", |app| {
-        app.family().is_empty().then_some(())
+        (app.family() == [app.pid()]).then_some(())
     });
     assert_eq!(running(&app), Some(0));
     // Several at once: one start serves them all.
@@ -211,10 +211,7 @@ fn a_directory_of_chdir2_that_is_not_there_fails_the_generation_and_the_old_one_
             .replace("{dir}", app.folder.path().to_str().expect("UTF-8")),
     );
     app.send(Signal::HUP);
-    wait_log(
-        &app,
-        "generation 2 failed: chdir2: cannot change into directory",
-    );
+    wait_log(&app, "chdir2: cannot change into directory /no/such/place");
     assert!(is_alive(before), "{}", app.report());
     assert!(ask(&app, "/").is_some(), "{}", app.report());
 }
