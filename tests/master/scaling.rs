@@ -191,7 +191,7 @@ fn recycling_under_load_takes_one_worker_at_a_time_and_loses_nothing() {
 
 #[test]
 fn an_old_worker_is_replaced_without_a_lost_request() {
-    let app = start("max-worker-lifetime = 1\nrecycle-jitter = 0");
+    let app = start("max-worker-lifetime = 1\nmin-worker-lifetime = 0\nrecycle-jitter = 0");
     let before = pid_of(&serving(&app));
     let load = Load::uwsgi(app.path("app.sock"), 2, "/");
     app.wait_for("the end of the first worker", |_| {

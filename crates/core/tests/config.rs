@@ -294,6 +294,14 @@ fn what_scaling_cannot_mean_is_told_with_the_way_out() {
         ],
     );
     check(
+        "max-worker-lifetime = 5\n",
+        &[
+            "app.ini:4: error: \"max-worker-lifetime\" is 5, and must be higher than \
+             \"min-worker-lifetime\", which is 10\n  \
+           hint: write min-worker-lifetime = 4, or max-worker-lifetime = 11",
+        ],
+    );
+    check(
         "cheaper-step = 2\n",
         &[
             "app.ini:4: warning: \"cheaper-step\" has no effect without \"cheaper\"\n  \

@@ -1,11 +1,13 @@
 //! Options of processes: how many, how long, as whom, with which limits and names.
 
-use super::pair::{Server, outcome};
+use super::pair::{Facts, Server, Which, compare_runs, folder, outcome};
 use super::support::{Signal, background, is_alive, uwsgi_get};
 use super::{Case, run};
 
 /// Options that another test shows: name, and the function of the test.
 pub(super) const ELSEWHERE: &[(&str, &str)] = &[
+    ("add-gid", "the_app_has_the_groups_that_it_is_given"),
+    ("no-initgroups", "the_app_has_the_groups_that_it_is_given"),
     (
         "cheaper-busyness-backlog-alert",
         "busyness_starts_workers_for_a_backlog_at_once_and_ends_them_soon",
@@ -104,7 +106,7 @@ fn title(pid: i64) -> String {
     text.trim_end().to_owned()
 }
 
-fn note_titles(server: &mut Server, facts: &mut super::Facts) {
+fn note_titles(server: &mut Server, facts: &mut Facts) {
     facts.note("worker", title(worker(server)));
     facts.note("master", title(server.process().pid().into()));
 }
@@ -225,7 +227,7 @@ const RECYCLING: &[Case] = &[
     },
     Case {
         options: &["max-worker-lifetime"],
-        ini: "max-worker-lifetime = 2\n",
+        ini: "max-worker-lifetime = 2\nmin-worker-lifetime = 1\n",
         see: |server, facts| {
             let before = worker(server);
             server.wait_for("another worker", |server| {
@@ -307,7 +309,7 @@ const RECYCLING: &[Case] = &[
     },
 ];
 
-fn kills(server: &mut Server, facts: &mut super::Facts) {
+fn kills(server: &mut Server, facts: &mut Facts) {
     let before = worker(server);
     let pid = i32::try_from(before).unwrap_or(0);
     server.wait_for("its end", |_| (!is_alive(pid)).then_some(()));
@@ -449,20 +451,40 @@ fn processes_have_their_limits_and_their_place() {
     run(LIMITS);
 }
 
-const IDENTITY: &[Case] = &[Case {
-    options: &["add-gid", "no-initgroups"],
-    ini: "uid = www-data\ngid = www-data\nadd-gid = 12\nadd-gid = daemon\n\
-              no-initgroups = true\nchown-socket = www-data\npython = /usr/bin/python3\n",
-    see: |server, facts| facts.note("groups", &server.get("/process").json()["groups"]),
-    ..Case::PLAIN
-}];
-
 #[test]
 fn the_app_has_the_groups_that_it_is_given() {
     if super::support::skips_without("root", rustix::process::geteuid().is_root()) {
         return;
     }
-    run(IDENTITY);
+    for lines in [
+        "add-gid = 12\nadd-gid = daemon\nno-initgroups = true\n",
+        "add-gid = 12\n",
+        "",
+    ] {
+        compare_runs(&[], |which| {
+            // Ours needs an interpreter that this user may execute; the original takes `python`
+            // for a script to run.
+            let python = match which {
+                Which::Original => "",
+                Which::Ours => "python = /usr/bin/python3\n",
+            };
+            let ini = format!(
+                "{}uid = www-data\ngid = www-data\nchown-socket = www-data\n{lines}{python}",
+                super::BASE
+            );
+            let mut facts = Facts::default();
+            let server = Server::start_in(which, folder(), &ini);
+            let seen = server.get("/process").json();
+            let groups = seen["groups"].as_array().cloned().unwrap_or_default();
+            let mut groups: Vec<_> = groups
+                .iter()
+                .filter_map(serde_json::Value::as_u64)
+                .collect();
+            groups.sort_unstable();
+            facts.note("groups", format!("{groups:?}"));
+            facts
+        });
+    }
 }
 
 const TITLES: &[Case] = &[

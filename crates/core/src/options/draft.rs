@@ -242,6 +242,7 @@ impl Draft {
         if settings.emperor.is_empty() && !findings.iter().any(Finding::is_error) {
             findings.extend(missing(&settings, app));
             super::scaling::check(&settings, findings);
+            super::recycling::check(&settings, findings);
         }
         settings
     }

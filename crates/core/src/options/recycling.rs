@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use super::Support::{Differs, Full};
 use super::{Draft, Given, Invalid, Opt, Value, ignored, opt};
+use crate::finding::Finding;
+use crate::settings::Settings;
 
 pub(super) static OPTIONS: &[Opt] = &[
     opt(
@@ -258,4 +260,43 @@ fn graceful_signal(draft: &mut Draft, given: &Given<'_>) -> Result<(), Invalid> 
     };
     draft.settings.harakiri_options.graceful_signal = signal;
     Ok(())
+}
+
+/// What only the whole config can tell.
+pub(super) fn check(settings: &Settings, findings: &mut Vec<Finding>) {
+    let place = |name: &str| settings.places.get(name).cloned();
+    let least = settings.min_worker_lifetime;
+    if let Some(most) = settings.recycling.max_lifetime
+        && least >= most
+    {
+        let (least, most) = (least.as_secs(), most.as_secs());
+        let text = format!(
+            "\"max-worker-lifetime\" is {most}, and must be higher than \"min-worker-lifetime\", which is {least}"
+        );
+        let hint = format!(
+            "write min-worker-lifetime = {}, or max-worker-lifetime = {}",
+            most.saturating_sub(1),
+            least.saturating_add(1)
+        );
+        findings.push(Finding::error(place("max-worker-lifetime"), text).with_hint(hint));
+    }
+    let options = &settings.harakiri_options;
+    let of_harakiri = [
+        (
+            "harakiri-graceful-timeout",
+            options.graceful_timeout.is_some(),
+        ),
+        (
+            "harakiri-queue-threshold",
+            options.queue_threshold.is_some(),
+        ),
+        ("harakiri-verbose", options.verbose),
+    ];
+    for (name, _) in of_harakiri.iter().filter(|(_, is_set)| *is_set) {
+        if settings.harakiri.is_none() {
+            let text = format!("\"{name}\" has no effect without \"harakiri\"");
+            let hint = "add harakiri = 60, or remove it";
+            findings.push(Finding::warning(place(name), text).with_hint(hint));
+        }
+    }
 }
