@@ -29,18 +29,9 @@ unshare unshare2 | text | leave shared namespaces
             "let systemd set them up for the service, or run the app in a container",
         ),
         rows: "
-cgroup | path | put processes into this control group
-cgroup-dir-mode | mode=700 | mode of the control group's directory
-cgroup-opt | text | set a file of the control group, NAME=value
 emperor-use-clone | text | start vassals in namespaces of their own
-jailed | flag | run the steps that follow confinement
 mount-as-emperor | text | mount something after a vassal's start
-mount-as-root | text | mount something before rights are dropped
 mount-as-vassal | text | mount something before a vassal's start
-mount-asap | text | mount something at once
-mount-in-jail | text | mount something once confined
-mount-post-jail | text | mount something after confinement
-mount-pre-jail | text | mount something before confinement
 namespace-keep-mount | path | keep a mount in the new namespace
 refork re-fork | flag | fork again after rights are dropped
 refork-as-root re-fork-as-root | flag | fork again before rights are dropped
@@ -49,12 +40,7 @@ setns-preopen | flag | open the own namespaces early
 setns-socket | path | lend the own namespaces to others on this path
 setns-socket-skip setns-skip | text | lend all but this namespace
 umount-as-emperor | text | unmount something after a vassal's start
-umount-as-root | text | unmount something before rights are dropped
 umount-as-vassal | text | unmount something before a vassal's start
-umount-asap | text | unmount something at once
-umount-in-jail | text | unmount something once confined
-umount-post-jail | text | unmount something after confinement
-umount-pre-jail | text | unmount something before confinement
 ",
     },
     Family {

@@ -15,12 +15,10 @@ spooler-chdir | path | directory that tasks run in
 spooler-external | path | hand tasks to the spooler of another instance
 spooler-frequency spooler-freq | seconds=30 | how often a spooler looks for tasks
 spooler-harakiri | seconds | longest time that a task may take
-spooler-import spooler-py-import spooler-pyimport spooler-python-import | text | module to import in spoolers
 spooler-max-tasks | number | replace a spooler after this many tasks
 spooler-ordered | flag | run tasks in the order of their names
 spooler-processes | number=1! | processes of each spooler
 spooler-quiet | flag | log no line for each task
-touch-spoolers-reload | path | reload the spoolers when this file is touched
 ",
     },
     Family {
@@ -31,13 +29,11 @@ touch-spoolers-reload | path | reload the spoolers when this file is touched
         ),
         rows: "
 farm | text | group of mules that share messages, NAME:1,2
-hook-as-mule | text | action at the start of each mule
 mule | text | start one mule, running this file or function
 mule-harakiri | seconds | longest time that a mule's task may take
 mule-msg-size | bytes=65536 | largest message to a mule
 mule-reload-mercy | seconds=60 | how long a mule may take to end
 mules | number | start this many mules
-touch-mules-reload | path | reload the mules when this file is touched
 ",
     },
     Family {
@@ -47,12 +43,10 @@ touch-mules-reload | path | reload the mules when this file is touched
             "use cron, a thread of the app, or the scheduler of a task queue",
         ),
         rows: "
-fs-signal | text | raise a signal when a file changes
 signal | text! | send a signal to a running server, and exit
 signal-bufsize signals-bufsize | bytes | size of the queue of signals
 signal-rbtimer rbtimer | text | raise a signal every so many seconds
 signal-timer timer | text | raise a signal every so many seconds
-touch-signal | text | raise a signal when a file is touched
 ",
     },
     Family {
@@ -63,7 +57,6 @@ touch-signal | text | raise a signal when a file is touched
         ),
         rows: "
 locks | number | locks for uwsgi.lock beside the first one
-py-sharedarea | bytes | share a bytearray of this size among the workers
 queue | number | slots of the queue that workers share
 queue-blocksize | bytes=8192 | size of a slot of the queue
 queue-store | path | file that keeps the queue over restarts
@@ -105,8 +98,6 @@ load-file-in-cache-gzip | path | put a file into the cache, compressed
         ),
         rows: "
 legion | text | join a cluster that elects a lord
-legion-attach-daemon | text | run a command while this node is lord
-legion-cron cron-legion | text | cron on the lord only
 legion-death | text | action when the server leaves the legion
 legion-death-on-lord-error | seconds | stay away after a failed action of the lord
 legion-freq | seconds=3 | how often nodes greet each other
@@ -122,11 +113,8 @@ legion-scroll-list-max-size | bytes | largest list of such texts
 legion-scroll-max-size | bytes | largest such text
 legion-setup | text | action when the legion is set up
 legion-skew-tolerance | seconds=60 | how far clocks may be apart
-legion-smart-attach-daemon | text | run a command with a pid file while lord
-legion-smart-attach-daemon2 | text | run a command with a pid file while lord
 legion-tolerance | seconds=15 | how long a silent node counts
 legion-unlord | text | action when this node is lord no more
-unique-legion-cron unique-cron-legion | text | cron on the lord only, one run at a time
 ",
     },
     Family {
@@ -167,8 +155,6 @@ weight | number=1 | weight of this node to announce
         ),
         rows: "
 emperor-broodlord | number | start up to this many helpers for busy apps
-vassal-sos | seconds | ask the Emperor for helpers when all are busy
-vassal-sos-backlog | number | ask the Emperor for helpers at this queue
 zerg | path | take the sockets of this zerg server
 zerg-fallback | flag | bind the sockets where there is no zerg server
 zerg-server | path | lend the sockets to others on this path

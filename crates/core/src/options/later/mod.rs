@@ -6,10 +6,8 @@ mod config;
 mod confinement;
 mod emperor;
 mod left_out;
-mod logs;
 mod outside;
 mod plugins;
-mod python;
 mod requests;
 mod routers;
 mod sockets;
@@ -33,8 +31,6 @@ pub struct Family {
 static FAMILIES: &[&[Family]] = &[
     config::FAMILIES,
     emperor::FAMILIES,
-    python::FAMILIES,
-    logs::FAMILIES,
     outside::FAMILIES,
     left_out::FAMILIES,
     routers::FAMILIES,

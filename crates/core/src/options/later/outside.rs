@@ -39,18 +39,18 @@ wait-for-interface-timeout wait-interface-timeout wait-for-iface-timeout wait-if
 ",
     },
     Family {
-        title: "Busyness",
-        support: later("use cheaper-algo = spare or backlog"),
+        title: "Packets to syslog",
+        support: harmless("lines reach syslog whole, up to the limit of a line"),
         rows: "
-cheaper-busyness-backlog-alert | number=33 | queue that starts emergency workers
-cheaper-busyness-backlog-multiplier | number=3 | rounds that such a worker stays
-cheaper-busyness-backlog-nonzero | seconds=60 | age of a queue that starts such workers
-cheaper-busyness-backlog-step | number=1 | such workers at once
-cheaper-busyness-max | number=50 | percent of time in requests that asks for a worker
-cheaper-busyness-min | number=25 | percent that gives one up
-cheaper-busyness-multiplier | number=10 | quiet rounds before a worker goes
-cheaper-busyness-penalty | number=2 | rounds more for one that went too early
-cheaper-busyness-verbose | flag | log what is decided
+rsyslog-packet-size | bytes=1024 | longest packet to syslog
+rsyslog-split-messages | flag | send longer lines in several packets
+",
+    },
+    Family {
+        title: "Crashes",
+        support: harmless("a worker that crashes is named with its signal, and leaves a core where the system wants it"),
+        rows: "
+use-abort | flag | leave a core at a crash
 ",
     },
 ];

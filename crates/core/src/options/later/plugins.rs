@@ -133,10 +133,8 @@ xslt-var | text | of the plugin for XSLT
             "raise threads, or use gevent",
         ),
         rows: "
-greenlet | flag | of the plugin for greenlet
 stackless | flag | of the plugin for Stackless Python
 tornado | text | of the plugin for Tornado
-ugreen | flag | of the plugin for uGreen
 ugreen-stacksize | number | of the plugin for uGreen
 ",
     },

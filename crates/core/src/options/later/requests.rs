@@ -1,6 +1,6 @@
 //! Families of requests, answers and numbers.
 
-use super::{Family, harmless, later, left_out};
+use super::{Family, harmless, later};
 
 pub(super) const FAMILIES: &[Family] = &[
     Family {
@@ -25,7 +25,6 @@ metric-threshold metric-alarm alarm-metric | text | raise an alarm when a number
 metrics-dir metric-dir | path | write each number to a file of this directory
 metrics-dir-restore metric-dir-restore | flag | go on from the numbers in those files
 metrics-no-cores | flag | count nothing for single threads
-stats-no-metrics | flag | leave metrics out of stats
 stats-push | text | send stats to this place
 stats-pusher-default-freq stats-pushers-default-freq | seconds=3 | how often they are sent
 ",
@@ -34,10 +33,9 @@ stats-pusher-default-freq stats-pushers-default-freq | seconds=3 | how often the
         title: "Websockets",
         support: later("serve websockets by an ASGI server beside this app"),
         rows: "
-http-websockets | flag | let the router pass websockets through
-websockets-max-size websocket-max-size | kibibytes=1024 | largest message of a websocket
-websockets-ping-freq websocket-ping-freq | seconds=30 | how often a websocket is probed
-websockets-pong-tolerance websocket-pong-tolerance | seconds=3 | how long it may take to answer
+websockets-max-size | kibibytes=1024 | largest message of a websocket
+websockets-ping-freq | seconds=30 | how often a websocket is probed
+websockets-pong-tolerance | seconds=3 | how long it may take to answer
 ",
     },
     Family {
@@ -46,55 +44,13 @@ websockets-pong-tolerance websocket-pong-tolerance | seconds=3 | how long it may
         rows: "
 chunked-input-limit | bytes=1048576 | largest chunk of a request body
 chunked-input-timeout | seconds | longest wait for a chunk
-http-chunked-input | flag | let the router pass chunked bodies through
-http-raw-body | flag | let the router pass bodies through as they are
-",
-    },
-    Family {
-        title: "Streaming protocols over HTTP",
-        support: left_out(
-            "only HTTP is spoken",
-            "use a server of that protocol",
-        ),
-        rows: "
-http-manage-rtsp | flag | let the router pass RTSP through
-http-manage-source | flag | let the router pass Icecast sources through
-",
-    },
-    Family {
-        title: "Progress of uploads",
-        support: later("let nginx or the page itself show it"),
-        rows: "
-upload-progress | path | write how far uploads are to this directory
-",
-    },
-    Family {
-        title: "Apps by request",
-        support: harmless("no request chooses what is loaded; the config's app answers every host"),
-        rows: "
-vhost | flag | choose the app by SERVER_NAME
-vhost-host | flag | choose the app by the Host header
 ",
     },
     Family {
         title: "Answers",
         support: later("do it in the app, or in nginx"),
         rows: "
-catch-exceptions | flag | show exceptions to the client
-cgi-mode -c | flag | begin answers with a Status header
-collect-header response-header-collect | text | keep a header of the answer as a variable of the request
 exception-handler | text | tell a handler of exceptions
-ignore-script-name | flag | choose the app without SCRIPT_NAME
-no-default-app | flag | answer 500 where no mount matches
-pull-header | text | the same, and take the header out
-response-headers-limit | bytes=65535 | largest head of an answer
-",
-    },
-    Family {
-        title: "Profiling",
-        support: later("wrap the app in a profiling middleware, or use py-spy"),
-        rows: "
-profiler | text | log calls or lines of Python
 ",
     },
     Family {

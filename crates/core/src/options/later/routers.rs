@@ -95,29 +95,10 @@ sslrouter2 | text | spread TLS connections, with options
             "spread requests over servers in nginx or Apache",
         ),
         rows: "
-http-cheap | flag | refuse connections while no node is there
-http-fallback | address | node for requests that fail elsewhere
-http-gracetime | seconds=30 | when a dead node is tried again
 http-resubscribe | address | pass announcements on to this router
-http-stud-prefix | address | take the client's address from stud, a TLS proxy
 http-subscription-fallback-key | text | name that stands in for unknown ones
 http-subscription-server | address | take announcements on this address
-http-use-base | path | nodes are sockets in this directory
-http-use-cache | text | look up the node in a cache
-http-use-code-string | text | ask a function for the node
-http-use-pattern | text | nodes are sockets of this pattern
-http-use-socket | text | send everything to one of the own sockets
 http-zerg | path | lend the router's socket by zerg
-",
-    },
-    Family {
-        title: "Numbers of the HTTP router",
-        support: left_out(
-            "there is no router process",
-            "read the app's numbers from stats",
-        ),
-        rows: "
-http-stats http-stats-server http-ss | address | numbers of the router as JSON
 ",
     },
     Family {
@@ -125,15 +106,6 @@ http-stats http-stats-server http-ss | address | numbers of the router as JSON
         support: harmless("the workers serve HTTP themselves; there is no router process"),
         rows: "
 force-gateway | flag | run a router without a master
-hook-as-gateway | text | action at the start of each router
-http-buffer-size | bytes | size of the router's buffers
-http-connect-timeout | seconds | wait this long for a connection to the app
-http-events | number | events that the router takes at once
-http-gid | text | group of the router
-http-processes http-workers | number=1 | processes of the router
-http-quiet | flag | log no failed connection to the app
-http-uid | text | user of the router
-tcp-fast-open-client tcp-fastopen-client | flag | send the request with the first packet to a node
 ",
     },
 ];

@@ -11,7 +11,6 @@ alarm-list alarms-list | flag | print the kinds of alarms
 cheaper-algo-list cheaper-algos-list cheaper-list | flag | print the ways of cheaper
 clock-list clocks-list | flag | print the clocks
 imperial-monitor-list imperial-monitors-list | flag | print what an emperor can watch
-logger-list loggers-list | flag | print the kinds of loggers
 loop-list loops-list | flag | print the loop engines
 plugins-list plugin-list | flag | print the plugins
 router-list routers-list | flag | print the actions of routes
@@ -34,7 +33,6 @@ extract | text! | print a file, or what a scheme gives
 print-sym print-symbol | text! | print text that was linked into the program
 privileged-binary-patch | path | become this program before rights are dropped
 privileged-binary-patch-arg | text | become this command before rights are dropped
-python-version | none! | print the version of Python
 unprivileged-binary-patch | path | become this program after rights are dropped
 unprivileged-binary-patch-arg | text | become this command after rights are dropped
 ",
@@ -51,18 +49,9 @@ call-as-emperor | text | call a C function after a vassal's start
 call-as-emperor1 | text | the same, with the vassal's name
 call-as-emperor2 | text | the same, with its pid
 call-as-emperor4 | text | the same, with its user and group
-call-as-root | text | call a C function before rights are dropped
-call-as-user | text | call a C function after rights are dropped
-call-as-user-atexit | text | call a C function at the end
 call-as-vassal | text | call a C function before a vassal's start
 call-as-vassal1 | text | the same, with the vassal's name
 call-as-vassal3 | text | the same, with its user and group
-call-asap | text | call a C function at once
-call-in-jail | text | call a C function once confined
-call-post-app | text | call a C function after the app is loaded
-call-post-jail | text | call a C function after confinement
-call-pre-app | text | call a C function before the app is loaded
-call-pre-jail | text | call a C function before confinement
 dlopen | path! | load a shared library
 ",
     },
@@ -73,7 +62,6 @@ dlopen | path! | load a shared library
             "run the command as a service of its own, or by attach-daemon",
         ),
         rows: "
-python-worker-override | path | run a Python script in place of each worker
 worker-exec | text | run a command in place of each worker
 worker-exec2 | text | the same, later in its start
 ",
@@ -97,21 +85,10 @@ binary-path | path | path that the program is started by again
         support: harmless("it tunes something that works in another way here"),
         rows: "
 backtrace-depth | number=64 | lines of C in a crash report
-body-read-warning | mebibytes=8 | warn about bodies that are read whole
-check-interval | seconds=1 | how often the master looks around
 clock | text=unix | where the time comes from
 command-mode | flag! | run a command and exit
-disable-sendfile | flag | read and write static files
-forkbomb-delay | seconds=2 | pause when workers die at once
-ftok | path | name of the locks
-lock-engine | text | how processes lock each other out
-max-apps | number=64 | number of mounts
-mem-collector-freq | seconds=3 | how often memory is measured
-no-threads-wait | flag | end without waiting for threads
 pcre-jit | none! | compile patterns to machine code
 persistent-ipcsem | flag | keep the locks at the end
-post-buffering-bufsize | bytes=8192 | buffer for bodies that are read whole
-propagate-touch | flag | pass a touch on from worker to worker
 skip-zero | flag | leave descriptor 0 alone
 ",
     },
