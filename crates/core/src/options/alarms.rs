@@ -44,7 +44,8 @@ pub(super) static OPTIONS: &[Opt] = &[
             draft.settings.alarms.quiet = draft.seconds(given)?;
             Ok(())
         },
-    ),
+    )
+    .default("3"),
     ignored(
         "alarm-msg-size",
         Value::Bytes,

@@ -11,7 +11,8 @@ pub(super) static OPTIONS: &[Opt] = &[
         Value::Seconds,
         "kill a vassal that does not stop within this time",
         "a stopping app has its own worker-reload-mercy, and is killed then",
-    ),
+    )
+    .was("30"),
     opt(
         "emperor-freq",
         Value::Seconds,
@@ -22,7 +23,8 @@ pub(super) static OPTIONS: &[Opt] = &[
             draft.settings.empire.freq = freq.max(MIN_FREQ);
             Ok(())
         },
-    ),
+    )
+    .default("3"),
     ignored(
         "emperor-graceful-shutdown",
         Value::Flag,
@@ -31,10 +33,11 @@ pub(super) static OPTIONS: &[Opt] = &[
     ),
     ignored(
         "emperor-max-throttle",
-        Value::Number,
+        Value::Milliseconds,
         "longest pause before a dying vassal is started again, in ms",
         "each app has a back-off of its own, at most 60 s, that ends when its files change",
-    ),
+    )
+    .was("180000"),
     ignored(
         "emperor-no-blacklist",
         Value::Flag,
@@ -72,7 +75,8 @@ pub(super) static OPTIONS: &[Opt] = &[
         Value::Seconds,
         "kill a vassal whose heartbeat is older",
         "an app whose master does not answer is shown silent, and no app sends heartbeats",
-    ),
+    )
+    .was("30"),
     opt(
         "emperor-stats",
         Value::Address,
@@ -92,10 +96,11 @@ pub(super) static OPTIONS: &[Opt] = &[
     ),
     ignored(
         "emperor-throttle",
-        Value::Number,
+        Value::Milliseconds,
         "pause between starts of vassals, in ms",
         "few apps start at once, and each has a back-off of its own",
-    ),
+    )
+    .was("1000"),
     opt(
         "emperor-tyrant",
         Value::Flag,

@@ -294,7 +294,7 @@ pub(super) static OPTIONS: &[Opt] = &[
     ),
     opt(
         "thread-stacksize",
-        Value::Number,
+        Value::Kibibytes,
         Full,
         "stack of each thread in KiB",
         |draft, given| {

@@ -182,7 +182,8 @@ pub(super) static OPTIONS: &[Opt] = &[
         Value::Bytes,
         "the longest message that the master takes",
         "a line may be 64 KiB, and a longer one comes in pieces",
-    ),
+    )
+    .was("8192"),
     ignored(
         "log-master-req-stream",
         Value::Flag,
@@ -266,7 +267,7 @@ pub(super) static OPTIONS: &[Opt] = &[
     ),
     opt(
         "log-slow",
-        Value::Number,
+        Value::Milliseconds,
         Full,
         "log requests of so many milliseconds even with disable-logging",
         |draft, given| {

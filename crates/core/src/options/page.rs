@@ -31,10 +31,11 @@ pub fn markdown() -> String {
 }
 
 fn line(row: &Opt) -> String {
-    let was = row.was.map(|was| format!("; uWSGI: `{was}`"));
-    let default = match row.default {
-        "" => was.map_or(String::new(), |was| format!("none{was}")),
-        default => format!("`{default}`{}", was.unwrap_or_default()),
+    let default = match (row.default, row.was) {
+        ("", None) => String::new(),
+        ("", Some(was)) => format!("uWSGI: `{was}`"),
+        (default, None) => format!("`{default}`"),
+        (default, Some(was)) => format!("`{default}`; uWSGI: `{was}`"),
     };
     let support = match (row.ours, row.support) {
         (true, Support::Full) => "ours".to_owned(),

@@ -11,7 +11,8 @@ pub(super) static OPTIONS: &[Opt] = &[
         Value::Seconds,
         "how often the master looks after everything",
         "the master is woken by what happens, and needs no cycle",
-    ),
+    )
+    .was("1"),
     ignored(
         "die-on-term",
         Value::Flag,
@@ -54,7 +55,8 @@ pub(super) static OPTIONS: &[Opt] = &[
         Value::Seconds,
         "pause of the master when workers end too fast",
         "each worker has a back-off of its own, and the master never sleeps",
-    ),
+    )
+    .was("2"),
     ignored(
         "ftok",
         Value::Path,

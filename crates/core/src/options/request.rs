@@ -27,7 +27,8 @@ pub(super) static OPTIONS: &[Opt] = &[
         Value::Mebibytes,
         "warn of apps that read large bodies at once",
         "it only warned",
-    ),
+    )
+    .was("8"),
     opt(
         "buffer-size",
         Value::Bytes,
@@ -153,13 +154,15 @@ pub(super) static OPTIONS: &[Opt] = &[
         Value::Number,
         "most apps of a worker",
         "there is no limit",
-    ),
+    )
+    .was("64"),
     ignored(
         "max-vars",
         Value::Number,
         "most variables of a request",
         "1024 are served",
     )
+    .was("64")
     .short('v'),
     opt(
         "no-default-app",
@@ -187,7 +190,8 @@ pub(super) static OPTIONS: &[Opt] = &[
         Value::Bytes,
         "how much of a body is read at once",
         "as much as is there",
-    ),
+    )
+    .was("8192"),
     opt(
         "pull-header",
         Value::Text,
