@@ -13,7 +13,8 @@ use crate::failure;
 pub(crate) fn of(settings: &Settings) -> Result<Option<Identity>, Failure> {
     let limits = &settings.limits;
     let with_groups = |mut who: Identity| {
-        if limits.no_initgroups {
+        // As in the original, groups that are named stand in for the user's own.
+        if limits.no_initgroups || !limits.add_gids.is_empty() {
             who.groups.clear();
         }
         for group in &limits.add_gids {

@@ -10,7 +10,7 @@ pub(super) static OPTIONS: &[Opt] = &[
         "add-gid",
         Value::Text,
         Full,
-        "one more group of the app, by name or number",
+        "a group of the app; such groups stand in for its user's own",
         |draft, given| {
             let group = Draft::some_text(given)?;
             draft.settings.limits.add_gids.push(group);
