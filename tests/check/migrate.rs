@@ -7,12 +7,13 @@ use crate::say;
 use crate::support::{Folder, repository};
 
 const DEFAULTS: &str = "
-defaults that are others here:
+defaults that are others here (original-defaults = true brings back what can be):
   an app that cannot be loaded fails its start or reload (the old code serves on); uWSGI served 500 for everything; as before: need-app = false
   SIGTERM stops gracefully; uWSGI reloaded brutally
   the listen queue is 1024 long, or as long as net.core.somaxconn allows; uWSGI's was 100; as before: listen = 100
   request headers may have 32 KiB; uWSGI refused more than 4 KiB; as before: buffer-size = 4096
   socket files are removed at the end; uWSGI left them; as before: vacuum = false
+  ps shows what each process of the app is; as before: auto-procname = false
   a client that leaves raises nothing in the app; uWSGI raised OSError; as before: disable-write-exception = false
   threads of the app run; uWSGI froze them without enable-threads
   UWSGI_FILE and the other loader variables of a request have no effect

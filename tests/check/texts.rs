@@ -290,7 +290,7 @@ fn a_template_is_called_one_once() {
     let folder = Folder::new();
     folder.write(
         "app.ini",
-        "[uwsgi]\nsocket = {dir}/x.sock\nmodule = {{ module }}\n{% if processes %}\n\
+        "[uwsgi]\nsocket = {dir}/x.sock\nmodule = app\n{% if processes %}\n\
          processes = {{ processes }}\n{% endif %}\n",
     );
     say(&folder, &["check", "app.ini"]).is(

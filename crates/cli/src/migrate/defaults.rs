@@ -1,6 +1,7 @@
 //! Defaults that are others than uWSGI's, told by `migrate` where they reach an app.
 
 use imperator_core::config::Listed;
+use imperator_core::options::is_true;
 use imperator_core::settings::Settings;
 
 pub(crate) struct Default {
@@ -16,9 +17,18 @@ pub(crate) struct Default {
 impl Default {
     pub(crate) fn reaches(&self, listed: &[Listed], settings: &Settings) -> bool {
         let sets = |name: &&str| listed.iter().any(|option| option.key == **name);
-        (self.matters)(settings) && !self.unless.iter().any(sets)
+        let as_before = !self.back.is_empty() && is_original(listed);
+        (self.matters)(settings) && !as_before && !self.unless.iter().any(sets)
     }
 }
+
+/// `original-defaults` brings all of them back at once.
+fn is_original(listed: &[Listed]) -> bool {
+    let mut switches = listed.iter().filter(|option| option.key == SWITCH);
+    switches.next().is_some_and(|option| is_true(&option.value))
+}
+
+pub(crate) const SWITCH: &str = "original-defaults";
 
 fn always(_: &Settings) -> bool {
     true
@@ -63,6 +73,17 @@ pub(crate) static DEFAULTS: &[Default] = &[
     },
     Default {
         unless: &[
+            "auto-procname",
+            "procname",
+            "procname-prefix",
+            "procname-prefix-spaced",
+        ],
+        matters: always,
+        text: "ps shows what each process of the app is",
+        back: "auto-procname = false",
+    },
+    Default {
+        unless: &[
             "disable-write-exception",
             "ignore-write-errors",
             "write-errors-exception-only",
@@ -102,3 +123,25 @@ pub(crate) static DEFAULTS: &[Default] = &[
         back: "",
     },
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The lines that bring uWSGI's values back say what `original-defaults` says.
+    #[test]
+    fn the_way_back_leads_to_the_originals_values() {
+        let original = Settings::of_uwsgi();
+        let expected = [
+            format!("need-app = {}", original.need_app),
+            format!("listen = {}", original.backlog),
+            format!("buffer-size = {}", original.buffer_size),
+            format!("vacuum = {}", original.vacuum),
+            format!("auto-procname = {}", original.auto_procname),
+            format!("disable-write-exception = {}", !original.write_exception),
+        ];
+        let backs = DEFAULTS.iter().map(|default| default.back);
+        let backs: Vec<&str> = backs.filter(|back| !back.is_empty()).collect();
+        assert_eq!(backs, expected);
+    }
+}

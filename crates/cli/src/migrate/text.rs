@@ -7,6 +7,7 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use super::account::{Account, Item, Verdict};
+use super::defaults::SWITCH;
 use super::{Moved, Report};
 use crate::check::render::{Paint, few, shown};
 
@@ -47,7 +48,10 @@ impl Report {
             items(&self.files, &self.here, &mut text);
         }
         if !self.defaults.is_empty() {
-            text.push_str("\ndefaults that are others here:\n");
+            let _ = writeln!(
+                text,
+                "\ndefaults that are others here ({SWITCH} = true brings back what can be):"
+            );
             let apps = self.moved.iter().filter(|it| !it.is_emperor).count();
             for (what, back, concerned) in &self.defaults {
                 let whom = if concerned.len() == apps {
