@@ -159,6 +159,20 @@ fn a_broken_deploy_restarts_no_daemon() {
 }
 
 #[test]
+fn an_app_that_sleeps_and_wakes_keeps_its_daemon() {
+    let app = start("idle = 1\nattach-daemon = echo $$ >> {dir}/daemon; exec sleep 1000");
+    let before = pid_of(&serving(&app));
+    let pid: i32 = wait_lines(&app, "daemon", 1)[0].parse().unwrap();
+    wait_log(&app, "the app sleeps");
+    app.wait_for("the worker's end", |_| (!is_alive(before)).then_some(()));
+    let facts = app.wait_for("an answer", |app| ask(app, "/"));
+    assert_ne!(pid_of(&facts), before);
+    wait_log(&app, "generation 2 serves");
+    assert!(is_alive(pid));
+    assert_eq!(lines(&app, "daemon").len(), 1, "{}", app.report());
+}
+
+#[test]
 fn a_daemon_that_ends_at_once_is_started_later_each_time_and_told() {
     let app = start("attach-daemon = echo $$ >> {dir}/daemon; exit 3");
     serving(&app);
@@ -248,9 +262,18 @@ fn hooks_hear_what_the_emperor_says() {
     let folder = folder(APP);
     let vassal = ini("hook-emperor-reload = exec:echo reload >> {dir}/heard\n\
                       hook-emperor-stop = exec:echo stop >> {dir}/heard\n\
-                      hook-emperor-lost = exec:echo lost >> {dir}/heard");
+                      hook-emperor-lost = exec:echo lost >> {dir}/heard\n\
+                      attach-daemon = exec sleep 1000\n\
+                      cron = 0 0 31 2 -1 never");
     let mut empire = Empire::start_with(folder, &[("app.ini", &vassal)], &["{dir}/vassals"]);
     empire.wait_serving("app");
+    let why = empire.command(&["why", "app"]);
+    let why = String::from_utf8_lossy(&why.stdout).into_owned();
+    assert!(why.contains("daemon \"exec sleep 1000\": pid "), "{why}");
+    assert!(
+        why.contains("cron \"never\" at 0 0 31 2 -1: waits"),
+        "{why}"
+    );
     let heard = |empire: &Empire| std::fs::read_to_string(empire.path("heard")).unwrap_or_default();
     let wait = |empire: &Empire, text: &str| {
         empire.wait_for(&format!("{text:?} to be heard"), |empire| {

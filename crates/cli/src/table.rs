@@ -167,6 +167,9 @@ pub(crate) fn why(app: &AppLine) -> String {
             }
         }
     }
+    for line in app.status.iter().flat_map(|status| &status.beside) {
+        let _ = writeln!(text, "    {line}");
+    }
     for note in app.status.iter().flat_map(|status| &status.notes) {
         let _ = writeln!(text, "    note: {note}");
     }

@@ -239,6 +239,9 @@ impl Effects {
 
     pub(crate) fn serve(&mut self, generation: u32) {
         let is_first = self.serving.replace(generation).is_none();
+        if is_first {
+            self.beside.wakes(generation);
+        }
         self.failure = None;
         self.failed_to_prepare = false;
         self.notes.clear();

@@ -46,7 +46,7 @@ impl Effects {
         let are_gone = self.beside.daemons.is_done() && self.beside.crons.is_done();
         if self.beside.end == Ending::Daemons && are_gone {
             self.beside.end = Ending::Atexit;
-            if self.serving.is_some() {
+            if self.beside.has_served {
                 self.start_phase(ATEXIT, Phase::AsUserAtexit, now);
             }
         }
@@ -79,6 +79,7 @@ impl Effects {
 
     /// A generation begins to serve.
     pub(crate) fn begin_beside(&mut self, generation: u32, is_first: bool, now: Instant) {
+        self.beside.has_served = true;
         let Some(ready) = self.generations.get(&generation) else {
             return;
         };

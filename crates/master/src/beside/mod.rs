@@ -59,6 +59,7 @@ pub(crate) struct Beside {
     end: end::Ending,
     /// The generation whose code the daemons run.
     daemons_of: Option<u32>,
+    has_served: bool,
 }
 
 /// Why a job was started.
@@ -98,6 +99,13 @@ impl Beside {
             .chain(self.crons.deadline())
             .chain(self.next_minute.filter(|_| !self.crons.is_empty()))
             .min()
+    }
+
+    /// This generation serves, and none did: after a sleep the daemons go on as they are.
+    pub(crate) fn wakes(&mut self, generation: u32) {
+        if self.has_served {
+            self.daemons_of = Some(generation);
+        }
     }
 
     pub(crate) fn wants_seconds(&self) -> bool {
