@@ -164,7 +164,12 @@ impl Block {
             holds,
             value: Some(value.to_vec()),
         };
-        let kind = |is: fn(Kind) -> bool| plain(is(sight.world.kind(Path::new(&text(value)))));
+        // An empty path is no path, though it would stand for the working directory.
+        let found = || match value {
+            [] => Kind::Missing,
+            value => sight.world.kind(Path::new(&text(value))),
+        };
+        let kind = |is: fn(Kind) -> bool| plain(is(found()));
         match condition {
             Condition::Env => matches(value, sight.env),
             Condition::Opt => matches(value, sight.first_value),

@@ -296,6 +296,7 @@ impl<'w> Loader<'w> {
             }
             "include" => self.include(value, place),
             "set" => match split(value) {
+                Some((key, _)) if self.is_forbidden(&text(key), place) => {}
                 Some((key, value)) => self.add_plain(&text(key), Some(value), place),
                 None => self.error(place, "\"set\" needs K=V", "write set = name=value"),
             },

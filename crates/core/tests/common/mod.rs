@@ -2,6 +2,8 @@
 
 #![allow(dead_code, reason = "each test binary uses its part of these helpers")]
 
+pub(crate) mod original;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -91,7 +93,11 @@ impl World for Memory {
         let directory = self.facts.cwd.join(directory);
         let files = self.files.keys();
         let names = files.filter_map(|file| file.strip_prefix(&directory).ok()?.to_str());
-        Ok(names.map(str::to_owned).collect())
+        let names: Vec<String> = names.map(str::to_owned).collect();
+        match names.is_empty() {
+            true => Err("no such file or directory".to_owned()),
+            false => Ok(names),
+        }
     }
 
     fn look_up(&self, _host: &str) -> Result<String, String> {
