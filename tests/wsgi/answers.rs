@@ -209,10 +209,15 @@ fn an_answer_that_nobody_reads_ends_the_app_quietly() {
 
 #[test]
 fn write_raises_for_a_client_that_left_when_the_app_asks_for_it() {
-    on_each("disable-write-exception = false\n", |served| {
-        let mut exchange = begin(served, Protocol::Uwsgi, "/endless-write");
-        read_until(&mut exchange, "xxxx");
-        drop(exchange);
-        served.wait_seen("write raised", 1);
-    });
+    for asked in [
+        "disable-write-exception = false\n",
+        "write-errors-exception-only = true\n",
+    ] {
+        on_each(asked, |served| {
+            let mut exchange = begin(served, Protocol::Uwsgi, "/endless-write");
+            read_until(&mut exchange, "xxxx");
+            drop(exchange);
+            served.wait_seen("write raised", 1);
+        });
+    }
 }

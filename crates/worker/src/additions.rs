@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::io::Read;
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::Arc;
 
 use imperator_core::settings::answers::Answers;
@@ -103,12 +103,18 @@ impl Dress {
             additions.remove(name.as_bytes());
         }
         let is_any = !additions.lines.is_empty() || additions.removes_any();
-        let pages = settings.pages.iter();
+        let mut pages = BTreeMap::new();
+        for (status, file) in &settings.pages {
+            // The first that is there.
+            if !pages.contains_key(status)
+                && let Some(page) = read(file)
+            {
+                pages.insert(*status, page);
+            }
+        }
         Self {
             additions: is_any.then(|| Arc::new(additions)),
-            pages: pages
-                .filter_map(|(status, files)| Some((*status, read(files)?)))
-                .collect(),
+            pages,
         }
     }
 
@@ -122,14 +128,11 @@ impl Dress {
     }
 }
 
-/// The first file that is there.
-fn read(files: &[PathBuf]) -> Option<Vec<u8>> {
-    files.iter().find_map(|path| {
-        let file = std::fs::File::open(path).ok()?;
-        let mut page = Vec::new();
-        let read = file.take(MAX_PAGE + 1).read_to_end(&mut page).ok()?;
-        (read as u64 <= MAX_PAGE).then_some(page)
-    })
+fn read(path: &Path) -> Option<Vec<u8>> {
+    let file = std::fs::File::open(path).ok()?;
+    let mut page = Vec::new();
+    let read = file.take(MAX_PAGE + 1).read_to_end(&mut page).ok()?;
+    (read as u64 <= MAX_PAGE).then_some(page)
 }
 
 #[cfg(test)]

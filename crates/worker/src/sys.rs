@@ -93,3 +93,36 @@ pub(crate) fn local_time(epoch: i64) -> LocalTime {
         offset: parts.tm_gmtoff,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read_back(listener: impl AsFd, option: i32) -> i32 {
+        let mut value = 0i32;
+        let mut length = size_of::<i32>() as libc::socklen_t;
+        // SAFETY: both point at what the kernel writes, and outlive the call.
+        let read = unsafe {
+            libc::getsockopt(
+                listener.as_fd().as_raw_fd(),
+                libc::IPPROTO_TCP,
+                option,
+                (&raw mut value).cast(),
+                &raw mut length,
+            )
+        };
+        assert_eq!(read, 0, "{}", io::Error::last_os_error());
+        value
+    }
+
+    #[test]
+    fn tcp_options_reach_the_kernel() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        defer_accept(&listener, 4).unwrap();
+        assert!(read_back(&listener, libc::TCP_DEFER_ACCEPT) >= 4);
+        defer_accept(&listener, 0).unwrap();
+        assert_eq!(read_back(&listener, libc::TCP_DEFER_ACCEPT), 0);
+        fast_open(&listener, 17).unwrap();
+        assert_eq!(read_back(&listener, libc::TCP_FASTOPEN), 17);
+    }
+}

@@ -9,6 +9,7 @@ mod basics;
 mod blocks;
 mod coverage;
 mod emperor;
+mod http;
 mod https;
 mod language;
 mod logs;
@@ -16,6 +17,7 @@ mod outside;
 mod python;
 mod request;
 mod routes;
+mod sockets;
 mod static_files;
 mod workers;
 

@@ -4,7 +4,24 @@ use super::support::{Reply, Vars};
 use super::{Case, Server, pair, run};
 
 /// Options that another test shows: name, and the function of the test.
-pub(super) const ELSEWHERE: &[(&str, &str)] = &[];
+pub(super) const ELSEWHERE: &[(&str, &str)] = &[
+    (
+        "error-page-403",
+        "our_own_answers_have_the_configs_page_and_headers",
+    ),
+    (
+        "error-page-404",
+        "our_own_answers_have_the_configs_page_and_headers",
+    ),
+    (
+        "post-buffering",
+        "a_body_that_ends_with_the_turn_of_the_io_thread_is_whole",
+    ),
+    (
+        "write-errors-exception-only",
+        "write_raises_for_a_client_that_left_when_the_app_asks_for_it",
+    ),
+];
 
 /// An answer as one text, with the server's folder as `DIR`.
 pub(super) fn whole(server: &Server, reply: &Reply) -> String {
@@ -65,6 +82,47 @@ const HEADERS: &[Case] = &[
 #[test]
 fn headers_are_added_and_left_out() {
     run(HEADERS);
+}
+
+const PAGES: &[Case] = &[
+    Case {
+        options: &["error-page-500"],
+        ini: "[uwsgi]\nsocket = {dir}/s\nneed-app = false\nerror-page-500 = {dir}/none.html\n\
+              error-page-500 = {dir}/500.html\nadd-header = X-A: 1\nwsgi-file = {dir}/broken.py\n",
+        files: &[
+            ("500.html", "<h1>sorry</h1>\n"),
+            ("broken.py", "raise ImportError\n"),
+        ],
+        see: |server, facts| {
+            facts.note("/", whole(server, &server.get("/")));
+        },
+        ..Case::PLAIN
+    },
+    Case {
+        options: &["response-headers-limit"],
+        ini: "[uwsgi]\nsocket = {dir}/s\nwsgi-file = {dir}/big.py\nresponse-headers-limit = 1000\n",
+        files: &[BIG],
+        differs: &[("2000", "an exception before the headers")],
+        see: |server, facts| {
+            for size in ["500", "2000"] {
+                let reply = server.get(&format!("/?{size}"));
+                facts.note(size, pair::outcome(&reply));
+            }
+        },
+        ..Case::PLAIN
+    },
+];
+
+const BIG: (&str, &str) = (
+    "big.py",
+    "def application(environ, start_response):\n    \
+     start_response('200 OK', [('X-Big', 'x' * int(environ['QUERY_STRING']))])\n    \
+     return [b'']\n",
+);
+
+#[test]
+fn pages_and_limits_of_answers() {
+    run(PAGES);
 }
 
 const MOUNTS: &[Case] = &[

@@ -316,8 +316,7 @@ fn is_token(name: &str) -> bool {
 
 fn error_page(draft: &mut Draft, given: &Given<'_>, status: u16) -> Result<(), Invalid> {
     let file = Draft::path(given)?;
-    let pages = &mut draft.settings.answers.pages;
-    pages.entry(status).or_default().push(file);
+    draft.settings.answers.pages.push((status, file));
     Ok(())
 }
 

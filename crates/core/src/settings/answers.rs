@@ -1,6 +1,5 @@
 //! What is changed about answers after the app has given them, and the pages of our own.
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
@@ -14,8 +13,8 @@ pub struct Answers {
     pub remove_headers: Vec<String>,
     /// `response-headers-limit`: bytes of status and headers.
     pub headers_limit: u32,
-    /// `error-page-STATUS`: files, of which the first that is there is sent.
-    pub pages: BTreeMap<u16, Vec<PathBuf>>,
+    /// `error-page-STATUS`: the first file of a status that is there is sent.
+    pub pages: Vec<(u16, PathBuf)>,
     /// `Status: 200 OK` instead of `HTTP/1.1 200 OK`, to who speaks the uwsgi protocol.
     pub cgi_mode: bool,
 }
@@ -26,7 +25,7 @@ impl Default for Answers {
             add_headers: Vec::new(),
             remove_headers: Vec::new(),
             headers_limit: 65535,
-            pages: BTreeMap::new(),
+            pages: Vec::new(),
             cgi_mode: false,
         }
     }

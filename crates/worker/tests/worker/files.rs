@@ -9,7 +9,7 @@ use imperator_core::settings::Protocol::{Http, Uwsgi};
 use imperator_core::settings::Settings;
 use imperator_core::settings::routes::{Action, Route, Subject, When};
 
-use crate::support::{Worker, get, ok};
+use crate::support::{Worker, get, ok, packet, vars};
 
 /// More than all buffers between a worker and its client take.
 const BIG: usize = 8 << 20;
@@ -195,15 +195,36 @@ fn routes_change_the_request_that_the_app_sees_and_answers_that_it_never_sees() 
 fn our_own_answers_have_the_configs_page_and_headers() {
     let dir = tempfile::tempdir().unwrap();
     std::fs::write(dir.path().join("500.html"), "<h1>sorry</h1>").unwrap();
-    let pages = vec![dir.path().join("none.html"), dir.path().join("500.html")];
+    let pages = [403, 404, 500].into_iter().flat_map(|status| {
+        let files = ["none.html", "500.html"].map(|name| dir.path().join(name));
+        files.map(|file| (status, file))
+    });
+    let pages = pages.collect();
     let worker = Worker::start(
         &[(Uwsgi, "s"), (Http, "h")],
         |settings| {
-            settings.answers.pages.insert(500, pages);
+            settings.answers.pages = pages;
+            settings.strict_vars = true;
             settings.answers.add_headers = vec!["X-A: 1".to_owned()];
         },
-        |exchange, interpreter| exchange.fail(interpreter),
+        |exchange, interpreter| match exchange.var(b"PATH_INFO") {
+            Some(b"/none") => exchange.refuse(interpreter, 404, "no such page"),
+            _ => exchange.fail(interpreter),
+        },
     );
+    let mut strict = vars("GET", "/");
+    strict.push(("UWSGI_FILE", "exec://id"));
+    for (request, status) in [
+        (get("/none"), "404 Not Found"),
+        (packet(&strict), "403 Forbidden"),
+    ] {
+        let answer = worker.talk("s", &request);
+        assert!(
+            answer.starts_with(&format!("HTTP/1.1 {status}\r\n")),
+            "{answer}"
+        );
+        assert!(answer.ends_with("\r\n\r\n<h1>sorry</h1>"), "{answer}");
+    }
     assert_eq!(
         worker.talk("s", &get("/")),
         "HTTP/1.1 500 Internal Server Error\r\nConnection: close\r\nContent-Type: text/html\r\n\
