@@ -10,6 +10,7 @@ mod input;
 mod loading;
 mod process;
 mod requests;
+mod uwsgi_module;
 
 #[path = "../support/mod.rs"]
 mod support;

@@ -34,6 +34,8 @@ pub mod fd {
     pub const EXTENSION: i32 = 4;
     /// Where a worker writes its request-log lines; non-blocking.
     pub const REQUEST_LOG: i32 = 5;
+    /// A file in memory whose bytes are the app's locks: one for all its processes.
+    pub const LOCKS: i32 = 6;
 }
 
 /// Which config an app has: a file and perhaps a section of it.
@@ -339,6 +341,10 @@ pub enum FromWorker {
     Modules {
         files: Vec<PathBuf>,
         at: u64,
+    },
+    /// The app asks for `reload` or `stop`.
+    Asks {
+        what: String,
     },
     /// The worker accepts from now on.
     Accepting,

@@ -24,7 +24,7 @@ def boot():
         unfit("%s is %s; Imperator needs CPython 3.9 or later" % (me, sys.implementation.name))
     if "t" in sys.abiflags:
         unfit(me + " is a free-threaded build, which Imperator cannot load yet")
-    for fd in (3, 4, 5):
+    for fd in (3, 4, 5, 6):
         try:
             os.set_inheritable(fd, False)
         except OSError:

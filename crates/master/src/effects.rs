@@ -99,6 +99,8 @@ pub(crate) struct Effects {
     /// Every file that the last config was read from.
     pub files: Vec<PathBuf>,
     pub touched: Touched,
+    /// For `uwsgi.lock()`.
+    pub locks: OwnedFd,
     pub modules: Modules,
     /// What an operator should know, in the order in which it came up.
     pub notes: Vec<String>,

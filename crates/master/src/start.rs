@@ -195,7 +195,10 @@ fn master(
     reap::become_subreaper().map_err(|error| format!("cannot become a subreaper: {error}"))?;
     let log = Log::new(&origin.name, origin.is_alone, logs)
         .map_err(|error| format!("cannot make the log pipes: {error}"))?;
+    let locks = imperator_process::shared::create("imperator-locks", 1)
+        .map_err(|error| format!("cannot make the locks of the app: {error}"))?;
     let effects = Effects {
+        locks,
         origin,
         extension,
         generations: BTreeMap::new(),

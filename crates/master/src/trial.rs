@@ -158,6 +158,7 @@ impl Running {
                     | FromWorker::ForkFailed { .. }
                     | FromWorker::Accepting
                     | FromWorker::Modules { .. }
+                    | FromWorker::Asks { .. }
                     | FromWorker::WantsToDrain { .. }
                     | FromWorker::IgnoredVar { .. }
                     | FromWorker::Note { .. },

@@ -20,6 +20,7 @@ mod place;
 mod run;
 mod stray;
 mod title;
+mod uwsgi;
 mod worker;
 mod wsgi;
 

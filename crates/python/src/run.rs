@@ -10,7 +10,9 @@ use pyo3::prelude::*;
 use crate::line::Line;
 use crate::load::Mounted;
 use crate::mold::Birth;
-use crate::{errors, hooks, interpreter, load, log, modules, mold, place, stray, title, worker};
+use crate::{
+    errors, hooks, interpreter, load, log, modules, mold, place, stray, title, uwsgi, worker,
+};
 
 /// uWSGI: UWSGI_FAILED_APP_CODE.
 const FAILED_APP: i32 = 22;
@@ -114,7 +116,9 @@ fn load_apps(py: Python<'_>, setup: &Setup, line: &Line) -> Vec<Mounted> {
     let start = Instant::now();
     let mut notes = Vec::new();
     let mut traced = Vec::new();
-    let prepared = interpreter::prepare(py, &setup.settings).and_then(|()| stray::watch(py));
+    let prepared = interpreter::prepare(py, &setup.settings)
+        .and_then(|()| stray::watch(py))
+        .and_then(|()| uwsgi::install(py, setup));
     let loaded = match prepared {
         Ok(()) => load::all(py, &setup.settings, &setup.cwd, &mut |failure| {
             log::line(&format!(

@@ -12,7 +12,7 @@ use pyo3::types::{PyCFunction, PyDict};
 use crate::load::Mounted;
 use crate::mold::Birth;
 use crate::wsgi::WsgiApp;
-use crate::{errors, gevent, interpreter, log, stray};
+use crate::{errors, gevent, interpreter, log, stray, uwsgi};
 
 /// Serves until the worker is drained; returns the exit code.
 pub(crate) fn run(
@@ -64,6 +64,7 @@ fn try_run(
     if let Some(prefix) = &worker.settings().interpreter.tracebacker {
         start_tracebacker(py, prefix, id);
     }
+    uwsgi::begin(py, &worker);
     let stack = worker.settings().limits.thread_stack;
     let usual = stack.map(|bytes| set_stack_size(py, bytes));
     let threads = (1..threads)

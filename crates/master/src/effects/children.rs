@@ -84,6 +84,7 @@ impl Effects {
             (theirs.as_fd(), fd::CHANNEL),
             (extension.as_fd(), fd::EXTENSION),
             (self.log.requests.write.as_fd(), fd::REQUEST_LOG),
+            (self.locks.as_fd(), fd::LOCKS),
         ];
         plan.identity.clone_from(&ready.identity);
         plan.nofile = Some(self.origin.nofile_soft);

@@ -109,6 +109,20 @@ impl Effects {
                 added.into_iter().for_each(|problem| self.note(problem));
                 None
             }
+            FromWorker::Asks { what } => {
+                let worker = child.worker.unwrap_or_default();
+                self.log
+                    .note(&format!("the app asks for {what} in worker {worker}"));
+                match &*what {
+                    "reload" => Some(Event::Reload),
+                    "stop" => {
+                        let why = "stopped by the app itself".to_owned();
+                        self.stop_reason.get_or_insert(why);
+                        Some(Event::Stop)
+                    }
+                    _ => None,
+                }
+            }
             FromWorker::Accepting => {
                 // A replacement that failed before has come up after all.
                 if self.serving == Some(child.generation) && self.failing == self.serving {

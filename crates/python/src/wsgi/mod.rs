@@ -29,7 +29,7 @@ use self::input::Input;
 use self::response::StartResponse;
 use crate::load::Mounted;
 use crate::stray::end_if_stray;
-use crate::{errors, gevent, modules};
+use crate::{errors, gevent, modules, uwsgi};
 
 /// The interpreter's lock, as the request path sees it.
 pub(crate) struct Gil;
@@ -190,10 +190,12 @@ impl App for WsgiApp {
     fn call(&self, exchange: &Arc<Exchange>) {
         let called = catch_unwind(AssertUnwindSafe(|| {
             Python::attach(|py| {
+                uwsgi::answers(py, exchange);
                 if let Err(error) = self.answer(py, exchange) {
                     end_if_stray(py);
                     self.fail(py, exchange, &error);
                 }
+                uwsgi::answered(py);
             });
         }));
         if called.is_err() {

@@ -5,6 +5,7 @@ use std::sync::{Arc, PoisonError};
 
 use super::Exchange;
 use crate::additions::Additions;
+use crate::errors::WriteError;
 
 impl Exchange {
     /// Whether this request gets a line in the log, whatever the settings say.
@@ -25,6 +26,18 @@ impl Exchange {
     pub fn log_var(&self, name: &[u8]) -> Vec<u8> {
         let answer = self.answer.try_lock();
         answer.map_or_else(|_| Vec::new(), |answer| answer.notes.get(name).to_vec())
+    }
+
+    /// Ends the answer for the client; the app goes on. What it still writes goes nowhere.
+    pub fn disconnect(&self) {
+        if let Ok(mut answer) = self.answer.try_lock() {
+            answer.end(&self.worker, &self.request, self.patience());
+            if let Some(connection) = &answer.connection {
+                let all = rustix::net::Shutdown::Both;
+                let _ = rustix::net::shutdown(&connection.socket, all);
+            }
+            answer.broken = Some(WriteError::Gone);
+        }
     }
 
     /// The header lines of this request's answer, to be changed.
