@@ -445,6 +445,7 @@ impl Master {
             self.effects.log.alarms.running.remove(&pid);
             self.effects.note_crash(pid, reaped.end);
             let known = self.effects.helpers.remove(&pid)
+                || self.effects.log.runs(pid)
                 || self.effects.beside_ended(pid, reaped.end, clock::now());
             if !known {
                 ended.push(reaped);

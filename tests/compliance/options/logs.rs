@@ -306,6 +306,15 @@ const LOGGERS: &[Case] = &[
         ..Case::PLAIN
     },
     Case {
+        options: &["logger"],
+        ini: "plugin = logpipe\nlogger = pipe:/usr/bin/tee {dir}/app.log\n",
+        see: |server, facts| {
+            server.get("/say?THROUGH-THE-PIPE");
+            facts.note("line", line(server, app_log, "THROUGH"));
+        },
+        ..Case::PLAIN
+    },
+    Case {
         options: &["log-drain"],
         ini: "log-drain = NOISE\n",
         see: |server, facts| {

@@ -1,6 +1,7 @@
 //! The app's two log pipes: what the app prints, and the workers' request lines. The master reads
 //! both and writes whole lines to the targets of the config.
 
+mod command;
 mod datagram;
 mod file;
 mod sink;
@@ -278,6 +279,11 @@ impl Log {
     pub(crate) fn flush(&mut self) {
         self.sinks.iter_mut().for_each(Sink::flush);
         self.tell_problems();
+    }
+
+    /// Whether this process is a logger's command.
+    pub(crate) fn runs(&self, pid: i32) -> bool {
+        self.sinks.iter().any(|sink| sink.runs(pid))
     }
 
     pub(crate) fn blocked(&self) -> impl Iterator<Item = BorrowedFd<'_>> {

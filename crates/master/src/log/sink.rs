@@ -10,6 +10,7 @@ use std::time::Duration;
 use imperator_core::settings::LogTarget;
 use imperator_process::poll::{self, Interest};
 
+use super::command::Command;
 use super::datagram::Datagrams;
 use super::file::{Rotating, Rules};
 use super::way::Arrived;
@@ -28,6 +29,7 @@ enum Out {
     Socket(OwnedFd),
     File(Box<Rotating>),
     Datagrams(Box<Datagrams>),
+    Command(Box<Command>),
 }
 
 /// How sinks are opened.
@@ -76,7 +78,9 @@ impl Sink {
                 ))
             }
             LogTarget::Pipe(command) => {
-                return Err(format!("cannot log to pipe:{command}: not supported yet"));
+                let started = Command::start(command, opening.rules.user.as_ref());
+                let cannot = |error| format!("cannot log to the command {command}: {error}");
+                Out::Command(Box::new(started.map_err(cannot)?))
             }
             datagrams @ (LogTarget::Udp(_)
             | LogTarget::Unix(_)
@@ -104,7 +108,11 @@ impl Sink {
     pub(crate) fn is(&self, target: &LogTarget, opening: &Opening) -> bool {
         let same_rules = match &self.out {
             Out::File(file) => !self.is_file() || file.has(&opening.rules),
-            Out::Plain(_) | Out::Careful(_) | Out::Socket(_) | Out::Datagrams(_) => true,
+            Out::Plain(_)
+            | Out::Careful(_)
+            | Out::Socket(_)
+            | Out::Datagrams(_)
+            | Out::Command(_) => true,
         };
         self.target == *target && same_rules && self.json == opening.json
     }
@@ -145,7 +153,7 @@ impl Sink {
         }
         let mut written = 0;
         while written < self.pending.len() {
-            match self.write(&self.pending[written..]) {
+            match write(&mut self.out, &self.pending[written..]) {
                 Ok(0) => break,
                 Ok(count) => {
                     written += count;
@@ -211,6 +219,11 @@ impl Sink {
         self.problem.take()
     }
 
+    /// Whether this is a process of ours.
+    pub(crate) fn runs(&self, pid: i32) -> bool {
+        matches!(&self.out, Out::Command(command) if command.is(pid))
+    }
+
     /// Whether it is a file that the config names.
     pub(crate) fn is_file(&self) -> bool {
         self.target.path().is_some()
@@ -225,6 +238,7 @@ impl Sink {
             Out::Plain(file) | Out::Careful(file) => Some(file.as_fd()),
             Out::File(file) => Some(file.file().as_fd()),
             Out::Socket(socket) => Some(socket.as_fd()),
+            Out::Command(command) => Some(command.stdin().as_fd()),
             Out::Datagrams(_) => None,
         }
     }
@@ -232,26 +246,27 @@ impl Sink {
     pub(crate) fn dropped(&self) -> u64 {
         self.dropped
     }
+}
 
-    fn write(&self, bytes: &[u8]) -> io::Result<usize> {
-        match &self.out {
-            Out::Plain(file) => (&*file).write(bytes),
-            Out::File(file) => file.file().write(bytes),
-            Out::Careful(file) => {
-                if !poll::wait_one(file, Interest::Write, Duration::ZERO)? {
-                    return Err(io::ErrorKind::WouldBlock.into());
-                }
-                (&*file).write(&bytes[..bytes.len().min(PIPE_BUF)])
+fn write(out: &mut Out, bytes: &[u8]) -> io::Result<usize> {
+    match out {
+        Out::Plain(file) => (&*file).write(bytes),
+        Out::File(file) => file.file().write(bytes),
+        Out::Careful(file) => {
+            if !poll::wait_one(&*file, Interest::Write, Duration::ZERO)? {
+                return Err(io::ErrorKind::WouldBlock.into());
             }
-            Out::Socket(socket) => {
-                use nix::sys::socket::{MsgFlags, send};
-                use std::os::fd::AsRawFd;
-                // journald takes a stream in pieces; a datagram socket gets one line at a time.
-                let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_NOSIGNAL;
-                Ok(send(socket.as_raw_fd(), bytes, flags)?)
-            }
-            Out::Datagrams(_) => Ok(bytes.len()),
+            (&*file).write(&bytes[..bytes.len().min(PIPE_BUF)])
         }
+        Out::Socket(socket) => {
+            use nix::sys::socket::{MsgFlags, send};
+            use std::os::fd::AsRawFd;
+            // journald takes a stream in pieces; a datagram socket gets one line at a time.
+            let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_NOSIGNAL;
+            Ok(send(socket.as_raw_fd(), bytes, flags)?)
+        }
+        Out::Command(command) => command.write(bytes),
+        Out::Datagrams(_) => Ok(bytes.len()),
     }
 }
 
