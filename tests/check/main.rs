@@ -60,6 +60,8 @@ fn run(command: &mut Command) -> Said {
             None => bounded.env_remove(name),
         };
     }
+    // Of whoever runs the tests.
+    bounded.env_remove("PYTHONDONTWRITEBYTECODE");
     if let Some(directory) = command.get_current_dir() {
         bounded.current_dir(directory);
     }

@@ -85,8 +85,12 @@ fn what_this_machine_lacks_is_a_warning() {
          virtualenv = /nonexistent/venv\n\
          uid = nobody-of-this-name\n\
          logto = /nonexistent/lacks.log\n\
-         static-map = /static=/nonexistent/static\n",
+         static-map = /static=/nonexistent/static\n\
+         https-socket = 127.0.0.1:0,{dir}/lacks.ini,key.pem\n",
     );
+    let before = folder
+        .fill("https-socket = 127.0.0.1:0,{dir}/lacks.ini,")
+        .len();
     say(&folder, &["check", "lacks.ini"]).is(
         &folder,
         0,
@@ -126,8 +130,18 @@ warning: directory /nonexistent/static does not exist
   |                      ^^^^^^^^^^^^^^^^^^^
   = help: requests for its files go on to the app
 
-1 file, 1 app: no error, 6 warnings
-",
+warning: file {dir}/key.pem does not exist
+ --> lacks.ini:8:{column}
+  |
+8 | https-socket = 127.0.0.1:0,{dir}/lacks.ini,key.pem
+  | {blank}^^^^^^^
+  = help: https = address,certificate.pem,key.pem
+
+1 file, 1 app: no error, 7 warnings
+"
+        .replace("{column}", &(before + 1).to_string())
+        .replace("{blank}", &" ".repeat(before))
+        .as_str(),
     );
 }
 

@@ -329,6 +329,17 @@ impl<'a> Look<'a> {
     fn sockets(&mut self, listening: &mut Listening, somaxconn: u32) {
         for listen in &self.settings.listens {
             let mark = listen.address.to_string();
+            for file in listen
+                .tls
+                .iter()
+                .flat_map(|tls| [&tls.certificate, &tls.key])
+            {
+                if !self.cwd.join(file).is_file() {
+                    let text = missing("file", &self.cwd.join(file));
+                    let hint = "https = address,certificate.pem,key.pem";
+                    self.warn(Some(&listen.place), &file.to_string_lossy(), text, hint);
+                }
+            }
             let address = absolute(&listen.address, self.cwd);
             if let Address::Unix(path) = &address {
                 let directory = path.parent().unwrap_or(Path::new("/"));
