@@ -83,6 +83,7 @@ pub(super) const ELSEWHERE: &[(&str, &str)] = &[
         "files_are_served_and_what_is_no_file_is_the_apps",
     ),
     ("stats", "the_stats_hold_what_uwsgitop_reads"),
+    ("stop", "servers_are_ordered_by_their_pid_files"),
     (
         "strict-vars",
         "loader_variables_are_kept_from_the_app_and_told_once",

@@ -1,10 +1,11 @@
 //! Options of the emperor: the original's Emperor and ours over the same directory.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use super::pair::{self, Facts, Which, compare_runs};
 use super::support::{
-    self, Address, Empire, Exchange, Folder, Original, Reply, Vars, uwsgi, wait_for,
+    self, Address, Empire, Exchange, Folder, Original, Reply, Vars, stays, uwsgi, wait_for,
 };
 
 /// Options that another test shows: name, and the function of the test.
@@ -39,6 +40,22 @@ pub(super) const ELSEWHERE: &[(&str, &str)] = &[
     (
         "emperor-freq",
         "a_target_edited_in_place_is_seen_at_the_next_scan",
+    ),
+    (
+        "emperor-tyrant",
+        "a_tyrants_vassals_run_as_the_owners_of_their_files",
+    ),
+    (
+        "emperor-tyrant-nofollow",
+        "a_tyrants_vassals_run_as_the_owners_of_their_files",
+    ),
+    (
+        "emperor-tyrant-initgroups",
+        "a_tyrant_gives_the_owners_groups_when_asked",
+    ),
+    (
+        "emperor-stats",
+        "the_emperors_stats_have_the_originals_shape",
     ),
 ];
 
@@ -386,6 +403,43 @@ fn the_emperors_stats_have_the_originals_shape() {
             facts.note(format!("{key} is a time"), time + 120 > now && time <= now);
         }
         facts.note("blacklisted", &stats["blacklist"][0]["id"]);
+        facts
+    });
+}
+
+#[test]
+fn a_target_edited_in_place_is_seen_at_the_next_scan() {
+    compare_runs(&[], |which| {
+        let mut facts = Facts::default();
+        for freq in ["1", "60"] {
+            let folder = pair::folder();
+            let text = |number: u8| {
+                format!(
+                    "[uwsgi]\nplugin = python3\nsocket = {{dir}}/s\nwsgi-file = {{dir}}/facts.py\n\
+                     env = EDITION={number}\n"
+                )
+            };
+            folder.write("target.ini", &text(1));
+            std::fs::create_dir(folder.join("vassals")).expect("a directory");
+            std::os::unix::fs::symlink("../target.ini", folder.join("vassals/app.ini"))
+                .expect("a link");
+            let emperor = Emperor::empty(which, folder, &["--emperor-freq", freq]);
+            let is_second = || emperor.get("/child").text().contains("EDITION=2");
+            emperor.get("/");
+            let target = emperor.folder().write_in_place("target.ini", &text(2));
+            // Long after the first one, as the original counts in seconds.
+            let later = std::time::UNIX_EPOCH + Duration::from_secs(4_000_000_000);
+            let file = std::fs::File::options().append(true).open(target);
+            file.and_then(|file| file.set_modified(later))
+                .expect("a time");
+            if freq == "1" {
+                emperor.wait_for("the second edition", || is_second().then_some(()));
+                facts.note("seen", true);
+            } else if which == Which::Ours {
+                // The original also looks when a vassal says something.
+                stays(Duration::from_secs(4), "the first edition", || !is_second());
+            }
+        }
         facts
     });
 }
