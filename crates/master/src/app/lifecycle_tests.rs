@@ -54,6 +54,24 @@ fn a_busy_worker_is_never_scaled_away_and_a_reload_keeps_the_capacity() {
 }
 
 #[test]
+fn too_much_memory_takes_an_idle_worker_and_no_busy_one() {
+    check(
+        "
+           0 ms  begin                              -> prepare 1
+           0 ms  prepared 1 x2 direct+cheaper+tight -> worker 1.1 #1
+           0 ms  spawned #1 100                     ->
+          50 ms  accepting #1                       -> serve 1
+          60 ms  more                               -> scale 1 to 2, worker 1.2 #2
+          60 ms  spawned #2 101                     ->
+          70 ms  accepting #2                       ->
+        1000 ms  sample 1 #1 #2                     ->
+        2000 ms  sample 2 #1                        -> drain #2, scale 2 to 1
+        3000 ms  sample 3                           ->
+        ",
+    );
+}
+
+#[test]
 fn a_worker_that_dies_in_a_scaled_app_is_replaced_and_no_other_place_is_filled() {
     check(
         "

@@ -237,6 +237,7 @@ impl World {
         let sample = Sample {
             busy: busy.step_by(every).collect(),
             requests,
+            rss: requests,
             ..Sample::default()
         };
         let before = self.serving_workers();
@@ -292,6 +293,7 @@ impl World {
                             scaling: Scaling {
                                 least: (generation % 2 == 1).then_some(1),
                                 overload: 1,
+                                rss_hard: (generation % 4 == 3).then_some(2),
                                 cheap: generation % 5 == 0,
                                 idle: (generation % 4 == 1).then_some(Duration::from_secs(20)),
                                 die_on_idle: generation % 8 == 1,

@@ -142,6 +142,7 @@ fn scaling(how: &str) -> Scaling {
         idle: (has("idle") || has("die")).then_some(Duration::from_secs(2)),
         die_on_idle: has("die"),
         cheap: has("cheap"),
+        rss_hard: has("tight").then_some(0),
         ..Scaling::default()
     }
 }
