@@ -74,6 +74,9 @@ pub struct Signal {
     pub original: [&'static str; 3],
 }
 
+/// Deaths of children: no config may give it another meaning.
+pub const CHLD: i32 = 17;
+
 pub const SIGNALS: &[Signal] = &[
     Signal {
         name: "HUP",

@@ -7,6 +7,7 @@ use super::{Draft, Given, Invalid, Opt, Value, ignored, opt};
 use crate::action::Action;
 use crate::settings::hooks::{Hook, Kind, Phase};
 use crate::settings::outside::Touch;
+use crate::signals::{self, Who};
 
 pub(super) static OPTIONS: &[Opt] = &[
     opt(
@@ -456,6 +457,11 @@ fn hook(draft: &mut Draft, phase: Phase, given: &Given<'_>) -> Result<(), Invali
 fn check(draft: &mut Draft, action: &str) {
     match Action::parse(action) {
         Ok(Action::Signal(number, command)) => {
+            let handled = signals::handled(Who::Master).contains(&number);
+            if !handled || number == signals::CHLD {
+                let text = format!("has no effect: no master hears the signal {number}");
+                draft.warn(text, Some("take one of docs/signals.md".to_owned()));
+            }
             draft.settings.hooks.signals.push((number, command));
         }
         Ok(_) => (),

@@ -25,7 +25,15 @@ pub(super) fn check(scenario: &str) {
         assert_eq!(words.next(), Some("ms"));
         let now = start + Duration::from_millis(millis);
         let words: Vec<_> = words.collect();
-        let actions = app.step(event(&words), now);
+        let event = match *words {
+            // Hooks run; in seconds, until when at most.
+            ["busy", generation, seconds] => Event::Busy {
+                generation: generation.parse().unwrap(),
+                until: now + Duration::from_secs(seconds.parse().unwrap()),
+            },
+            _ => event(&words),
+        };
+        let actions = app.step(event, now);
         let shown: Vec<_> = actions.iter().map(ToString::to_string).collect();
         assert_eq!(
             shown.join(", "),
@@ -145,6 +153,18 @@ fn scaling(how: &str) -> Scaling {
         rss_hard: has("tight").then_some(0),
         ..Scaling::default()
     }
+}
+
+#[test]
+fn a_generation_whose_hooks_run_may_take_as_long_as_they_may() {
+    check(
+        "
+             0 ms  begin                 -> prepare 1
+             0 ms  busy 1 600            ->
+        100000 ms  tick                  ->
+        599000 ms  prepared 1 1 direct   -> worker 1.1 #1
+    ",
+    );
 }
 
 #[test]

@@ -22,6 +22,7 @@ use imperator_core::command::Command;
 use imperator_core::settings::cron::Minute;
 use imperator_core::settings::hooks::{Hooks, Job, Phase, Step};
 use imperator_core::settings::outside::Touch;
+use imperator_core::signals::CHLD;
 use imperator_process::local_time::local_time;
 use imperator_process::privileges::Identity;
 use imperator_process::reap::End;
@@ -119,7 +120,7 @@ impl Beside {
     /// What a signal is to mean, when a hook said so.
     pub(crate) fn meaning(&self, signal: i32) -> Option<Command> {
         let mut all = self.home.hooks.signals.iter().rev();
-        all.find(|(number, _)| *number == signal)
+        all.find(|(number, _)| *number == signal && signal != CHLD)
             .map(|&(_, command)| command)
     }
 
