@@ -108,7 +108,13 @@ fn title(pid: i64) -> String {
 
 fn note_titles(server: &mut Server, facts: &mut Facts) {
     facts.note("worker", title(worker(server)));
-    facts.note("master", title(server.process().pid().into()));
+    let master = i64::from(server.process().pid());
+    // The original's master names itself when its workers serve already.
+    let shown = server.wait_for("the master's title", |_| {
+        let shown = title(master);
+        (!shown.contains("app.ini")).then_some(shown)
+    });
+    facts.note("master", shown);
 }
 
 /// Workers that run, by the stats socket.
