@@ -136,3 +136,42 @@ fn the_examples_are_clean() {
     });
     assert_eq!(others.collect::<Vec<_>>(), [""; 0], "{}", said.text);
 }
+
+#[test]
+fn json_and_yaml_are_marked_where_the_option_stands() {
+    let folder = Folder::new();
+    folder.write(
+        "v/a.json",
+        "{\"uwsgi\": {\"socket\": \"{dir}/a.sock\", \"module\": \"a\", \"proceses\": 4}}\n",
+    );
+    folder.write(
+        "v/b.yaml",
+        "uwsgi:\n  socket: {dir}/b.sock\n  module: b\n  harakiri: 30s\n  proceses: 4\n",
+    );
+    let said = say(&folder, &["check", "--json", "v"]).json();
+    let column = folder
+        .fill("{\"uwsgi\": {\"socket\": \"{dir}/a.sock\", \"module\": \"a\", \"x")
+        .len();
+    let places: Vec<_> = said["findings"]
+        .as_array()
+        .expect("findings")
+        .iter()
+        .map(|it| {
+            (
+                it["line"].as_u64(),
+                it["column"].as_u64(),
+                it["width"].as_u64(),
+            )
+        })
+        .collect();
+    let column = u64::try_from(column).ok();
+    assert_eq!(
+        places,
+        [
+            (Some(1), column, Some(8)),
+            (Some(4), Some(13), Some(3)),
+            (Some(5), Some(3), Some(8)),
+        ],
+        "{said}"
+    );
+}

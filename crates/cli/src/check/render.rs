@@ -32,7 +32,11 @@ impl Sources {
     pub(crate) fn span(&mut self, finding: &Finding) -> Option<(usize, usize)> {
         let place = finding.place.as_ref()?;
         let line = self.line(place)?;
-        let (start, width) = marked(line, finding.mark.as_deref());
+        // Where no `=` tells the key (json, yaml), it is the name that the text speaks of.
+        let named = finding.text.split('"').nth(1);
+        let named = named.filter(|name| !line.contains('=') && line.contains(*name));
+        let word = finding.mark.as_deref().or(named);
+        let (start, width) = marked(line, word);
         Some((start + 1, width))
     }
 }
