@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use crate::say;
-use crate::support::{Folder, repository, skips_without};
+use crate::support::{Folder, repository, skip};
 
 /// Files that are errors, and why each one is no app that uWSGI could run as it stands.
 const BROKEN: &[(&str, &str)] = &[
@@ -27,9 +27,17 @@ const BROKEN: &[(&str, &str)] = &[
     ("139 169 179", "a template"),
 ];
 
+/// They are not the project's own, so a checkout may be without them.
 fn wild() -> Option<PathBuf> {
-    let path = repository().join("../shared/wild-ini");
-    (!skips_without("../shared/wild-ini", path.is_dir())).then_some(path)
+    let mut above = repository().ancestors();
+    let found = above.find_map(|directory| {
+        let path = directory.join("shared/wild-ini");
+        path.is_dir().then_some(path)
+    });
+    if found.is_none() {
+        skip("shared/wild-ini beside the checkout");
+    }
+    found
 }
 
 #[test]

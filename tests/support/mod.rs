@@ -106,7 +106,7 @@ pub(crate) fn skips_without(what: &str, there: bool) -> bool {
 }
 
 /// Says what is skipped, also to `tests/run`, whose counts tell the truth.
-fn skip(what: &str) {
+pub(crate) fn skip(what: &str) {
     use std::io::Write;
     let test = std::thread::current();
     let line = format!("{}: without {what}\n", test.name().unwrap_or("a test"));
