@@ -153,8 +153,7 @@ fn unknown(word: &str) -> String {
     let mut nearest = options::alike(name);
     // A part of a name is a good question, too.
     if name.len() > 2 {
-        let rows = options::rows().filter(|row| row.counts());
-        let within = rows.filter(|row| row.name.contains(name));
+        let within = options::rows().filter(|row| row.name.contains(name));
         nearest.extend(within.map(|row| row.name));
     }
     nearest.dedup();
@@ -298,7 +297,7 @@ fn topics() -> Vec<(&'static str, Vec<&'static Opt>)> {
     let families = families.map(|(family, rows)| (family.title, rows.as_slice()));
     tables
         .chain(families)
-        .map(|(title, rows)| (title, rows.iter().filter(|row| row.counts()).collect()))
+        .map(|(title, rows)| (title, rows.iter().collect()))
         .collect()
 }
 

@@ -108,7 +108,7 @@ pub struct Table {
     pub rows: &'static [Opt],
 }
 
-/// All tables. Where two have a row of one name, the first one's is meant.
+/// All tables; what has no effect stands in [`families`].
 pub static TABLES: &[Table] = &[
     table("Sockets", socket::OPTIONS),
     table("Processes", process::OPTIONS),
@@ -304,11 +304,6 @@ impl Opt {
         std::iter::once(self.name).chain(self.aliases.iter().copied())
     }
 
-    /// Whether this row is the one of its name.
-    pub fn counts(&self) -> bool {
-        find(self.name).is_some_and(|row| std::ptr::eq(row, self))
-    }
-
     /// Whether it does what it says.
     pub fn has_effect(&self) -> bool {
         match self.support {
@@ -361,41 +356,27 @@ mod tests {
 
     #[test]
     fn rows_are_sorted_and_every_name_stands_once() {
-        let mut seen = BTreeSet::new();
-        // A row hides the same name of `later.rs`.
-        for table in TABLES {
-            assert!(table.rows.is_sorted_by_key(|row| row.name));
-            for name in table.rows.iter().flat_map(Opt::names) {
-                assert!(seen.insert(name), "\"{name}\" stands twice");
-            }
-        }
-        for (_, rows) in families() {
+        let tables = TABLES.iter().map(|table| table.rows);
+        let all = tables.chain(families().iter().map(|(_, rows)| rows.as_slice()));
+        let (mut seen, mut shorts) = (BTreeSet::new(), BTreeSet::new());
+        for rows in all {
             let names: Vec<&str> = rows.iter().map(|row| row.name).collect();
             assert!(names.is_sorted(), "{names:?}");
-        }
-        let mut shorts = BTreeSet::new();
-        let is_meant = |row: &&Opt| find(row.name).is_some_and(|meant| std::ptr::eq(meant, *row));
-        for short in rows().filter(is_meant).filter_map(|row| row.short) {
-            assert!(shorts.insert(short), "-{short} stands twice");
-        }
-    }
-
-    #[test]
-    fn families_name_no_option_twice() {
-        let mut seen = BTreeSet::new();
-        for name in families()
-            .iter()
-            .flat_map(|(_, rows)| rows)
-            .flat_map(Opt::names)
-        {
-            assert!(seen.insert(name), "\"{name}\" stands twice");
+            for row in rows {
+                for name in row.names() {
+                    let hint = "a row of its own replaces the line of a family in options/later";
+                    assert!(seen.insert(name), "\"{name}\" stands twice: {hint}");
+                }
+                if let Some(short) = row.short {
+                    assert!(shorts.insert(short), "-{short} stands twice");
+                }
+            }
         }
     }
 
     #[test]
     fn help_is_one_short_line() {
-        let told = families().iter().flat_map(|(_, rows)| rows);
-        for row in TABLES.iter().flat_map(|table| table.rows).chain(told) {
+        for row in rows() {
             assert!(row.help.len() <= 72, "{}: {}", row.name, row.help);
             assert!(
                 !row.help.ends_with('.') && !row.help.contains('\n'),
@@ -412,7 +393,7 @@ mod tests {
     #[test]
     fn the_default_that_a_row_tells_is_the_one_that_settings_have() {
         let mut problems = Vec::new();
-        for row in rows().filter(|row| row.counts() && row.has_effect()) {
+        for row in rows().filter(|row| row.has_effect()) {
             let text = match (row.default, row.value) {
                 ("", Value::Flag) => "false",
                 (text, _) => text,

@@ -12,11 +12,6 @@ pub fn markdown() -> String {
     }
     text.push_str(FAMILIES_HEAD);
     for (family, rows) in families() {
-        // Another table may have the row that counts.
-        let rows: Vec<&Opt> = rows.iter().filter(|row| row.counts()).collect();
-        if rows.is_empty() {
-            continue;
-        }
         text.push_str(&format!(
             "\n### {}\n\n{}.\n\n{FAMILY_HEAD}",
             family.title,

@@ -22,10 +22,6 @@ scgi-modifier2 | number | second modifier of SCGI requests
         title: "Modifiers",
         support: harmless("requests of Python apps have modifier 0; others are refused one by one"),
         rows: "
-http-modifier1 | number | modifier of requests of the HTTP router
-http-modifier2 | number | second modifier of requests of the HTTP router
-http-socket-modifier1 | number | modifier of requests of http-socket
-http-socket-modifier2 | number | second modifier of requests of http-socket
 https-socket-modifier1 | number | modifier of requests of https-socket
 https-socket-modifier2 | number | second modifier of requests of https-socket
 ",
@@ -34,11 +30,8 @@ https-socket-modifier2 | number | second modifier of requests of https-socket
         title: "TLS",
         support: later("let nginx or Apache speak TLS in front of the app"),
         rows: "
-https | text | listen for HTTPS, ADDRESS,CERT,KEY[,CIPHERS]
 https-export-cert | flag | hand the client's certificate to the app
 https-session-context | text | name that TLS sessions are kept under
-https-socket | text | listen for HTTPS in the workers, ADDRESS,CERT,KEY
-https2 | text | listen for HTTPS, with options
 sni | text | certificate for one server name
 sni-dir | path | directory of certificates by server name
 sni-dir-ciphers | text | ciphers for those
