@@ -10,7 +10,7 @@ use super::{Case, Server, pair, run};
 pub(super) const ELSEWHERE: &[(&str, &str)] = &[
     (
         "http-keepalive",
-        "keep_alive_serves_one_request_after_another",
+        "kept_connections_serve_pipelined_requests_in_order",
     ),
     (
         "http-timeout",
