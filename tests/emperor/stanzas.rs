@@ -50,3 +50,33 @@ fn ten_stanzas_are_ten_apps_and_each_is_on_its_own() {
     let left: Vec<&str> = NAMES.into_iter().filter(|name| *name != "f").collect();
     assert_eq!(facts(&empire, &left), expected, "one stop");
 }
+
+/// The lines of an app as another kind of config writes them.
+fn as_pairs(name: &str, form: impl Fn(&str, &str) -> String) -> Vec<String> {
+    let lines = body(name, name);
+    let pairs = lines.lines().filter_map(|line| line.split_once('='));
+    pairs
+        .map(|(key, value)| form(key.trim(), value.trim()))
+        .collect()
+}
+
+#[test]
+fn json_yaml_and_xml_files_are_vassals_too() {
+    let json = as_pairs("j", |key, value| format!("\"{key}\": \"{value}\""));
+    let json = |extra: &str| format!("{{\"uwsgi\": {{{}{extra}}}}}", json.join(","));
+    let yaml = as_pairs("y", |key, value| format!("  {key}: \"{value}\"\n"));
+    let xml = as_pairs("x", |key, value| format!("<{key}>{value}</{key}>"));
+    let empire = empire(&[
+        ("j.json", &json("")),
+        ("y.yml", &format!("uwsgi:\n{}", yaml.concat())),
+        ("x.xml", &format!("<uwsgi>{}</uwsgi>", xml.concat())),
+    ]);
+    for name in ["j", "y", "x"] {
+        wait_greeting(&empire, name, name);
+    }
+    let before = generation(&settled(&empire, "j"));
+    empire.write("j.json", &json(", \"harakiri\": 20"));
+    empire.wait_for("a reload", |empire| {
+        (generation(&empire.app("j")) > before).then_some(())
+    });
+}
