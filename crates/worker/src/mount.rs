@@ -67,10 +67,12 @@ pub fn route<'a>(
     let exact = mounts
         .iter()
         .position(|prefix| prefix.as_ref().as_bytes() == key);
+    // The original's default app is the first one, when none is mounted at the root.
     let default = || {
-        mounts
+        let root = mounts
             .iter()
-            .position(|prefix| matches!(prefix.as_ref(), "" | "/"))
+            .position(|prefix| matches!(prefix.as_ref(), "" | "/"));
+        root.or((!mounts.is_empty()).then_some(0))
     };
     Route {
         mount: match rules.no_default {
@@ -131,13 +133,19 @@ mod tests {
     }
 
     #[test]
-    fn a_path_that_no_mount_answers_has_no_app() {
-        let mounts = ["/a"];
+    fn a_path_that_no_mount_answers_is_the_first_apps() {
+        let mounts = ["/a", "/b"];
         let managed = Rules {
             manage: true,
             ..Rules::default()
         };
-        assert_eq!(route(&mounts, managed, b"", b"/b").mount, None);
+        assert_eq!(route(&mounts, managed, b"", b"/c").mount, Some(0));
+        let no_default = Rules {
+            no_default: true,
+            ..managed
+        };
+        assert_eq!(route(&mounts, no_default, b"", b"/c").mount, None);
+        assert_eq!(route(&mounts[..0], managed, b"", b"/c").mount, None);
         assert_eq!(route(&["/"], managed, b"", b"/b").mount, Some(0));
     }
 

@@ -146,7 +146,7 @@ const MOUNTS: &[Case] = &[
         files: &[OTHER],
         differs: &[(
             "/z",
-            "a request that no app is mounted for (`no-default-app`, only mounts)",
+            "a request that no app is mounted for (`no-default-app`)",
         )],
         see: |server, facts| {
             for script_name in ["", "/a", "/z"] {
@@ -177,6 +177,25 @@ const MOUNTS: &[Case] = &[
         ..Case::PLAIN
     },
 ];
+
+const FIRST: &[Case] = &[Case {
+    options: &["mount"],
+    ini: "[uwsgi]\nsocket = {dir}/s\nmount = /a={dir}/other.py\nmount = /b={dir}/facts.py\n\
+          single-interpreter = true\n",
+    files: &[OTHER],
+    see: |server, facts| {
+        for script_name in ["", "/a", "/b", "/z"] {
+            let reply = server.ask(&with("/who", "SCRIPT_NAME", script_name), b"");
+            facts.note(script_name, format!("{} {}", reply.status, reply.text()));
+        }
+    },
+    ..Case::PLAIN
+}];
+
+#[test]
+fn the_first_of_several_mounts_is_the_default_app() {
+    run(FIRST);
+}
 
 const OTHER: (&str, &str) = (
     "other.py",
