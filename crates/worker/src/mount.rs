@@ -20,6 +20,9 @@ pub struct Rules {
     pub no_default: bool,
     /// `ignore-script-name`
     pub ignore_script_name: bool,
+    /// No app is configured for the root, so the first one is the default app. Where one is, and
+    /// could not be loaded, no other app gets its requests.
+    pub first_is_default: bool,
 }
 
 impl Rules {
@@ -28,6 +31,10 @@ impl Rules {
             manage: settings.manage_script_name,
             no_default: settings.mounting.no_default,
             ignore_script_name: settings.mounting.ignore_script_name,
+            first_is_default: !settings
+                .mounts
+                .iter()
+                .any(|mount| matches!(mount.prefix.as_str(), "" | "/")),
         }
     }
 }
@@ -72,7 +79,7 @@ pub fn route<'a>(
         let root = mounts
             .iter()
             .position(|prefix| matches!(prefix.as_ref(), "" | "/"));
-        root.or((!mounts.is_empty()).then_some(0))
+        root.or((rules.first_is_default && !mounts.is_empty()).then_some(0))
     };
     Route {
         mount: match rules.no_default {
@@ -137,6 +144,7 @@ mod tests {
         let mounts = ["/a", "/b"];
         let managed = Rules {
             manage: true,
+            first_is_default: true,
             ..Rules::default()
         };
         assert_eq!(route(&mounts, managed, b"", b"/c").mount, Some(0));
