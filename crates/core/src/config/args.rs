@@ -121,7 +121,11 @@ impl<'a> Line<'a> {
             let text = format!("unknown option \"-{letter}\"");
             return Err(Finding::error(None, text));
         };
-        let name = row.name.to_owned();
+        // The original lists it under the first of its names that has the letter.
+        let name = match letter {
+            'H' => "home".to_owned(),
+            _ => row.name.to_owned(),
+        };
         let value = match takes(&name) {
             Takes::Nothing => {
                 self.letters = joined;
@@ -150,6 +154,9 @@ impl<'a> Line<'a> {
 pub fn takes(name: &str) -> Takes {
     if JOINED.binary_search(&name).is_ok() {
         return Takes::Joined;
+    }
+    if WORD.contains(&name) {
+        return Takes::Word;
     }
     match options::find(name) {
         Some(row) if matches!(row.value, Value::Flag | Value::Nothing) => Takes::Nothing,
@@ -229,6 +236,16 @@ fn positional(arg: &str, findings: &mut Vec<Finding>) -> Option<Argument> {
     }
 }
 
+/// Flags that the original gives a value on the command line.
+const WORD: &[&str] = &[
+    "alarm-cheap",
+    "auto-weight",
+    "http-quiet",
+    "http-server-name-as-http-host",
+    "log-ioerror",
+    "log-sendfile",
+];
+
 /// Options whose value may be left out, so that the next word is never theirs. Sorted.
 const JOINED: &[&str] = &[
     "check-cache",
@@ -302,6 +319,7 @@ mod tests {
             "-MTs /run/a.sock",
             "master enable-threads socket=/run/a.sock",
         );
+        check("-H /venv", "home=/venv");
         check("--ini a.ini:b", "ini=a.ini:b");
         check(
             "a.ini:b app.py :3031 --vacuum",
@@ -319,6 +337,7 @@ mod tests {
         check("--module --master", "module=--master");
         check("-w -M", "module=-M");
         check("--own -x", "own=-x");
+        check("--log-sendfile --master", "log-sendfile=--master");
         check(
             "--master --module",
             "master option \"--module\" needs a value",
