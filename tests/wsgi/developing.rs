@@ -84,11 +84,9 @@ fn an_edit_of_a_loaded_module_serves_and_a_broken_one_changes_nothing() {
         assert_eq!(answers(&app, "/").as_deref(), Some("the third"));
         app.folder.write("part.py", "text = 'mended'\n");
         wait_for_text(&app, "/", "mended");
-        let generation = "generation 6 serves";
-        assert!(app.log().contains(generation), "{}", app.report());
         app.folder.write("ignored.py", "text = 'changed'\n");
         stays(Duration::from_millis(300), "no reload", || {
-            !app.log().contains("generation 7")
+            !app.log().contains("ignored.py changed")
         });
     }
 }
