@@ -21,12 +21,15 @@ const TEXTS: &[&str] = &[
     "[uwsgi]\na=x\na=y\nb=%(a)%(a a)\nc=%(n + 3)%(n  n)\nn=2\nd=<%(n - 5)>%(n * n * n)\ne=%(nope)\n",
     "[uwsgi]\nn=7\na=<%(n / 2)%(n / 0)%(n ++)%(n --)%(n +)>\nb=-%(1 + 2)%(1)%(3x)%(n + -3)%(n . 3)%()%( n )\n",
     "[uwsgi]\nlater=%(z)\nz=L%(n)\nn=1\nagain=x%(z)\n",
+    "[uwsgi]\na=%(b)%(b)\nb=%(c)\nc=1\nd=x%(b)\ne=%(e(f))$(A(B))@\n",
     // Options that act at once.
     "[uwsgi]\nset = k=v=w\na=%(k)\nset-placeholder=p=q\nb=%(p)\nset-ph = r=s\n",
     "[uwsgi]\na=1\nini=:more\nb=2\n[more]\nc=3\na=4\n",
     "[uwsgi]\nini=inc.ini\nini=:extra\nini=inc.ini:extra\nb=%n%N\n",
     "[uwsgi]\ninclude=inc.ini\nb=%s\nlisten=%(b)\nlisten=7\n",
     // Blocks.
+    "[uwsgi]\nif-not-opt=k\nk=1\nl=2\nendif\nif-opt=k\nm=%(_)\nendif\nif-not-env=CORE_TEST=no\nn=%(_)\nendif\n",
+    "[uwsgi]\nif-env=CORE_NONE\nif-exists=/\na=1\nendif\nb=1\nendif\nfor=1 2\nini=:more\nendfor\n[more]\nend=\nc=%(_)\n",
     "[uwsgi]\nfor = a b c\nx=%(_)\ny%(_)=1\nendfor=\nz=%(_)\n",
     "[uwsgi]\nfor-times = 3\nx=%(_)+%(_)\nend-for\nz=1\n",
     "[uwsgi]\nif-env=CORE_TEST\na=%(_)\nendif\nif-not-env=CORE_TEST\nb=%(_)\nend\nc=1\n",
