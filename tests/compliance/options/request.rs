@@ -109,7 +109,6 @@ const PAGES: &[Case] = &[
                 facts.note(size, pair::outcome(&reply));
             }
         },
-        ..Case::PLAIN
     },
 ];
 
@@ -154,7 +153,6 @@ const MOUNTS: &[Case] = &[
                 facts.note(script_name, format!("{} {}", reply.status, reply.text()));
             }
         },
-        ..Case::PLAIN
     },
     Case {
         options: &["manage-script-name"],

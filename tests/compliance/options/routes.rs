@@ -120,7 +120,6 @@ const ACTIONS: &[Case] = &[
                 facts.note(uri, format!("{} {}", pair::outcome(&reply), reply.text()));
             }
         },
-        ..Case::PLAIN
     },
     Case {
         options: &["route"],

@@ -63,7 +63,7 @@ const CASES: &[Case] = &[
         options: &["socket-sndbuf", "socket-rcvbuf"],
         ini: "socket-sndbuf = 20000\nsocket-rcvbuf = 30000\nsocket = 127.0.0.1:0\n",
         see: |server, facts| {
-            for fd in listeners(server).first() {
+            if let Some(fd) = listeners(server).first() {
                 facts.note(
                     "sndbuf",
                     format!("{:?}", sockopt::socket_send_buffer_size(fd)),
