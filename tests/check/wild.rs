@@ -9,11 +9,6 @@ use crate::support::{Folder, repository, skip};
 
 /// Files that are errors, and why each one is no app that uWSGI could run as it stands.
 const BROKEN: &[(&str, &str)] = &[
-    ("010 011", "its port is a variable that is not set here"),
-    (
-        "030 123 140",
-        "its numbers are variables that are not set here",
-    ),
     (
         "014 020 023 031 096 153 167 168 171 178",
         "an include or half of a config: no socket",

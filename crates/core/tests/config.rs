@@ -204,7 +204,7 @@ fn what_the_original_refuses_is_an_error_with_a_way_out() {
     check(
         "processes = many\n",
         &[
-            "app.ini:4: error: option \"processes\": \"many\" is no number\n  \
+            "app.ini:4: warning: option \"processes\" \"many\" is no number, and 1 is used\n  \
            hint: write a number, 1 or more",
         ],
     );
@@ -363,7 +363,7 @@ fn options_that_act_at_once_get_no_expansion_and_magic_still_works() {
     check(
         "n = 5\nlisten = %(n)\n",
         &[
-            "app.ini:5: error: option \"listen\": \"%(n)\" is no number\n  \
+            "app.ini:5: warning: option \"listen\" \"%(n)\" is no number, and 1024 is used\n  \
              hint: write a number, 1 or more",
             "app.ini:4: warning: unknown option \"n\", and no %(n) uses it",
         ],

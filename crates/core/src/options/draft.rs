@@ -88,16 +88,14 @@ impl Draft {
         Ok(u32::try_from(self.number(given)?).unwrap_or(u32::MAX))
     }
 
-    /// At least one of what the app cannot have none of. Without a number the original starts
-    /// none, and nothing serves.
-    pub(super) fn count(&mut self, given: &Given<'_>) -> Result<u32, Invalid> {
-        if !given
-            .text
-            .trim_start()
-            .starts_with(|c: char| c.is_ascii_digit())
-        {
-            let text = format!("\"{}\" is no number", given.text);
-            return Err(Invalid::with_hint(text, "write a number, 1 or more"));
+    /// At least one of what the app cannot have none of; without a number `default`, where the
+    /// original takes 0, and nothing serves.
+    pub(super) fn count(&mut self, given: &Given<'_>, default: u32) -> Result<u32, Invalid> {
+        let text = given.text.trim_start();
+        if !text.starts_with(|letter: char| letter.is_ascii_digit() || letter == '-') {
+            let text = format!("\"{}\" is no number, and {default} is used", given.text);
+            self.warn(text, Some("write a number, 1 or more".to_owned()));
+            return Ok(default);
         }
         let number = self.number32(given)?;
         if number == 0 {

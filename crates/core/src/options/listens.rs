@@ -113,7 +113,18 @@ impl Draft {
                 self.warn(text, Some(format!("write {before}")));
                 values::address(before)
             }
-            None => values::address(given.text),
+            None => values::address(given.text).or_else(|invalid| {
+                let host = values::host_without_port(given.text).ok_or(invalid)?;
+                let text = format!(
+                    "names no port in \"{}\", so the kernel picks one",
+                    given.text
+                );
+                self.warn(
+                    text,
+                    Some(format!("write {host}:8000, or set the variable")),
+                );
+                values::address(&format!("{host}:0"))
+            }),
         }
     }
 

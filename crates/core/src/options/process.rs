@@ -104,7 +104,7 @@ pub(super) static OPTIONS: &[Opt] = &[
         Full,
         "number of workers",
         |draft, given| {
-            draft.settings.processes = draft.count(given)?;
+            draft.settings.processes = draft.count(given, 1)?;
             Ok(())
         },
     )
@@ -129,7 +129,7 @@ pub(super) static OPTIONS: &[Opt] = &[
         Full,
         "number of threads in each worker",
         |draft, given| {
-            draft.settings.threads = draft.count(given)?;
+            draft.settings.threads = draft.count(given, 1)?;
             Ok(())
         },
     )

@@ -70,7 +70,10 @@ pub(super) static OPTIONS: &[Opt] = &[
         Differs("the default is 1024, and more than the system allows is a warning"),
         "length of the queue of connections that wait",
         |draft, given| {
-            draft.settings.backlog = draft.count(given)?;
+            draft.settings.backlog = {
+                let default = draft.settings.backlog;
+                draft.count(given, default)?
+            };
             Ok(())
         },
     )
