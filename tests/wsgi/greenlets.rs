@@ -115,7 +115,7 @@ fn greenlets_of_one_worker_overlap_up_to_their_number() {
     assert_eq!(peak(&app), "5");
     let reply = uwsgi_get(app.path("s").as_path(), "/boom").expect("an answer");
     assert_eq!(reply.status, 500);
-    assert_eq!(text(&app, "/gevent"), "slept on 0");
+    assert!(text(&app, "/gevent").starts_with("slept on "));
 }
 
 #[test]
@@ -156,7 +156,10 @@ fn a_reload_answers_what_sleeps_and_both_molds_and_workers_have_hubs_of_their_ow
     app.wait_for("the next generation", |app| {
         app.log().contains("generation 2 serves").then_some(())
     });
-    assert_ne!(text(&app, "/"), before);
+    let pid = |text: &str| text.rsplit(' ').next().map(str::to_owned);
+    app.wait_for("an answer of the next generation", |app| {
+        (pid(&text(app, "/")) != pid(&before)).then_some(())
+    });
     for request in long {
         assert_eq!(request.join().unwrap().expect("an answer").text(), "long");
     }
@@ -173,7 +176,7 @@ fn a_client_that_takes_nothing_holds_nobody_and_gets_all_of_it() {
     stuck.write_all(&packet).expect("a request");
     let mut head = [0; 12];
     stuck.read_exact(&mut head).expect("a head");
-    assert_eq!(text(&app, "/gevent"), "slept on 1");
+    assert!(text(&app, "/gevent").starts_with("slept on "));
     let rest = stuck.read_all().expect("the rest");
     assert_eq!(
         rest.len() + head.len(),

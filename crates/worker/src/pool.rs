@@ -74,7 +74,12 @@ impl Pool {
             return Turn::Full;
         };
         let place = std::mem::replace(&mut self.thread.seat, seat);
-        let found = self.thread.look();
+        let mut found = self.thread.look();
+        if found == Some(Found::Nothing) {
+            // What woke us is taken before the last look: what comes after it wakes us again.
+            self.thread.hush();
+            found = self.thread.look();
+        }
         let mut seat = std::mem::replace(&mut self.thread.seat, place);
         if found == Some(Found::Request) {
             seat.called = true;
@@ -82,10 +87,7 @@ impl Pool {
         }
         self.free.push(seat);
         match found {
-            Some(Found::Nothing) => {
-                self.thread.hush();
-                Turn::Nothing
-            }
+            Some(Found::Nothing) => Turn::Nothing,
             Some(Found::Other | Found::Request) => Turn::Other,
             None => Turn::Drained,
         }
