@@ -1,6 +1,11 @@
 //! The Python side with real processes: PEP 3333 on every interpreter found, over both protocols,
 //! and what apps that cannot be loaded get.
 
+#![expect(
+    clippy::disallowed_methods,
+    reason = "clients that wait for an answer while the test asks on run on threads of their own"
+)]
+
 mod answers;
 mod developing;
 mod files;
