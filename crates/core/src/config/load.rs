@@ -262,7 +262,9 @@ impl<'w> Loader<'w> {
         let row = options::find(key);
         let custom = row.is_none() && self.custom.contains_key(key);
         let at_once = custom || row.is_some_and(|row| row.immediate);
-        self.push(key, value, place, at_once);
+        // Their section is read here, and the app that they name is applied like any other.
+        let names_app = row.is_some_and(|row| row.name.starts_with("ini-paste"));
+        self.push(key, value, place, at_once && !names_app);
         if self.full || !at_once {
             return;
         }
