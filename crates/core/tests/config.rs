@@ -209,6 +209,18 @@ fn what_the_original_refuses_is_an_error_with_a_way_out() {
         ],
     );
     assert_eq!(read("processes = -1\n").0, None);
+    // A variable that is not set, as the original reads it; a template is no config.
+    let (found, said) = read("http-socket = 127.0.0.1:$(PORT)\nthreads = $(THREADS)\n");
+    let found = found.expect("settings");
+    assert_eq!(found.listens[1].address, "127.0.0.1:0".parse().unwrap());
+    assert_eq!((found.threads, said.len()), (1, 4));
+    for lines in [
+        "processes = {{ n }}\n",
+        "threads = ${N:-4}\n",
+        "http-socket = :{{ port }}\n",
+    ] {
+        assert_eq!(read(lines).0, None, "{lines}");
+    }
 }
 
 #[test]

@@ -92,6 +92,10 @@ impl Draft {
     /// original takes 0, and nothing serves.
     pub(super) fn count(&mut self, given: &Given<'_>, default: u32) -> Result<u32, Invalid> {
         let text = given.text.trim_start();
+        if ["{{", "{%", "${"].iter().any(|mark| text.contains(mark)) {
+            let text = format!("\"{}\" is no number, but a template's text", given.text);
+            return Err(Invalid::with_hint(text, "use what is made of the template"));
+        }
         if !text.starts_with(|letter: char| letter.is_ascii_digit() || letter == '-') {
             let text = format!("\"{}\" is no number, and {default} is used", given.text);
             self.warn(text, Some("write a number, 1 or more".to_owned()));

@@ -69,13 +69,11 @@ pub(super) fn address_before_text(text: &str) -> Option<&str> {
     (plain_host && digits > 0 && digits < port.len()).then(|| &text[..host.len() + 1 + digits])
 }
 
-/// What precedes a port that is none: to the original's `atoi` it is 0.
+/// What precedes a variable that is not set, in a port's place: to the original's `atoi` it is 0.
 pub(super) fn host_without_port(text: &str) -> Option<&str> {
     let (host, port) = text.rsplit_once(':')?;
-    let is_number = port.starts_with(|letter: char| letter.is_ascii_digit());
-    let is_word = port.contains(|letter: char| letter.is_ascii_alphanumeric());
     let is_plain = !host.contains(['/', ':', '@', '\\']);
-    (is_plain && is_word && !is_number).then_some(host)
+    (is_plain && port.starts_with("$(")).then_some(host)
 }
 
 /// A file by name; the original also takes schemes here.
