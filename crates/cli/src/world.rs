@@ -219,6 +219,13 @@ impl World for RealWorld {
             .ok_or_else(|| "it has no IPv4 address".to_owned())
     }
 
+    fn interface(&self, prefix: &str) -> Option<String> {
+        let all = nix::ifaddrs::getifaddrs().ok()?;
+        let addresses = all.filter_map(|it| it.address?.as_sockaddr_in().map(|it| it.ip()));
+        let mut texts = addresses.map(|address| address.to_string());
+        texts.find(|address| address.starts_with(prefix))
+    }
+
     fn env(&self, name: &[u8]) -> Option<Vec<u8>> {
         // getenv(3) knows no name with these, and std would panic.
         if name.is_empty() || name.contains(&b'=') || name.contains(&0) {

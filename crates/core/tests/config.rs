@@ -224,6 +224,16 @@ fn what_the_original_refuses_is_an_error_with_a_way_out() {
 }
 
 #[test]
+fn hosts_may_have_names_and_interfaces_only_a_beginning() {
+    let found = settings("socket = app.example:3031\nhttp-socket = 192.168.*:80\nstats = *:91\n");
+    let address = |text: &str| text.parse().unwrap();
+    assert_eq!(found.listens[1].address, address("10.0.0.1:3031"));
+    assert_eq!(found.listens[2].address, address("192.168.0.7:80"));
+    assert_eq!(found.stats, Some(address("0.0.0.0:91")));
+    assert_eq!(read("socket = 10.9.*:80\n").0, None);
+}
+
+#[test]
 fn all_findings_are_told_at_once() {
     assert_eq!(read("chmod-socket = 9\nsocket = :x\nuid =\n").1.len(), 3);
 }

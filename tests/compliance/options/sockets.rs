@@ -5,7 +5,7 @@ use std::os::fd::OwnedFd;
 use rustix::net::sockopt;
 use rustix::process::{Pid, PidfdFlags, PidfdGetfdFlags, pidfd_getfd, pidfd_open};
 
-use super::support::{Address, Vars, uwsgi};
+use super::support::{Address, Vars, free_port, uwsgi};
 use super::{Case, Server, pair, run};
 
 /// Options that another test shows: name, and the function of the test.
@@ -110,4 +110,23 @@ const CASES: &[Case] = &[
 #[test]
 fn sockets_are_as_the_options_say() {
     run(CASES);
+}
+
+#[test]
+fn a_socket_may_name_a_host_or_the_beginning_of_an_interface() {
+    for host in ["127.0.*", "localhost"] {
+        pair::compare_runs(&[], |which| {
+            let port = free_port();
+            let ini = format!(
+                "[uwsgi]\nsocket = {{dir}}/s\nsocket = {host}:{port}\nwsgi-file = {{dir}}/facts.py\n"
+            );
+            let server = Server::start_in(which, pair::folder(), &ini);
+            server.get("/who");
+            let address = Address::Tcp(([127, 0, 0, 1], port).into());
+            let reply = uwsgi(&address, &Vars::request("GET", "/who"), b"");
+            let mut facts = pair::Facts::default();
+            facts.note("answer", reply.is_ok_and(|it| it.status == 200));
+            facts
+        });
+    }
 }

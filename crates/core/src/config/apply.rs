@@ -2,12 +2,13 @@
 //! as the original prints it.
 
 use std::collections::BTreeSet;
+use std::net::IpAddr;
 
 use super::load::{Entry, Loader};
-use super::{Reading, STARTS_NOTHING, Shown};
+use super::{Reading, STARTS_NOTHING, Shown, World};
 use crate::finding::Finding;
 use crate::ini::text;
-use crate::options::{self, Draft, Given, Opt, Support, known};
+use crate::options::{self, Draft, Given, Opt, Support, Value, known};
 use crate::settings::{Resolved, Settings};
 
 const ORIGINAL_DEFAULTS: &str = "original-defaults";
@@ -168,6 +169,10 @@ impl Applied {
                 .findings
                 .push(finding.with_hint("save the file as UTF-8"));
         }
+        let numbered = (row.value == Value::Address)
+            .then(|| located(&value, loader.world))
+            .flatten();
+        let value = numbered.unwrap_or(value);
         let draft = &mut self.draft;
         let given = Given {
             name: key,
@@ -237,6 +242,22 @@ fn without_effect(
             Some(is_missed.then(|| Finding::warning(place, text).with_hint(instead)))
         }
     }
+}
+
+/// An address whose host is a name, or the beginning of an interface's address (`192.168.*`), with
+/// its number instead (uWSGI: core/socket.c, bind_to_tcp). `None`: it needs none, or has none, and then
+/// the address itself is told as wrong.
+fn located(text: &str, world: &dyn World) -> Option<String> {
+    let (host, port) = text.rsplit_once(':')?;
+    let is_name = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_');
+    if let Some(prefix) = host.strip_suffix('*').filter(|prefix| !prefix.is_empty()) {
+        return Some(format!("{}:{port}", world.interface(prefix)?));
+    }
+    let is_other = matches!(host, "" | "localhost") || host.parse::<IpAddr>().is_ok();
+    if is_other || !host.bytes().all(is_name) {
+        return None;
+    }
+    Some(format!("{}:{port}", world.look_up(host).ok()?))
 }
 
 /// An unknown key is a placeholder when something uses it; otherwise it is probably a typo. Whether

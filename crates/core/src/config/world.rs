@@ -77,6 +77,12 @@ pub trait World {
         Err("there is no network".to_owned())
     }
 
+    /// The first address of this machine's interfaces that begins so: `192.168.` finds
+    /// `192.168.0.7`.
+    fn interface(&self, _prefix: &str) -> Option<String> {
+        None
+    }
+
     /// One variable of the environment.
     fn env(&self, name: &[u8]) -> Option<Vec<u8>>;
 
