@@ -19,6 +19,8 @@ const SOCKET: &str = "master.sock";
 pub(crate) struct Control {
     listener: Option<(OwnedFd, PathBuf)>,
     peers: Vec<Channel>,
+    /// As of the last [`Control::has_lost_emperor`].
+    had_emperor: bool,
 }
 
 /// The sockets and log pipes that an emperor keeps for the next master.
@@ -52,6 +54,13 @@ impl Control {
         channel.set_nonblocking(true)?;
         self.peers.push(channel);
         Ok(())
+    }
+
+    /// Whether the last emperor has gone since the last call, seen by a read or by a report that
+    /// could not be sent.
+    pub(crate) fn has_lost_emperor(&mut self) -> bool {
+        let had_one = std::mem::replace(&mut self.had_emperor, !self.peers.is_empty());
+        had_one && self.peers.is_empty()
     }
 
     pub(crate) fn listener(&self) -> Option<BorrowedFd<'_>> {

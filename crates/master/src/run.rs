@@ -86,6 +86,11 @@ impl Master {
                 }
             }
             self.tell();
+            if self.control.has_lost_emperor() {
+                let phase = Phase::EmperorLost;
+                let now = clock::now();
+                self.effects.start_phase("hook-emperor-lost", phase, now);
+            }
             if self.effects.ended && self.effects.end_beside(clock::now()) {
                 break;
             }
@@ -330,14 +335,8 @@ impl Master {
 
     fn hear_emperor(&mut self) {
         let now = clock::now();
-        let had_one = self.control.peers().next().is_some();
         self.control.accept();
-        let messages = self.control.hear();
-        if had_one && self.control.peers().next().is_none() {
-            let phase = Phase::EmperorLost;
-            self.effects.start_phase("hook-emperor-lost", phase, now);
-        }
-        for message in messages {
+        for message in self.control.hear() {
             let event = match message {
                 ToMaster::Start(_) => continue,
                 ToMaster::Adopt { .. } => {
