@@ -114,12 +114,18 @@ fn nobody_is_killed_while_few_connections_wait() {
     assert_eq!(pid_of(&serving(&app)), worker);
     assert!(!app.log().contains("HARAKIRI"), "{}", app.report());
     // Others wait behind it.
-    for uri in ["/slow?20", "/", "/", "/"] {
+    std::fs::remove_file(app.path("slow-started")).expect("a file of the first slow request");
+    let ask_behind = |uri: &'static str| {
         let socket = app.path("app.sock");
         crate::support::background(move || {
             let _ = uwsgi_get(socket, uri);
         });
-    }
+    };
+    ask_behind("/slow?20");
+    app.wait_for("the slow request", |app| {
+        app.path("slow-started").exists().then_some(())
+    });
+    ["/", "/", "/"].map(ask_behind);
     wait_log(&app, "HARAKIRI ON WORKER 1");
     app.wait_for("its end", |_| (!is_alive(worker)).then_some(()));
     serving(&app);

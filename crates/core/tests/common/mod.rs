@@ -7,8 +7,9 @@ pub(crate) mod original;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use imperator_core::config::{Kind, Reading, Shown, World};
+use imperator_core::config::{self, Kind, Reading, Shown, World};
 use imperator_core::ini::magic::Facts;
+use imperator_core::settings::Resolved;
 
 #[derive(Default)]
 pub(crate) struct Memory {
@@ -152,4 +153,10 @@ pub(crate) fn shown(reading: &Reading) -> Vec<u8> {
         out.push(b'\n');
     }
     out
+}
+
+/// The settings and findings of a command line.
+pub(crate) fn resolve(world: &Memory, args: &[&str]) -> Resolved {
+    let args: Vec<String> = args.iter().map(|&arg| arg.to_owned()).collect();
+    config::resolve(&args, world)
 }
