@@ -125,7 +125,9 @@ fn nobody_is_killed_while_few_connections_wait() {
     app.wait_for("the slow request", |app| {
         app.path("slow-started").exists().then_some(())
     });
-    ["/", "/", "/"].map(ask_behind);
+    for uri in ["/", "/", "/"] {
+        ask_behind(uri);
+    }
     wait_log(&app, "HARAKIRI ON WORKER 1");
     app.wait_for("its end", |_| (!is_alive(worker)).then_some(()));
     serving(&app);
