@@ -164,10 +164,10 @@ impl Action {
             "wait_for_mountpoint" => Self::WaitForFs(path(), Wanted::Mountpoint),
             "wait_for_socket" => Self::WaitForSocket(rest.to_owned()),
             "print" | "log" => Self::Print(rest.to_owned()),
-            "exit" => Self::Exit(leading(rest)),
+            "exit" => Self::Exit(atoi(rest)),
             "unix_signal" => {
                 let (number, function) = two("NUMBER FUNCTION")?;
-                let number = leading(&number.to_string_lossy());
+                let number = atoi(&number.to_string_lossy());
                 match command::of_function(function) {
                     Some(command) if number > 0 => Self::Signal(number, command),
                     Some(_) => return Err(format!("\"{text}\" names no signal")),
@@ -190,9 +190,9 @@ fn call(rest: &str) -> Result<Action, String> {
         "unlink" | "remove" => Ok(Action::Unlink(argument.into())),
         "rmdir" => Ok(Action::Rmdir(argument.into())),
         "sleep" => Ok(Action::Sleep(
-            u32::try_from(leading(argument)).unwrap_or_default(),
+            u32::try_from(atoi(argument)).unwrap_or_default(),
         )),
-        "exit" => Ok(Action::Exit(leading(argument))),
+        "exit" => Ok(Action::Exit(atoi(argument))),
         other => command::of_function(other)
             .map(Action::Order)
             .ok_or_else(|| format!("there is no function \"{other}\" here")),
@@ -222,8 +222,8 @@ fn mode_of(mode: &str, text: &str) -> Result<u32, String> {
     number.ok_or_else(|| format!("\"{text}\" has no mode: write 660, for example"))
 }
 
-/// As C's `atoi`.
-fn leading(text: &str) -> i32 {
+/// The number at the start as C's `atoi` reads it: 0 without one.
+pub(crate) fn atoi(text: &str) -> i32 {
     let text = text.trim_start();
     let digits = text.strip_prefix(['-', '+']).unwrap_or(text);
     let end = digits

@@ -40,10 +40,7 @@ pub(super) static OPTIONS: &[Opt] = &[
         Value::Seconds,
         Full,
         "the same message raises an alarm at most so often",
-        |draft, given| {
-            draft.settings.alarms.quiet = draft.seconds(given)?;
-            Ok(())
-        },
+        set!(alarms.quiet, seconds),
     )
     .default("3"),
     ignored(

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::Support::Differs;
 use super::{Draft, Given, Invalid, Opt, Value, nothing, opt};
+use crate::action::atoi;
 use crate::settings::cron::{Cron, Harakiri};
 use crate::settings::daemons::Daemon;
 
@@ -82,10 +83,7 @@ pub(super) static OPTIONS: &[Opt] = &[
         Value::Flag,
         super::Support::Full,
         "leave the standard input to attached daemons",
-        |draft, given| {
-            draft.settings.outside.honour_stdin = draft.flag(given);
-            Ok(())
-        },
+        set!(outside.honour_stdin, flag),
     ),
     opt(
         "legion-attach-daemon",
@@ -378,21 +376,6 @@ fn finish(cron: Cron, given: &Given<'_>) -> Result<Cron, Invalid> {
         return Err(Invalid::new(format!("\"{}\" names no command", given.text)));
     }
     Ok(cron)
-}
-
-/// C's.
-fn atoi(text: &str) -> i32 {
-    let text = text.trim_start();
-    let digits = text.strip_prefix(['-', '+']).unwrap_or(text);
-    let end = digits
-        .find(|letter: char| !letter.is_ascii_digit())
-        .unwrap_or(digits.len());
-    let number = digits[..end].parse().unwrap_or(0);
-    if text.starts_with('-') {
-        -number
-    } else {
-        number
-    }
 }
 
 #[cfg(test)]

@@ -49,20 +49,14 @@ pub(super) static OPTIONS: &[Opt] = &[
         Value::Flag,
         Full,
         "a symlink to a vassal file counts as itself",
-        |draft, given| {
-            draft.settings.empire.nofollow = draft.flag(given);
-            Ok(())
-        },
+        set!(empire.nofollow, flag),
     ),
     opt(
         "emperor-pidfile",
         Value::Path,
         Full,
         "write the emperor's pid to this file",
-        |draft, given| {
-            draft.settings.empire.pidfile = Some(Draft::path(given)?);
-            Ok(())
-        },
+        set!(empire.pidfile, path),
     ),
     ignored(
         "emperor-procname",
@@ -106,30 +100,21 @@ pub(super) static OPTIONS: &[Opt] = &[
         Value::Flag,
         Differs("what the owner may not do is told in the status, not only in the log"),
         "each vassal runs as the owner of its file",
-        |draft, given| {
-            draft.settings.empire.tyrant = draft.flag(given);
-            Ok(())
-        },
+        set!(empire.tyrant, flag),
     ),
     opt(
         "emperor-tyrant-initgroups",
         Value::Flag,
         Full,
         "tyrant: with the supplementary groups of the owner",
-        |draft, given| {
-            draft.settings.empire.tyrant_initgroups = draft.flag(given);
-            Ok(())
-        },
+        set!(empire.tyrant_initgroups, flag),
     ),
     opt(
         "emperor-tyrant-nofollow",
         Value::Flag,
         Full,
         "tyrant: as the owner of the symlink, not of its target",
-        |draft, given| {
-            draft.settings.empire.tyrant_nofollow = draft.flag(given);
-            Ok(())
-        },
+        set!(empire.tyrant_nofollow, flag),
     ),
     opt(
         "vassals-include",
@@ -192,20 +177,14 @@ pub(super) static OPTIONS: &[Opt] = &[
         Value::Path,
         Full,
         "program that is run with the name of a vassal before it starts",
-        |draft, given| {
-            draft.settings.empire.start_hook = Some(Draft::path(given)?);
-            Ok(())
-        },
+        set!(empire.start_hook, path),
     ),
     opt(
         "vassals-stop-hook",
         Value::Path,
         Differs("runs when the vassal has ended, once, and nobody waits for it"),
         "program that is run with the name of a vassal that was stopped",
-        |draft, given| {
-            draft.settings.empire.stop_hook = Some(Draft::path(given)?);
-            Ok(())
-        },
+        set!(empire.stop_hook, path),
     ),
 ];
 

@@ -23,10 +23,7 @@ pub(super) static OPTIONS: &[Opt] = &[
         Value::Flag,
         Full,
         "tell the client traceback and variables; never in production",
-        |draft, given| {
-            draft.settings.interpreter.wsgi.tell_exceptions = draft.flag(given);
-            Ok(())
-        },
+        set!(interpreter.wsgi.tell_exceptions, flag),
     ),
     opt(
         "gevent",
@@ -116,20 +113,14 @@ pub(super) static OPTIONS: &[Opt] = &[
         Value::Path,
         Full,
         "Unix socket that tells the stacks; the worker's number is added",
-        |draft, given| {
-            draft.settings.interpreter.tracebacker = Some(Draft::some_text(given)?);
-            Ok(())
-        },
+        set!(interpreter.tracebacker, text),
     ),
     opt(
         "start_response-nodelay",
         Value::Flag,
         Full,
         "send the head when start_response is called",
-        |draft, given| {
-            draft.settings.interpreter.wsgi.early_head = draft.flag(given);
-            Ok(())
-        },
+        set!(interpreter.wsgi.early_head, flag),
     ),
     opt(
         "ugreen",
@@ -143,10 +134,7 @@ pub(super) static OPTIONS: &[Opt] = &[
         Value::Flag,
         Full,
         "take bytearray and other buffers from the app",
-        |draft, given| {
-            draft.settings.interpreter.wsgi.buffers = draft.flag(given);
-            Ok(())
-        },
+        set!(interpreter.wsgi.buffers, flag),
     )
     .aka(&["wsgi-accept-buffers"]),
     opt(
@@ -154,10 +142,7 @@ pub(super) static OPTIONS: &[Opt] = &[
         Value::Flag,
         Full,
         "leave wsgi.file_wrapper out of the environ",
-        |draft, given| {
-            draft.settings.interpreter.wsgi.no_file_wrapper = draft.flag(given);
-            Ok(())
-        },
+        set!(interpreter.wsgi.no_file_wrapper, flag),
     ),
     opt(
         "wsgi-env-behaviour",
@@ -179,10 +164,7 @@ pub(super) static OPTIONS: &[Opt] = &[
         Value::Flag,
         Differs("a plain bytes object is a TypeError and 500"),
         "take no plain bytes object for an answer",
-        |draft, given| {
-            draft.settings.interpreter.wsgi.strict = draft.flag(given);
-            Ok(())
-        },
+        set!(interpreter.wsgi.strict, flag),
     ),
 ];
 

@@ -318,10 +318,7 @@ pub(super) static OPTIONS: &[Opt] = &[
         Value::Flag,
         Full,
         "something else confines the app: post-jail hooks run",
-        |draft, given| {
-            draft.settings.hooks.jailed = draft.flag(given);
-            Ok(())
-        },
+        set!(hooks.jailed, flag),
     ),
     opt(
         "mount-as-root",

@@ -152,10 +152,7 @@ pub(super) static OPTIONS: &[Opt] = &[
         Value::Flag,
         Differs("holds for http-socket, too"),
         "SERVER_NAME is the host that the client asked for",
-        |draft, given| {
-            draft.settings.http.server_name_is_host = draft.flag(given);
-            Ok(())
-        },
+        set!(http.server_name_is_host, flag),
     )
     .default("false"),
     opt(
@@ -186,10 +183,7 @@ pub(super) static OPTIONS: &[Opt] = &[
         Value::Seconds,
         Full,
         "wait this long for a silent HTTP client",
-        |draft, given| {
-            draft.settings.http_timeout = draft.seconds(given)?;
-            Ok(())
-        },
+        set!(http_timeout, seconds),
     )
     .default("60"),
     opt(

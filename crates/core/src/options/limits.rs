@@ -39,20 +39,14 @@ pub(super) static OPTIONS: &[Opt] = &[
         Value::Path,
         Full,
         "directory that the app is loaded and runs in",
-        |draft, given| {
-            draft.settings.chdir = Some(Draft::path(given)?);
-            Ok(())
-        },
+        set!(chdir, path),
     ),
     opt(
         "chdir2",
         Value::Path,
         Differs("a directory that is not there fails the generation"),
         "directory that workers change into when the app is loaded",
-        |draft, given| {
-            draft.settings.limits.chdir2 = Some(Draft::path(given)?);
-            Ok(())
-        },
+        set!(limits.chdir2, path),
     ),
     opt(
         "cpu-affinity",
@@ -83,40 +77,28 @@ pub(super) static OPTIONS: &[Opt] = &[
         Value::Path,
         Differs("from the start; uWSGI goes there at its first reload"),
         "stands in for the directory of the start",
-        |draft, given| {
-            draft.settings.limits.force_cwd = Some(Draft::path(given)?);
-            Ok(())
-        },
+        set!(limits.force_cwd, path),
     ),
     opt(
         "gid",
         Value::Text,
         Full,
         "group, by name or number, that the app runs as",
-        |draft, given| {
-            draft.settings.gid = Some(Draft::some_text(given)?);
-            Ok(())
-        },
+        set!(gid, text),
     ),
     opt(
         "honour-stdin",
         Value::Flag,
         Differs("for pipes and files; a terminal is not for processes in groups of their own"),
         "leave the standard input to the app",
-        |draft, given| {
-            draft.settings.limits.honour_stdin = draft.flag(given);
-            Ok(())
-        },
+        set!(limits.honour_stdin, flag),
     ),
     opt(
         "immediate-gid",
         Value::Text,
         Differs("is gid: sockets are still bound by the master"),
         "group, before anything else is done",
-        |draft, given| {
-            draft.settings.gid = Some(Draft::some_text(given)?);
-            Ok(())
-        },
+        set!(gid, text),
     )
     .immediate(),
     opt(
@@ -124,10 +106,7 @@ pub(super) static OPTIONS: &[Opt] = &[
         Value::Text,
         Differs("is uid: sockets are still bound by the master"),
         "user, before anything else is done",
-        |draft, given| {
-            draft.settings.uid = Some(Draft::some_text(given)?);
-            Ok(())
-        },
+        set!(uid, text),
     )
     .immediate(),
     ignored(
@@ -141,20 +120,14 @@ pub(super) static OPTIONS: &[Opt] = &[
         Value::Mebibytes,
         Differs("confines the app's processes, not the master"),
         "limit of address space, in MiB",
-        |draft, given| {
-            draft.settings.limits.address_space = draft.mebibytes(given)?;
-            Ok(())
-        },
+        set!(limits.address_space, mebibytes),
     ),
     opt(
         "limit-nproc",
         Value::Number,
         Differs("confines the app's processes, not the master"),
         "limit of processes of the app's user",
-        |draft, given| {
-            draft.settings.limits.processes = draft.some(given)?;
-            Ok(())
-        },
+        set!(limits.processes, some),
     ),
     ignored(
         "lock-engine",
@@ -173,30 +146,21 @@ pub(super) static OPTIONS: &[Opt] = &[
         Value::Number,
         Differs("confines the app's processes; the master has what it needs"),
         "limit of open files",
-        |draft, given| {
-            draft.settings.limits.open_files = draft.some(given)?;
-            Ok(())
-        },
+        set!(limits.open_files, some),
     ),
     opt(
         "never-swap",
         Value::Flag,
         Full,
         "keep the memory of workers resident",
-        |draft, given| {
-            draft.settings.limits.never_swap = draft.flag(given);
-            Ok(())
-        },
+        set!(limits.never_swap, flag),
     ),
     opt(
         "no-initgroups",
         Value::Flag,
         Full,
         "leave out the supplementary groups of the app's user",
-        |draft, given| {
-            draft.settings.limits.no_initgroups = draft.flag(given);
-            Ok(())
-        },
+        set!(limits.no_initgroups, flag),
     ),
     opt(
         "prio",
@@ -219,40 +183,28 @@ pub(super) static OPTIONS: &[Opt] = &[
         Value::Text,
         Full,
         "the name of all processes in ps",
-        |draft, given| {
-            draft.settings.titles.all = Some(Draft::some_text(given)?);
-            Ok(())
-        },
+        set!(titles.all, text),
     ),
     opt(
         "procname-append",
         Value::Text,
         Full,
         "text behind the names of processes",
-        |draft, given| {
-            draft.settings.titles.append = Some(Draft::some_text(given)?);
-            Ok(())
-        },
+        set!(titles.append, text),
     ),
     opt(
         "procname-master",
         Value::Text,
         Full,
         "the name of the master in ps",
-        |draft, given| {
-            draft.settings.titles.master = Some(Draft::some_text(given)?);
-            Ok(())
-        },
+        set!(titles.master, text),
     ),
     opt(
         "procname-prefix",
         Value::Text,
         Full,
         "text before the names of processes",
-        |draft, given| {
-            draft.settings.titles.prefix = Some(Draft::some_text(given)?);
-            Ok(())
-        },
+        set!(titles.prefix, text),
     ),
     opt(
         "procname-prefix-spaced",
@@ -270,10 +222,7 @@ pub(super) static OPTIONS: &[Opt] = &[
         Value::Flag,
         Full,
         "reap children that the app does not wait for, after each request",
-        |draft, given| {
-            draft.settings.limits.reaper = draft.flag(given);
-            Ok(())
-        },
+        set!(limits.reaper, flag),
     )
     .short('r'),
     opt(
@@ -281,10 +230,7 @@ pub(super) static OPTIONS: &[Opt] = &[
         Value::Flag,
         Full,
         "end workers without their atexit functions",
-        |draft, given| {
-            draft.settings.limits.skip_atexit = draft.flag(given);
-            Ok(())
-        },
+        set!(limits.skip_atexit, flag),
     ),
     ignored(
         "skip-atexit-teardown",
@@ -313,10 +259,7 @@ pub(super) static OPTIONS: &[Opt] = &[
         Value::Text,
         Full,
         "user, by name or number, that the app runs as",
-        |draft, given| {
-            draft.settings.uid = Some(Draft::some_text(given)?);
-            Ok(())
-        },
+        set!(uid, text),
     ),
     opt(
         "umask",

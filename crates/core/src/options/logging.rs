@@ -38,10 +38,7 @@ pub(super) static OPTIONS: &[Opt] = &[
         Value::Flag,
         Full,
         "write no line for each request",
-        |draft, given| {
-            draft.settings.logs.requests.disabled = draft.flag(given);
-            Ok(())
-        },
+        set!(logs.requests.disabled, flag),
     )
     .short('L'),
     opt(
@@ -49,40 +46,28 @@ pub(super) static OPTIONS: &[Opt] = &[
         Value::Flag,
         Full,
         "log requests answered 4xx even with disable-logging",
-        |draft, given| {
-            draft.settings.logs.requests.status_4xx = draft.flag(given);
-            Ok(())
-        },
+        set!(logs.requests.status_4xx, flag),
     ),
     opt(
         "log-5xx",
         Value::Flag,
         Full,
         "log requests answered 5xx even with disable-logging",
-        |draft, given| {
-            draft.settings.logs.requests.status_5xx = draft.flag(given);
-            Ok(())
-        },
+        set!(logs.requests.status_5xx, flag),
     ),
     opt(
         "log-backupname",
         Value::Path,
         Full,
         "the name of a rotated log file",
-        |draft, given| {
-            draft.settings.logs.files.backup = Some(Draft::path(given)?);
-            Ok(())
-        },
+        set!(logs.files.backup, path),
     ),
     opt(
         "log-big",
         Value::Bytes,
         Full,
         "log bodies of this size or more even with disable-logging",
-        |draft, given| {
-            draft.settings.logs.requests.big = draft.some(given)?;
-            Ok(())
-        },
+        set!(logs.requests.big, some),
     ),
     opt(
         "log-date",
@@ -155,20 +140,14 @@ pub(super) static OPTIONS: &[Opt] = &[
         Value::Flag,
         Differs("a read or a write error is enough; uWSGI wants both"),
         "log requests with input or output errors even with disable-logging",
-        |draft, given| {
-            draft.settings.logs.requests.ioerror = draft.flag(given);
-            Ok(())
-        },
+        set!(logs.requests.ioerror, flag),
     ),
     opt(
         "log-json",
         Value::Flag,
         Full,
         "ours: write each line of the log as one JSON object",
-        |draft, given| {
-            draft.settings.logs.json = draft.flag(given);
-            Ok(())
-        },
+        set!(logs.json, flag),
     )
     .ours(),
     ignored(
@@ -201,20 +180,14 @@ pub(super) static OPTIONS: &[Opt] = &[
         Value::Bytes,
         Full,
         "rotate the log file when it is bigger",
-        |draft, given| {
-            draft.settings.logs.files.max_size = draft.some(given)?;
-            Ok(())
-        },
+        set!(logs.files.max_size, some),
     ),
     opt(
         "log-micros",
         Value::Flag,
         Full,
         "tell microseconds in request lines",
-        |draft, given| {
-            draft.settings.logs.requests.micros = draft.flag(given);
-            Ok(())
-        },
+        set!(logs.requests.micros, flag),
     ),
     ignored(
         "log-reopen",
@@ -260,10 +233,7 @@ pub(super) static OPTIONS: &[Opt] = &[
         Value::Flag,
         Full,
         "log answers by sendfile even with disable-logging",
-        |draft, given| {
-            draft.settings.logs.requests.sendfile = draft.flag(given);
-            Ok(())
-        },
+        set!(logs.requests.sendfile, flag),
     ),
     opt(
         "log-slow",
@@ -308,30 +278,21 @@ pub(super) static OPTIONS: &[Opt] = &[
         Value::Flag,
         Full,
         "empty the log file at the start",
-        |draft, given| {
-            draft.settings.logs.files.truncate = draft.flag(given);
-            Ok(())
-        },
+        set!(logs.files.truncate, flag),
     ),
     opt(
         "log-x-forwarded-for",
         Value::Flag,
         Full,
         "log the address that X-Forwarded-For names",
-        |draft, given| {
-            draft.settings.logs.requests.forwarded = draft.flag(given);
-            Ok(())
-        },
+        set!(logs.requests.forwarded, flag),
     ),
     opt(
         "log-zero",
         Value::Flag,
         Full,
         "log answers without a body even with disable-logging",
-        |draft, given| {
-            draft.settings.logs.requests.zero = draft.flag(given);
-            Ok(())
-        },
+        set!(logs.requests.zero, flag),
     ),
     opt(
         "logfile-chmod",
@@ -348,10 +309,7 @@ pub(super) static OPTIONS: &[Opt] = &[
         Value::Flag,
         Full,
         "give log files to the app's user",
-        |draft, given| {
-            draft.settings.logs.files.chown = draft.flag(given);
-            Ok(())
-        },
+        set!(logs.files.chown, flag),
     ),
     opt(
         "logger",
@@ -437,20 +395,14 @@ pub(super) static OPTIONS: &[Opt] = &[
         Value::Flag,
         Full,
         "put an HTTP head before the statistics",
-        |draft, given| {
-            draft.settings.logs.stats.http = draft.flag(given);
-            Ok(())
-        },
+        set!(logs.stats.http, flag),
     ),
     opt(
         "stats-minified",
         Value::Flag,
         Full,
         "write the statistics without spaces",
-        |draft, given| {
-            draft.settings.logs.stats.minified = draft.flag(given);
-            Ok(())
-        },
+        set!(logs.stats.minified, flag),
     )
     .aka(&["stats-min"]),
     opt(
@@ -458,10 +410,7 @@ pub(super) static OPTIONS: &[Opt] = &[
         Value::Flag,
         Full,
         "leave the threads out of the statistics",
-        |draft, given| {
-            draft.settings.logs.stats.no_cores = draft.flag(given);
-            Ok(())
-        },
+        set!(logs.stats.no_cores, flag),
     ),
     ignored(
         "stats-no-metrics",

@@ -1,6 +1,35 @@
 //! The one table of options: reading a config, the command line, help, suggestions and docs all come
 //! from these rows. Names are uWSGI's, and every name of uWSGI's has a row.
 
+/// What a row does that sets one field of the settings: `set!(hooks.jailed, flag)`.
+macro_rules! set {
+    ($($field:ident).+, flag) => {
+        |draft, given| {
+            draft.settings.$($field).+ = draft.flag(given);
+            Ok(())
+        }
+    };
+    ($($field:ident).+, text) => {
+        |draft, given| {
+            draft.settings.$($field).+ = Some(Draft::some_text(given)?);
+            Ok(())
+        }
+    };
+    ($($field:ident).+, path) => {
+        |draft, given| {
+            draft.settings.$($field).+ = Some(Draft::path(given)?);
+            Ok(())
+        }
+    };
+    // One of the draft's own readers.
+    ($($field:ident).+, $reader:ident) => {
+        |draft, given| {
+            draft.settings.$($field).+ = draft.$reader(given)?;
+            Ok(())
+        }
+    };
+}
+
 mod alarms;
 mod command;
 mod daemons;

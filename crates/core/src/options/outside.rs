@@ -14,10 +14,7 @@ pub(super) static OPTIONS: &[Opt] = &[
         Value::Flag,
         Differs("a reload by an emperor is a reload: it would only start the app again"),
         "end instead of reloading",
-        |draft, given| {
-            draft.settings.outside.exit_on_reload = draft.flag(given);
-            Ok(())
-        },
+        set!(outside.exit_on_reload, flag),
     ),
     opt(
         "fs-reload",
@@ -58,10 +55,7 @@ pub(super) static OPTIONS: &[Opt] = &[
         Value::Path,
         Full,
         "write the master's pid as the app's user",
-        |draft, given| {
-            draft.settings.outside.pidfile2 = Some(Draft::path(given)?);
-            Ok(())
-        },
+        set!(outside.pidfile2, path),
     ),
     ignored(
         "propagate-touch",

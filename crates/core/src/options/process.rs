@@ -93,10 +93,7 @@ pub(super) static OPTIONS: &[Opt] = &[
         Value::Path,
         Full,
         "write the master's pid to this file",
-        |draft, given| {
-            draft.settings.pidfile = Some(Draft::path(given)?);
-            Ok(())
-        },
+        set!(pidfile, path),
     ),
     opt(
         "processes",

@@ -9,10 +9,7 @@ pub(super) static OPTIONS: &[Opt] = &[
         Value::Text,
         Full,
         "name of the WSGI callable, application by default",
-        |draft, given| {
-            draft.settings.callable = Some(Draft::some_text(given)?);
-            Ok(())
-        },
+        set!(callable, text),
     )
     .default("application"),
     ignored(
@@ -64,20 +61,14 @@ pub(super) static OPTIONS: &[Opt] = &[
         Value::Flag,
         Full,
         "load the app in each worker instead of once before forking",
-        |draft, given| {
-            draft.settings.lazy_apps = draft.flag(given);
-            Ok(())
-        },
+        set!(lazy_apps, flag),
     ),
     opt(
         "manage-script-name",
         Value::Flag,
         Full,
         "cut the mount's prefix from PATH_INFO into SCRIPT_NAME",
-        |draft, given| {
-            draft.settings.manage_script_name = draft.flag(given);
-            Ok(())
-        },
+        set!(manage_script_name, flag),
     ),
     opt(
         "module",
@@ -101,10 +92,7 @@ pub(super) static OPTIONS: &[Opt] = &[
         Value::Flag,
         Differs("is on unless switched off"),
         "fail when no app can be loaded",
-        |draft, given| {
-            draft.settings.need_app = draft.flag(given);
-            Ok(())
-        },
+        set!(need_app, flag),
     )
     .default("true")
     .was("false"),
@@ -122,10 +110,7 @@ pub(super) static OPTIONS: &[Opt] = &[
         Value::Flag,
         Full,
         "start the interpreter without the site module",
-        |draft, given| {
-            draft.settings.interpreter.no_site = draft.flag(given);
-            Ok(())
-        },
+        set!(interpreter.no_site, flag),
     ),
     opt(
         "optimize",
@@ -155,10 +140,7 @@ pub(super) static OPTIONS: &[Opt] = &[
         Value::Flag,
         Full,
         "set up logging from the paste config",
-        |draft, given| {
-            draft.settings.interpreter.paste_logger = draft.flag(given);
-            Ok(())
-        },
+        set!(interpreter.paste_logger, flag),
     ),
     opt(
         "pecan",
@@ -212,10 +194,7 @@ pub(super) static OPTIONS: &[Opt] = &[
         Value::Path,
         Full,
         "what sys.executable says",
-        |draft, given| {
-            draft.settings.interpreter.executable = Some(Draft::some_text(given)?);
-            Ok(())
-        },
+        set!(interpreter.executable, text),
     )
     .aka(&["py-sys-executable"]),
     ignored(
@@ -302,10 +281,7 @@ pub(super) static OPTIONS: &[Opt] = &[
         Value::Path,
         Full,
         "interpreter that runs the app",
-        |draft, given| {
-            draft.settings.python = Some(Draft::path(given)?);
-            Ok(())
-        },
+        set!(python, path),
     )
     .ours(),
     opt(
@@ -399,10 +375,7 @@ pub(super) static OPTIONS: &[Opt] = &[
         Value::Path,
         Differs("its own bin/python3 runs the app"),
         "virtualenv of the app",
-        |draft, given| {
-            draft.settings.virtualenv = Some(Draft::path(given)?);
-            Ok(())
-        },
+        set!(virtualenv, path),
     )
     .aka(&["home", "pyhome", "venv"])
     .short('H'),

@@ -13,20 +13,14 @@ pub(super) static OPTIONS: &[Opt] = &[
         Value::Mebibytes,
         Full,
         "kill a worker whose address space exceeds this many MiB",
-        |draft, given| {
-            draft.settings.recycling.evil_address_space = draft.mebibytes(given)?;
-            Ok(())
-        },
+        set!(recycling.evil_address_space, mebibytes),
     ),
     opt(
         "evil-reload-on-rss",
         Value::Mebibytes,
         Full,
         "kill a worker whose resident memory exceeds this many MiB",
-        |draft, given| {
-            draft.settings.recycling.evil_rss = draft.mebibytes(given)?;
-            Ok(())
-        },
+        set!(recycling.evil_rss, mebibytes),
     ),
     opt(
         "harakiri",
@@ -70,20 +64,14 @@ pub(super) static OPTIONS: &[Opt] = &[
         Value::Number,
         Differs("counts on Unix sockets, too"),
         "no harakiri while fewer connections than this wait",
-        |draft, given| {
-            draft.settings.harakiri_options.queue_threshold = draft.some(given)?;
-            Ok(())
-        },
+        set!(harakiri_options.queue_threshold, some),
     ),
     opt(
         "harakiri-verbose",
         Value::Flag,
         Full,
         "tell at a harakiri in which system call the worker is",
-        |draft, given| {
-            draft.settings.harakiri_options.verbose = draft.flag(given);
-            Ok(())
-        },
+        set!(harakiri_options.verbose, flag),
     ),
     opt(
         "lazy",
@@ -101,10 +89,7 @@ pub(super) static OPTIONS: &[Opt] = &[
         Value::Number,
         Differs("the next worker accepts first, one at a time, spread by recycle-jitter"),
         "replace a worker after this many requests",
-        |draft, given| {
-            draft.settings.max_requests = draft.some(given)?;
-            Ok(())
-        },
+        set!(max_requests, some),
     )
     .short('R'),
     opt(
@@ -112,10 +97,7 @@ pub(super) static OPTIONS: &[Opt] = &[
         Value::Number,
         Full,
         "added to max-requests once more for each next worker",
-        |draft, given| {
-            draft.settings.max_requests_delta = draft.number(given)?;
-            Ok(())
-        },
+        set!(max_requests_delta, number),
     ),
     opt(
         "max-worker-lifetime",
@@ -133,10 +115,7 @@ pub(super) static OPTIONS: &[Opt] = &[
         Value::Seconds,
         Full,
         "added to max-worker-lifetime once more for each next worker",
-        |draft, given| {
-            draft.settings.recycling.max_lifetime_delta = draft.seconds(given)?;
-            Ok(())
-        },
+        set!(recycling.max_lifetime_delta, seconds),
     ),
     opt(
         "mem-collector-freq",
@@ -155,10 +134,7 @@ pub(super) static OPTIONS: &[Opt] = &[
         Value::Seconds,
         Full,
         "replace no worker, whatever its limits, before this age",
-        |draft, given| {
-            draft.settings.min_worker_lifetime = draft.seconds(given)?;
-            Ok(())
-        },
+        set!(min_worker_lifetime, seconds),
     )
     .default("10"),
     opt(
@@ -178,20 +154,14 @@ pub(super) static OPTIONS: &[Opt] = &[
         Value::Mebibytes,
         Full,
         "replace a worker whose address space reaches this many MiB",
-        |draft, given| {
-            draft.settings.recycling.on_address_space = draft.mebibytes(given)?;
-            Ok(())
-        },
+        set!(recycling.on_address_space, mebibytes),
     ),
     opt(
         "reload-on-exception",
         Value::Flag,
         Differs("the client gets its answer, and the next worker accepts first"),
         "replace a worker after an exception of the app",
-        |draft, given| {
-            draft.settings.recycling.on_exception = draft.flag(given);
-            Ok(())
-        },
+        set!(recycling.on_exception, flag),
     ),
     opt(
         "reload-on-exception-repr",
@@ -231,20 +201,14 @@ pub(super) static OPTIONS: &[Opt] = &[
         Value::Mebibytes,
         Differs("the next worker accepts first, one at a time"),
         "replace a worker whose resident memory reaches this many MiB",
-        |draft, given| {
-            draft.settings.reload_on_rss = draft.mebibytes(given)?;
-            Ok(())
-        },
+        set!(reload_on_rss, mebibytes),
     ),
     opt(
         "worker-reload-mercy",
         Value::Seconds,
         Full,
         "how long a worker may finish its requests before it is killed",
-        |draft, given| {
-            draft.settings.worker_reload_mercy = draft.seconds(given)?;
-            Ok(())
-        },
+        set!(worker_reload_mercy, seconds),
     )
     .default("60"),
 ];

@@ -54,10 +54,7 @@ pub(super) static OPTIONS: &[Opt] = &[
         Value::Flag,
         Full,
         "begin answers with Status: instead of HTTP/1.1",
-        |draft, given| {
-            draft.settings.answers.cgi_mode = draft.flag(given);
-            Ok(())
-        },
+        set!(answers.cgi_mode, flag),
     )
     .default("false")
     .short('c'),
@@ -121,10 +118,7 @@ pub(super) static OPTIONS: &[Opt] = &[
         Value::Flag,
         Full,
         "SCRIPT_NAME does not choose the app",
-        |draft, given| {
-            draft.settings.mounting.ignore_script_name = draft.flag(given);
-            Ok(())
-        },
+        set!(mounting.ignore_script_name, flag),
     )
     .default("false"),
     ignored(
@@ -144,10 +138,7 @@ pub(super) static OPTIONS: &[Opt] = &[
         Value::Bytes,
         Differs("larger requests get 413"),
         "largest request body",
-        |draft, given| {
-            draft.settings.limit_post = draft.some(given)?;
-            Ok(())
-        },
+        set!(limit_post, some),
     ),
     ignored(
         "max-apps",
@@ -169,10 +160,7 @@ pub(super) static OPTIONS: &[Opt] = &[
         Value::Flag,
         Differs("a request that no app is for gets 404"),
         "requests for no app's SCRIPT_NAME are not the default app's",
-        |draft, given| {
-            draft.settings.mounting.no_default = draft.flag(given);
-            Ok(())
-        },
+        set!(mounting.no_default, flag),
     )
     .default("false"),
     opt(
@@ -180,10 +168,7 @@ pub(super) static OPTIONS: &[Opt] = &[
         Value::Bytes,
         Full,
         "read bodies up to this size before the app is called",
-        |draft, given| {
-            draft.settings.post_buffering = draft.number(given)?;
-            Ok(())
-        },
+        set!(post_buffering, number),
     ),
     ignored(
         "post-buffering-bufsize",
@@ -227,10 +212,7 @@ pub(super) static OPTIONS: &[Opt] = &[
         Value::Flag,
         Full,
         "answer 403 to requests that try to load code",
-        |draft, given| {
-            draft.settings.strict_vars = draft.flag(given);
-            Ok(())
-        },
+        set!(strict_vars, flag),
     )
     .ours(),
     opt(

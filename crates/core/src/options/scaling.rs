@@ -14,10 +14,7 @@ pub(super) static OPTIONS: &[Opt] = &[
         Value::Flag,
         Differs("the app is not loaded either before the first connection"),
         "start no worker before the first connection",
-        |draft, given| {
-            draft.settings.scaling.cheap = draft.flag(given);
-            Ok(())
-        },
+        set!(scaling.cheap, flag),
     ),
     opt(
         "cheaper",
@@ -43,10 +40,7 @@ pub(super) static OPTIONS: &[Opt] = &[
         Value::Number,
         Differs("counts on Unix sockets, too; and a value of 0 switches it off"),
         "waiting connections above which a worker is started at once",
-        |draft, given| {
-            draft.settings.scaling.busyness.backlog_alert = draft.number(given)?;
-            Ok(())
-        },
+        set!(scaling.busyness.backlog_alert, number),
     )
     .default("33"),
     opt(
@@ -54,10 +48,7 @@ pub(super) static OPTIONS: &[Opt] = &[
         Value::Number,
         Full,
         "windows before a worker of a backlog alert is ended again",
-        |draft, given| {
-            draft.settings.scaling.busyness.backlog_multiplier = draft.number(given)?;
-            Ok(())
-        },
+        set!(scaling.busyness.backlog_multiplier, number),
     )
     .default("3"),
     opt(
@@ -65,10 +56,7 @@ pub(super) static OPTIONS: &[Opt] = &[
         Value::Seconds,
         Differs("counts on Unix sockets, too"),
         "start a worker when connections wait for longer than this",
-        |draft, given| {
-            draft.settings.scaling.busyness.backlog_nonzero = draft.seconds(given)?;
-            Ok(())
-        },
+        set!(scaling.busyness.backlog_nonzero, seconds),
     )
     .default("60"),
     opt(
@@ -87,10 +75,7 @@ pub(super) static OPTIONS: &[Opt] = &[
         Value::Number,
         Full,
         "busyness in percent above which a worker is started",
-        |draft, given| {
-            draft.settings.scaling.busyness.max = draft.number(given)?;
-            Ok(())
-        },
+        set!(scaling.busyness.max, number),
     )
     .default("50"),
     opt(
@@ -98,10 +83,7 @@ pub(super) static OPTIONS: &[Opt] = &[
         Value::Number,
         Full,
         "busyness in percent below which a worker is ended",
-        |draft, given| {
-            draft.settings.scaling.busyness.min = draft.number(given)?;
-            Ok(())
-        },
+        set!(scaling.busyness.min, number),
     )
     .default("25"),
     opt(
@@ -120,10 +102,7 @@ pub(super) static OPTIONS: &[Opt] = &[
         Value::Number,
         Full,
         "added to the multiplier when a worker was ended too soon",
-        |draft, given| {
-            draft.settings.scaling.busyness.penalty = draft.number(given)?;
-            Ok(())
-        },
+        set!(scaling.busyness.penalty, number),
     )
     .default("2"),
     opt(
@@ -131,20 +110,14 @@ pub(super) static OPTIONS: &[Opt] = &[
         Value::Flag,
         Differs("words of our own"),
         "write the busyness of each window to the log",
-        |draft, given| {
-            draft.settings.scaling.busyness.verbose = draft.flag(given);
-            Ok(())
-        },
+        set!(scaling.busyness.verbose, flag),
     ),
     opt(
         "cheaper-idle",
         Value::Number,
         Full,
         "seconds with too many idle workers before one ends, for spare2",
-        |draft, given| {
-            draft.settings.scaling.idle_cycles = draft.number(given)?;
-            Ok(())
-        },
+        set!(scaling.idle_cycles, number),
     )
     .default("10"),
     opt(
@@ -162,10 +135,7 @@ pub(super) static OPTIONS: &[Opt] = &[
         Value::Number,
         Full,
         "seconds or waiting connections that mean more or fewer workers",
-        |draft, given| {
-            draft.settings.scaling.overload = draft.number(given)?;
-            Ok(())
-        },
+        set!(scaling.overload, number),
     )
     .default("3"),
     opt(
@@ -173,20 +143,14 @@ pub(super) static OPTIONS: &[Opt] = &[
         Value::Bytes,
         Differs("needs no memory-report"),
         "end a worker when all of them hold more resident memory",
-        |draft, given| {
-            draft.settings.scaling.rss_hard = draft.some(given)?;
-            Ok(())
-        },
+        set!(scaling.rss_hard, some),
     ),
     opt(
         "cheaper-rss-limit-soft",
         Value::Bytes,
         Differs("needs no memory-report"),
         "start no worker when all of them hold more resident memory",
-        |draft, given| {
-            draft.settings.scaling.rss_soft = draft.some(given)?;
-            Ok(())
-        },
+        set!(scaling.rss_soft, some),
     ),
     opt(
         "cheaper-step",
@@ -204,10 +168,7 @@ pub(super) static OPTIONS: &[Opt] = &[
         Value::Flag,
         Differs("only an app that runs alone ends; a vassal sleeps, and its socket wakes it"),
         "end when the app is idle, instead of waiting",
-        |draft, given| {
-            draft.settings.scaling.die_on_idle = draft.flag(given);
-            Ok(())
-        },
+        set!(scaling.die_on_idle, flag),
     ),
     opt(
         "idle",

@@ -34,10 +34,7 @@ pub(super) static OPTIONS: &[Opt] = &[
         Value::Text,
         Full,
         "user[:group] that Unix sockets belong to",
-        |draft, given| {
-            draft.settings.chown_socket = Some(Draft::some_text(given)?);
-            Ok(())
-        },
+        set!(chown_socket, text),
     ),
     ignored(
         "close-on-exec",
@@ -58,10 +55,7 @@ pub(super) static OPTIONS: &[Opt] = &[
         Value::Flag,
         Full,
         "listen on addresses that this machine does not have yet",
-        |draft, given| {
-            draft.settings.tcp.freebind = draft.flag(given);
-            Ok(())
-        },
+        set!(tcp.freebind, flag),
     )
     .default("false"),
     opt(
@@ -115,10 +109,7 @@ pub(super) static OPTIONS: &[Opt] = &[
         Value::Flag,
         Full,
         "let other processes listen on the same TCP port",
-        |draft, given| {
-            draft.settings.tcp.reuse_port = draft.flag(given);
-            Ok(())
-        },
+        set!(tcp.reuse_port, flag),
     )
     .default("false"),
     closed("scgi-nph-socket", "listen for SCGI on this address"),
@@ -142,10 +133,7 @@ pub(super) static OPTIONS: &[Opt] = &[
         Value::Flag,
         Full,
         "let the kernel look after silent TCP connections",
-        |draft, given| {
-            draft.settings.tcp.keepalive = draft.flag(given);
-            Ok(())
-        },
+        set!(tcp.keepalive, flag),
     )
     .default("false"),
     ignored(
@@ -192,10 +180,7 @@ pub(super) static OPTIONS: &[Opt] = &[
         Value::Seconds,
         Full,
         "wait this long for a silent client",
-        |draft, given| {
-            draft.settings.socket_timeout = draft.seconds(given)?;
-            Ok(())
-        },
+        set!(socket_timeout, seconds),
     )
     .default("4")
     .short('z'),
@@ -245,10 +230,7 @@ pub(super) static OPTIONS: &[Opt] = &[
         Value::Flag,
         Differs("is on unless switched off"),
         "remove Unix sockets and pid files at the end",
-        |draft, given| {
-            draft.settings.vacuum = draft.flag(given);
-            Ok(())
-        },
+        set!(vacuum, flag),
     )
     .default("true")
     .was("false"),

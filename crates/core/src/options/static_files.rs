@@ -60,10 +60,7 @@ pub(super) static OPTIONS: &[Opt] = &[
         Value::Flag,
         Full,
         "answer requests for a part of a static file",
-        |draft, given| {
-            draft.settings.static_files.ranges = draft.flag(given);
-            Ok(())
-        },
+        set!(static_files.ranges, flag),
     )
     .default("false"),
     opt(
@@ -159,10 +156,7 @@ pub(super) static OPTIONS: &[Opt] = &[
         Value::Flag,
         Full,
         "send FILE.br or FILE.gz where it is there",
-        |draft, given| {
-            draft.settings.static_files.compressed.all = draft.flag(given);
-            Ok(())
-        },
+        set!(static_files.compressed.all, flag),
     )
     .default("false"),
     opt(
