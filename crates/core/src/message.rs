@@ -202,6 +202,9 @@ pub struct AppStatus {
     /// The last failure; cleared by the next generation that becomes ready.
     #[serde(default)]
     pub failure: Option<Failure>,
+    /// The generation that `failure` is about.
+    #[serde(default)]
+    pub failed: Option<u32>,
     /// Failures of the first generation in a row.
     #[serde(default)]
     pub failures: u32,
@@ -263,6 +266,9 @@ pub struct Setup {
     /// The first process of its generation that loads the app.
     #[serde(default)]
     pub loads_first: bool,
+    /// Its generation has not served yet: `ready-request` comes before the first connection.
+    #[serde(default)]
+    pub unproven: bool,
 }
 
 /// Certificate and key of an HTTPS socket, as their files hold them.
@@ -289,6 +295,9 @@ pub enum ToWorker {
         /// As `Setup::first`.
         #[serde(default)]
         first: bool,
+        /// As `Setup::unproven`.
+        #[serde(default)]
+        unproven: bool,
     },
     /// Close the listeners, finish what runs, end with exit code 0.
     Drain,

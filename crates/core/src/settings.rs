@@ -9,6 +9,7 @@ pub mod http;
 pub mod limits;
 pub mod mounting;
 pub mod python;
+pub mod readiness;
 pub mod recycling;
 pub mod routes;
 pub mod scaling;
@@ -37,6 +38,7 @@ use http::Http;
 use limits::{Limits, Titles};
 use mounting::Mounting;
 use python::Python;
+use readiness::Readiness;
 use recycling::Recycling;
 use routes::Route;
 use scaling::Scaling;
@@ -138,6 +140,7 @@ pub struct Settings {
     pub touch_reload: Vec<PathBuf>,
     pub scaling: Scaling,
     pub recycling: Recycling,
+    pub readiness: Readiness,
     pub limits: Limits,
     pub titles: Titles,
     /// What `harakiri` does beside ending the request.
@@ -231,6 +234,7 @@ impl Default for Settings {
             touch_reload: Vec::new(),
             scaling: Scaling::default(),
             recycling: Recycling::default(),
+            readiness: Readiness::default(),
             limits: Limits::default(),
             titles: Titles::default(),
             harakiri_options: Harakiri::default(),

@@ -254,6 +254,7 @@ fn setup(trial: &Trial<'_>) -> ToWorker {
         first: false,
         // No hook runs for a trial.
         loads_first: false,
+        unproven: false,
     }))
 }
 

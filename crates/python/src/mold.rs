@@ -16,6 +16,8 @@ pub(crate) struct Birth {
     pub(crate) worker: u32,
     /// No worker of this number was there before in this generation.
     pub(crate) first: bool,
+    /// It must answer `ready-request` before it accepts.
+    pub(crate) unproven: bool,
     pub(crate) line: Line,
     pub(crate) counters: OwnedFd,
 }
@@ -25,7 +27,11 @@ pub(crate) fn serve(py: Python<'_>, line: Line) -> Option<Birth> {
     loop {
         let (order, mut fds) = py.detach(|| line.hear())?;
         match order {
-            ToWorker::Fork { worker, first } => {
+            ToWorker::Fork {
+                worker,
+                first,
+                unproven,
+            } => {
                 let (Some(counters), Some(channel)) = (fds.pop(), fds.pop()) else {
                     let why = "the order came without its descriptors".to_owned();
                     line.say(&FromWorker::ForkFailed { worker, why });
@@ -41,6 +47,7 @@ pub(crate) fn serve(py: Python<'_>, line: Line) -> Option<Birth> {
                         return Some(Birth {
                             worker,
                             first,
+                            unproven,
                             line: Line::new(Channel::from(channel)),
                             counters,
                         });

@@ -68,6 +68,7 @@ pub(crate) fn run(py: Python<'_>) -> i32 {
         (Some(worker), Some(counters)) => Birth {
             worker,
             first: setup.first,
+            unproven: setup.unproven,
             line,
             counters,
         },

@@ -74,6 +74,7 @@ fn main() -> std::io::Result<()> {
             cwd: "/".into(),
             first: true,
             loads_first: true,
+            unproven: false,
         },
         listeners: vec![listener.into()],
         counters: imperator_process::shared::create("hello", counters::words(cores))?,

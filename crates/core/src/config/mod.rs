@@ -89,6 +89,10 @@ pub fn read(args: &[String], world: &dyn World) -> Reading {
         return first;
     };
     let (mut second, _) = read_once(std::slice::from_ref(&file), world);
+    // Nobody falls twice.
+    if let Some(settings) = &mut second.resolved.settings {
+        settings.readiness.fallback = None;
+    }
     let mut findings: Vec<Finding> = first
         .resolved
         .findings
@@ -120,7 +124,11 @@ fn read_once(args: &[String], world: &dyn World) -> (Reading, Option<String>) {
         expand::all(&mut loader);
     }
     let fallback = loader.fallback.clone();
-    (apply::all(loader), fallback)
+    let mut reading = apply::all(loader);
+    if let Some(settings) = &mut reading.resolved.settings {
+        settings.readiness.fallback.clone_from(&fallback);
+    }
+    (reading, fallback)
 }
 
 /// One option after all substitutions, with its place.

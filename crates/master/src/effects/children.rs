@@ -138,7 +138,12 @@ impl Effects {
         ours.set_nonblocking(true)?;
         let (counters_fd, words) = counters(&ready.settings)?;
         let parent = self.children.get_mut(&mold).ok_or_else(gone)?;
-        let order = ToWorker::Fork { worker, first };
+        let unproven = !ready.has_served;
+        let order = ToWorker::Fork {
+            worker,
+            first,
+            unproven,
+        };
         parent
             .channel
             .send(&order, &[theirs.as_fd(), counters_fd.as_fd()])?;
@@ -264,6 +269,7 @@ impl Effects {
             cwd: self.origin.cwd.clone(),
             first,
             loads_first,
+            unproven: !ready.has_served,
         };
         child.channel.send(&ToWorker::Setup(Box::new(setup)), &fds)
     }

@@ -135,6 +135,7 @@ impl Worker {
                 cwd: "/".into(),
                 first: true,
                 loads_first: true,
+                unproven: false,
             },
             listeners: listeners
                 .iter()
