@@ -19,3 +19,4 @@ pub mod settings;
 pub mod signals;
 pub mod stanzas;
 pub mod template;
+pub mod why;

@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::address::Address;
 use crate::settings::{Protocol, Settings};
+use crate::why::{CauseId, Evidence};
 
 /// Raised when a message changes its meaning; fields may be added without.
 pub const VERSION: u32 = 1;
@@ -160,8 +161,8 @@ pub enum AppState {
     Stopping,
 }
 
-/// Why a generation, a config or a start failed.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// Why a generation, a config or a start failed, or what went wrong while the app served.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Failure {
     /// One line: cause, file:line where there is one.
     pub summary: String,
@@ -171,6 +172,29 @@ pub struct Failure {
     pub detail: Option<String>,
     /// Unix seconds.
     pub at: u64,
+    /// Which of the causes that `why` knows.
+    #[serde(default)]
+    pub cause: CauseId,
+    /// What was found.
+    #[serde(default)]
+    pub evidence: Vec<Evidence>,
+    /// The generation that failed.
+    #[serde(default)]
+    pub generation: Option<u32>,
+}
+
+impl Failure {
+    #[must_use]
+    pub fn of(mut self, cause: CauseId) -> Self {
+        self.cause = cause;
+        self
+    }
+
+    #[must_use]
+    pub fn with(mut self, what: &str, text: impl Into<String>) -> Self {
+        self.evidence.push(Evidence::new(what, text));
+        self
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -238,6 +262,33 @@ pub struct AppStatus {
     /// `worker_reload_mercy` in milliseconds: how long a stop may take.
     #[serde(default)]
     pub mercy_ms: Option<u64>,
+    /// The longest that `queue` may become: `listen`, as the kernel cut it.
+    #[serde(default)]
+    pub queue_limit: Option<u64>,
+    /// What went wrong while the app served, each cause once with its last case, newest last:
+    /// deaths of workers, deadlines, limits.
+    #[serde(default)]
+    pub troubles: Vec<Failure>,
+    /// Requests that run now, oldest first, cut to [`MAX_RUNNING`]; only in an answer to `Report`.
+    #[serde(default)]
+    pub running: Vec<Running>,
+    /// Milliseconds since the generation that starts was begun.
+    #[serde(default)]
+    pub starting_ms: Option<u64>,
+}
+
+/// More running requests than this are not listed.
+pub const MAX_RUNNING: usize = 64;
+
+/// A request inside a worker's thread.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Running {
+    pub worker: u32,
+    pub pid: i32,
+    pub thread: u32,
+    pub ms: u64,
+    /// `127.0.0.1 - GET /report`
+    pub line: String,
 }
 
 // Master, mold and worker.

@@ -368,6 +368,7 @@ impl Emperor {
             hint: None,
             detail: None,
             at: unix_seconds(),
+            ..Failure::default()
         });
     }
 

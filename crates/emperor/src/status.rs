@@ -202,5 +202,6 @@ fn problem(why: &str) -> Failure {
         hint: Some(MEND.to_owned()),
         detail: None,
         at: 0,
+        ..Failure::default()
     }
 }

@@ -26,6 +26,7 @@ pub(crate) fn plain(summary: impl Into<String>, hint: Option<String>) -> Failure
         hint,
         detail: None,
         at: 0,
+        ..Failure::default()
     }
 }
 
@@ -72,6 +73,7 @@ pub(crate) fn load(settings: &Settings, summary: &str, traceback: &str) -> Failu
         hint: Some(load_hint(summary).to_owned()),
         detail: Some(cut(traceback)),
         at: 0,
+        ..Failure::default()
     }
 }
 
@@ -136,6 +138,7 @@ pub(crate) fn explain(settings: &Settings, cause: &Cause, output: &str) -> Failu
         hint: Some(hint.to_owned()),
         detail: Some(cut(output)).filter(|text| !text.is_empty()),
         at: 0,
+        ..Failure::default()
     }
 }
 

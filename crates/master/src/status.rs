@@ -86,6 +86,10 @@ pub(crate) fn status(app: &App, effects: &Effects, now: Instant) -> AppStatus {
             let mercy = ready.settings.worker_reload_mercy + effects.beside.mercy();
             u64::try_from(mercy.as_millis()).unwrap_or(u64::MAX)
         }),
+        queue_limit: None,
+        troubles: Vec::new(),
+        running: Vec::new(),
+        starting_ms: None,
     }
 }
 

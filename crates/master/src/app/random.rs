@@ -273,6 +273,7 @@ impl World {
                 hint: None,
                 detail: None,
                 at: 0,
+                ..Failure::default()
             })
         };
         match action {
@@ -361,6 +362,7 @@ impl World {
                     hint: None,
                     detail: None,
                     at: 0,
+                    ..Failure::default()
                 }),
             },
             _ => {

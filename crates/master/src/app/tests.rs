@@ -53,6 +53,7 @@ fn event(words: &[&str]) -> Event {
             hint: None,
             detail: None,
             at: 0,
+            ..Failure::default()
         })
     };
     match *words {
