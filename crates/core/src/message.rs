@@ -85,6 +85,9 @@ pub struct Start {
     /// `emperor-tyrant`: who the master becomes before it reads anything of the app's.
     #[serde(default)]
     pub owner: Option<Owner>,
+    /// Another master of this app serves: nothing of its is taken before `Succeed` and `Inherit`.
+    #[serde(default)]
+    pub heir: bool,
 }
 
 /// The owner of a vassal file.
@@ -126,6 +129,13 @@ pub enum ToMaster {
     Stop,
     /// End now.
     StopNow,
+    /// To an heir that serves: you are the app's master from now on, whom emperors find.
+    Succeed,
+    /// To an heir that succeeded: stats, FIFOs, pidfiles, daemons and crons are free.
+    Inherit,
+    /// Another one is, or will be, the app's master: finish what runs and end, but leave sockets
+    /// and files for it. Answered by `Ceded`.
+    Retire,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -136,12 +146,17 @@ pub enum FromMaster {
         name: String,
         config: Config,
         pid: i32,
+        /// Which file it runs on; `None`: a master that cannot be succeeded.
+        #[serde(default)]
+        build: Option<String>,
     },
     /// The sockets now bound; all of them each time. Descriptors: one per entry of `listeners`,
     /// then the read ends of the log pipe and the request-log pipe.
     Holding { listeners: Vec<Held> },
     /// How the app is; sent at each change.
     Report(Box<AppStatus>),
+    /// After `Retire`: what can be in one hand only is free.
+    Ceded,
     /// The last message. A master that ends without it died.
     Goodbye { why: String },
 }
@@ -275,6 +290,9 @@ pub struct AppStatus {
     /// Milliseconds since the generation that starts was begun.
     #[serde(default)]
     pub starting_ms: Option<u64>,
+    /// It is asleep, and has nothing to do but to wait for a connection.
+    #[serde(default)]
+    pub dispensable: bool,
 }
 
 /// More running requests than this are not listed.

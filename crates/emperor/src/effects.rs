@@ -140,6 +140,7 @@ impl Effects {
             logs: logs.is_some(),
             last_generation: kept.last_generation,
             owner,
+            heir: false,
         };
         let mut fds: Vec<BorrowedFd<'_>> = kept
             .listeners
@@ -294,7 +295,7 @@ impl Effects {
                         kept.status = Some((**status).clone());
                     }
                     FromMaster::Goodbye { why } => master.goodbye = Some(why.clone()),
-                    FromMaster::Hello { .. } => (),
+                    FromMaster::Hello { .. } | FromMaster::Ceded => (),
                 }
                 Some(message)
             }

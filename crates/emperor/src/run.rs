@@ -399,7 +399,7 @@ impl Emperor {
                     warn!("[emperor] {name}: its master (pid {pid}) speaks version {version}");
                 }
             }
-            FromMaster::Holding { .. } | FromMaster::Goodbye { .. } => (),
+            FromMaster::Holding { .. } | FromMaster::Goodbye { .. } | FromMaster::Ceded => (),
             FromMaster::Report(status) => {
                 self.unreported.remove(name);
                 self.tell(name, &status);

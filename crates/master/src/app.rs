@@ -108,7 +108,9 @@ impl App {
             Event::Retry => self.retry(now),
             Event::Pause => self.pause(&mut actions),
             Event::Stop if self.stopping => (),
-            Event::Stop => self.stop(now, &mut actions),
+            Event::Stop => self.stop(Order::Finish, now, &mut actions),
+            Event::Retire if self.stopping => (),
+            Event::Retire => self.stop(Order::Drain, now, &mut actions),
             Event::StopNow => self.stop_now(now, &mut actions),
             Event::Prepared { generation, shape } => {
                 self.prepared(generation, shape, now, &mut actions);
@@ -272,10 +274,14 @@ impl App {
         actions.extend(workers.map(|(&process, _)| Action::Say { process, order }));
     }
 
-    fn stop(&mut self, now: Instant, actions: &mut Vec<Action>) {
+    /// `order`: workers `Finish` what waits, too, or `Drain`, since another master serves that.
+    fn stop(&mut self, order: Order, now: Instant, actions: &mut Vec<Action>) {
         self.stopping = true;
         self.retry_at = None;
-        actions.push(Action::UnlinkSockets);
+        actions.push(match order {
+            Order::Drain => Action::Cede,
+            Order::Finish | Order::Pause | Order::Resume | Order::Heard => Action::UnlinkSockets,
+        });
         if let Some(next) = self.next.take() {
             actions.push(Action::Abandon {
                 generation: next.id,
@@ -285,9 +291,9 @@ impl App {
         for process in self.ids(|_| true) {
             let it = &self.processes[&process];
             match (it.state, it.role) {
-                (State::Starting { .. }, _) => self.let_go(process, Order::Finish, now, actions),
+                (State::Starting { .. }, _) => self.let_go(process, order, now, actions),
                 (State::Up { .. } | State::Leaving { .. }, Role::Worker(_)) => {
-                    self.say_goodbye(process, Order::Finish, now, actions);
+                    self.say_goodbye(process, order, now, actions);
                 }
                 (State::Up { .. } | State::Leaving { .. }, Role::Mold) => {
                     self.say_goodbye(process, Order::Drain, now, actions);
@@ -299,7 +305,7 @@ impl App {
 
     fn stop_now(&mut self, now: Instant, actions: &mut Vec<Action>) {
         if !self.stopping {
-            self.stop(now, actions);
+            self.stop(Order::Finish, now, actions);
         }
         for process in self.ids(|it| !matches!(it.state, State::Killed { .. })) {
             self.kill(process, now, actions);

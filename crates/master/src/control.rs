@@ -18,7 +18,11 @@ const SOCKET: &str = "master.sock";
 #[derive(Debug, Default)]
 pub(crate) struct Control {
     listener: Option<(OwnedFd, PathBuf)>,
+    /// The file of `listener`.
+    inode: Option<u64>,
     peers: Vec<Channel>,
+    /// Where an heir will listen.
+    later: Option<PathBuf>,
     /// As of the last [`Control::has_lost_emperor`].
     had_emperor: bool,
 }
@@ -44,8 +48,22 @@ impl Control {
         socket::bind(fd.as_raw_fd(), &UnixAddr::new(&path)?)?;
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600))?;
         socket::listen(&fd, Backlog::new(8)?)?;
+        self.inode = inode(&path);
         self.listener = Some((fd, path));
         Ok(())
+    }
+
+    pub(crate) fn listen_later(&mut self, runtime: PathBuf) {
+        self.later = Some(runtime);
+    }
+
+    /// # Errors
+    /// As [`Control::listen`].
+    pub(crate) fn succeed(&mut self) -> io::Result<()> {
+        match self.later.take() {
+            Some(runtime) => self.listen(&runtime),
+            None => Ok(()),
+        }
     }
 
     /// # Errors
@@ -61,6 +79,31 @@ impl Control {
     pub(crate) fn has_lost_emperor(&mut self) -> bool {
         let had_one = std::mem::replace(&mut self.had_emperor, !self.peers.is_empty());
         had_one && self.peers.is_empty()
+    }
+
+    pub(crate) fn waits_to_succeed(&self) -> bool {
+        self.later.is_some()
+    }
+
+    /// Another master has put its socket in the place of ours.
+    pub(crate) fn is_superseded(&self) -> bool {
+        let own = self.listener.as_ref().map(|(_, path)| inode(path));
+        own.is_some_and(|now| now.is_some() && now != self.inode)
+    }
+
+    /// No emperor shall find this master any more.
+    pub(crate) fn hide(&mut self) {
+        let is_superseded = self.is_superseded();
+        if let Some((_, path)) = self.listener.take().filter(|_| !is_superseded) {
+            // The runtime directory may be gone already.
+            let _ = std::fs::remove_file(path);
+        }
+    }
+
+    /// What can be in one hand only is free.
+    pub(crate) fn ceded(&mut self) {
+        // Whoever does not read it sees this master end.
+        let _ = self.say(&FromMaster::Ceded, &[]);
     }
 
     pub(crate) fn listener(&self) -> Option<BorrowedFd<'_>> {
@@ -114,6 +157,7 @@ impl Control {
                 name: name.to_owned(),
                 config: config.clone(),
                 pid: i32::try_from(std::process::id()).unwrap_or(0),
+                build: imperator_process::image::own().ok(),
             },
             &[],
         );
@@ -139,10 +183,7 @@ impl Control {
     pub(crate) fn goodbye(&mut self, why: &str) {
         let why = why.to_owned();
         self.say(&FromMaster::Goodbye { why }, &[]);
-        if let Some((_, path)) = self.listener.take() {
-            // The runtime directory may be gone already.
-            let _ = std::fs::remove_file(path);
-        }
+        self.hide();
     }
 
     /// `false`: somebody did not read for a while and has to be told again.
@@ -158,4 +199,9 @@ impl Control {
         });
         all
     }
+}
+
+fn inode(path: &Path) -> Option<u64> {
+    use std::os::unix::fs::MetadataExt;
+    path.symlink_metadata().ok().map(|it| it.ino())
 }

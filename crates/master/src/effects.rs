@@ -21,6 +21,7 @@ use crate::modules::Modules;
 use crate::resolve::Resolving;
 use crate::sockets::{Look, Sockets};
 use crate::stats::Stats;
+use crate::succession::Succession;
 use crate::touched::Touched;
 
 pub(crate) mod children;
@@ -118,6 +119,7 @@ pub(crate) struct Effects {
     pub beside: Beside,
     pub stop_reason: Option<String>,
     pub ended: bool,
+    pub succession: Succession,
 }
 
 /// Notes beyond this are only logged.
@@ -183,11 +185,11 @@ impl Effects {
                 Vec::new()
             }
             Action::UnlinkSockets => {
-                let vacuum = self.newest().is_none_or(|it| it.settings.vacuum);
-                if vacuum {
-                    self.sockets.unlink();
-                }
-                self.stats.close();
+                self.unlink_sockets();
+                Vec::new()
+            }
+            Action::Cede => {
+                self.cede(now);
                 Vec::new()
             }
             Action::End => {

@@ -67,6 +67,8 @@ pub(crate) enum Event {
     /// Finish what waits and runs, then end.
     Stop,
     StopNow,
+    /// Another master takes the app over: finish what runs, leave what waits, then end.
+    Retire,
 
     /// Answers `Prepare`: config, sockets, interpreter and user are there.
     Prepared {
@@ -237,6 +239,8 @@ pub(crate) enum Action {
     },
     /// The app is unwanted: nobody shall find its Unix sockets any more.
     UnlinkSockets,
+    /// Another master takes the app over: what can be in one hand only is let go.
+    Cede,
     /// The master ends.
     End,
 }
@@ -297,6 +301,7 @@ impl fmt::Display for Action {
             }
             Self::Scaled { from, to } => write!(f, "scale {from} to {to}"),
             Self::UnlinkSockets => write!(f, "unlink"),
+            Self::Cede => write!(f, "cede"),
             Self::End => write!(f, "end"),
         }
     }

@@ -31,6 +31,7 @@ mod sockets;
 mod start;
 mod stats;
 mod status;
+mod succession;
 mod touched;
 mod trial;
 mod watch;

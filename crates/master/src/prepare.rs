@@ -200,7 +200,7 @@ impl Effects {
             .map(|it| it.address.clone())
             .collect();
         // A first generation that failed has left its sockets bound; a new config may want others.
-        if self.serving.is_none() {
+        if self.serving.is_none() && !self.succession.is_heir {
             self.sockets.retain(|address| wanted.contains(address));
         }
         self.sockets
@@ -257,6 +257,9 @@ impl Effects {
         if let Some(ready) = self.generations.get_mut(&generation) {
             ready.has_served = true;
         }
+        if self.succession.is_heir {
+            return;
+        }
         self.begin_beside(generation, is_first, clock::now());
     }
 
@@ -276,6 +279,11 @@ impl Effects {
         let mut problems =
             self.log
                 .configure(&ready.settings.logs, ready.identity.as_ref(), &ready.cwd);
+        self.log.alarms.configure(&ready.settings.alarms);
+        if self.succession.is_heir {
+            // The rest is in another master's hand.
+            return problems.into_iter().for_each(|problem| self.note(problem));
+        }
         if let Err(problem) = self
             .stats
             .configure(ready.settings.stats.as_ref(), ready.settings.logs.stats)
@@ -294,7 +302,6 @@ impl Effects {
         let notes = ready.notes.clone();
         let cwd = ready.cwd.clone();
         self.touched.watch(&ready.settings.touch_reload, &cwd);
-        self.log.alarms.configure(&ready.settings.alarms);
         problems.extend(self.configure_beside(generation, again, clock::now()));
         for problem in problems {
             self.note(problem);
@@ -308,9 +315,10 @@ impl Effects {
         }
     }
 
-    /// Closes the sockets that neither the serving nor a starting generation wants.
-    fn drop_sockets_of_nobody(&mut self) {
-        let Some(serving) = self.serving else {
+    /// Closes the sockets that neither the serving nor a starting generation wants. An heir closes
+    /// none: another master serves there.
+    pub(crate) fn drop_sockets_of_nobody(&mut self) {
+        let Some(serving) = self.serving.filter(|_| !self.succession.is_heir) else {
             return;
         };
         let generations = &self.generations;
@@ -323,7 +331,8 @@ impl Effects {
 
     /// As above, while nothing serves: those of a config that waits to be wanted.
     pub(crate) fn keep_sockets_of(&mut self, generation: u32) {
-        if let Some(ready) = self.generations.get(&generation) {
+        let is_heir = self.succession.is_heir;
+        if let Some(ready) = self.generations.get(&generation).filter(|_| !is_heir) {
             let listens = &ready.settings.listens;
             self.sockets
                 .retain(|address| listens.iter().any(|it| it.address == *address));

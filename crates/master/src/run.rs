@@ -86,7 +86,11 @@ impl Master {
                 }
             }
             self.tell();
+            if self.effects.has_just_ceded() {
+                self.control.ceded();
+            }
             if self.control.has_lost_emperor() {
+                self.lose_emperor();
                 let phase = Phase::EmperorLost;
                 let now = clock::now();
                 self.effects.start_phase("hook-emperor-lost", phase, now);
@@ -340,6 +344,8 @@ impl Master {
             let event = match message {
                 ToMaster::Start(_) => continue,
                 ToMaster::Adopt { .. } => {
+                    // Only a master that has succeeded is found by another emperor.
+                    self.effects.inherit(now);
                     let origin = &self.effects.origin;
                     self.control.introduce(&origin.name, &origin.config);
                     self.effects.sockets_changed = true;
@@ -369,9 +375,39 @@ impl Master {
                     self.stop_for("stopped at once by the emperor");
                     Event::StopNow
                 }
+                ToMaster::Succeed => {
+                    if let Err(error) = self.control.succeed() {
+                        let text = format!("no emperor will find this master: {error}");
+                        self.effects.note(text);
+                    }
+                    continue;
+                }
+                ToMaster::Inherit => {
+                    self.effects.inherit(now);
+                    continue;
+                }
+                ToMaster::Retire => self.retire("another master takes over"),
             };
             self.queue.push_back(event);
         }
+    }
+
+    /// An heir that was not told to succeed is known to nobody any more, as a master that was
+    /// succeeded and not told to retire.
+    fn lose_emperor(&mut self) {
+        if self.control.waits_to_succeed() {
+            self.stop_for("its emperor is gone before it could take over");
+            self.queue.push_back(Event::StopNow);
+        } else if self.control.is_superseded() {
+            let event = self.retire("another master has taken over");
+            self.queue.push_back(event);
+        }
+    }
+
+    fn retire(&mut self, why: &str) -> Event {
+        self.stop_for(why);
+        self.control.hide();
+        Event::Retire
     }
 
     pub(crate) fn stop_for(&mut self, why: &str) {

@@ -39,6 +39,8 @@ pub(crate) struct Listener {
     pub fd: OwnedFd,
     /// The file that we made: device and inode.
     inode: Option<(u64, u64)>,
+    /// Another process bound it, and may still serve there.
+    was_bound: bool,
 }
 
 /// The sockets of one app, by their configured address.
@@ -58,7 +60,12 @@ impl Sockets {
             Address::Unix(path) => inode_of(path),
             Address::Abstract(_) | Address::Tcp(_) => None,
         };
-        self.open.insert(address, Listener { fd, inode });
+        let listener = Listener {
+            fd,
+            inode,
+            was_bound: true,
+        };
+        self.open.insert(address, listener);
         Ok(())
     }
 
@@ -131,6 +138,12 @@ impl Sockets {
         for (address, listener) in &mut self.open {
             listener.unlink(address);
         }
+    }
+
+    /// As above, but for those that somebody else bound.
+    pub(crate) fn unlink_own(&mut self) {
+        let own = self.open.iter_mut().filter(|(_, it)| !it.was_bound);
+        own.for_each(|(address, listener)| listener.unlink(address));
     }
 
     pub(crate) fn get(&self, address: &Address) -> Option<&Listener> {
@@ -248,7 +261,11 @@ fn bind(
     }
     socket::listen(&fd, backlog_of(backlog)).map_err(io)?;
     behave(&fd, address, look.tcp);
-    Ok(Listener { fd, inode })
+    Ok(Listener {
+        fd,
+        inode,
+        was_bound: false,
+    })
 }
 
 fn refused(error: nix::Error, owner: impl Fn() -> Option<i32>) -> SocketErrorKind {

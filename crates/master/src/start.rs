@@ -54,9 +54,13 @@ fn under_emperor() -> Result<i32, String> {
     let channel = Channel::from(channel);
     let (start, fds) = receive_start(&channel)?;
     let mut control = Control::default();
-    control
-        .listen(&start.runtime)
-        .map_err(|error| format!("cannot listen in {}: {error}", start.runtime.display()))?;
+    if start.heir {
+        control.listen_later(start.runtime);
+    } else {
+        control
+            .listen(&start.runtime)
+            .map_err(|error| format!("cannot listen in {}: {error}", start.runtime.display()))?;
+    }
     control
         .add(channel)
         .map_err(|error| format!("cannot use the emperor's channel: {error}"))?;
@@ -82,6 +86,7 @@ fn under_emperor() -> Result<i32, String> {
     };
     let last_generation = start.last_generation;
     let mut master = master(origin, sockets, logs, control, last_generation, start.owner)?;
+    master.effects.succession.is_heir = start.heir;
     Ok(master.run())
 }
 
@@ -228,6 +233,7 @@ fn master(
         beside: Default::default(),
         stop_reason: None,
         ended: false,
+        succession: Default::default(),
     };
     Ok(Master::new(
         App::new(last_generation),

@@ -58,7 +58,12 @@ pub(crate) fn status(app: &App, effects: &Effects, now: Instant) -> AppStatus {
             "{lost} request lines were dropped: the log pipe was full"
         ));
     }
+    let dispensable = app.is_asleep()
+        && app.processes().is_empty()
+        && app.starting().is_none()
+        && effects.is_idle();
     AppStatus {
+        dispensable,
         state: app.state(),
         generation: app.serving(),
         next: app.starting(),

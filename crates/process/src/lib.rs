@@ -6,6 +6,7 @@ pub mod channel;
 pub mod documents;
 pub mod fds;
 pub mod fork;
+pub mod image;
 pub mod inotify;
 pub mod limits;
 pub mod local_time;

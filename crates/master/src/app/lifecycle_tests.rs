@@ -271,3 +271,21 @@ fn a_brutal_reload_kills_the_old_generation_when_the_next_one_serves() {
         ",
     );
 }
+
+#[test]
+fn who_retires_drains_and_leaves_the_sockets_and_what_waits_there() {
+    check(
+        "
+           0 ms  begin                 -> prepare 1
+           0 ms  prepared 1 x2 direct  -> worker 1.1 #1, worker 1.2 #2
+           0 ms  spawned #1 100        ->
+           0 ms  spawned #2 101        ->
+          40 ms  accepting #1          ->
+          50 ms  accepting #2          -> serve 1
+          60 ms  retire                -> cede, drain #1, drain #2
+          61 ms  stop                  ->
+          70 ms  exited 100 0          -> forget #1
+          80 ms  exited 101 0          -> forget #2, end
+        ",
+    );
+}

@@ -148,7 +148,8 @@ impl World {
                 | Action::Forget { .. }
                 | Action::Sleep { .. }
                 | Action::Scaled { .. }
-                | Action::UnlinkSockets => (),
+                | Action::UnlinkSockets
+                | Action::Cede => (),
             }
         }
         self.check_places();
@@ -330,6 +331,7 @@ impl World {
             | Action::Sleep { .. }
             | Action::Scaled { .. }
             | Action::UnlinkSockets
+            | Action::Cede
             | Action::End => (),
         }
     }

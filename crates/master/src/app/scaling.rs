@@ -149,7 +149,7 @@ impl App {
         actions.push(Action::Sleep { prepared, ends });
         if ends {
             self.serving = Some(old);
-            return self.stop(now, actions);
+            return self.stop(Order::Finish, now, actions);
         }
         self.asleep = true;
         self.called = false;

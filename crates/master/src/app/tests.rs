@@ -64,6 +64,7 @@ fn event(words: &[&str]) -> Event {
         ["pause"] => Event::Pause,
         ["stop"] => Event::Stop,
         ["stop-now"] => Event::StopNow,
+        ["retire"] => Event::Retire,
         ["tick"] => Event::Tick,
         ["prepared", generation, workers, how] => Event::Prepared {
             generation: number(generation),

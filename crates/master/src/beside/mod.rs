@@ -109,6 +109,26 @@ impl Beside {
         }
     }
 
+    /// No daemon and no cron runs, and none will be started.
+    pub(crate) fn is_done(&self) -> bool {
+        self.daemons.is_done() && self.crons.is_done()
+    }
+
+    /// Nothing here needs a master while the app sleeps.
+    pub(crate) fn is_idle(&self) -> bool {
+        let no_daemon = self.daemons.current().next().is_none();
+        let no_cron = self.crons.is_empty() && self.crons.is_done();
+        let waits = self.performing.is_empty() && self.commands.is_empty();
+        let watches = self.fifo.fd().is_some() || self.watched.fd().is_some();
+        no_daemon
+            && no_cron
+            && waits
+            && !watches
+            && self.touches.is_empty()
+            && self.pidfiles.is_empty()
+            && !self.home.hooks.has(Phase::AsUserAtexit)
+    }
+
     pub(crate) fn wants_seconds(&self) -> bool {
         !self.touches.is_empty()
     }
