@@ -51,6 +51,10 @@ pub enum Worker {
     AvgMicros = 12,
     /// Connections parked with the I/O thread now.
     Parked = 13,
+    /// CLOCK_MONOTONIC milliseconds since which the interpreter's lock is waited for; 0: nobody waits.
+    GilAskedMillis = 14,
+    /// 1: it drains, and nothing is left in it but requests past their deadline.
+    Spent = 15,
 }
 
 /// A word of a core's record.
@@ -70,6 +74,9 @@ pub enum Core {
     StartEpoch = 7,
     /// The thread's Linux id.
     Tid = 8,
+    /// [`Core::StartMillis`] of the last request here that ran past its deadline: while both are
+    /// the same, it still runs.
+    OverdueMillis = 9,
 }
 
 /// A view of one worker's counters. `words` must be at least [`words`]`(cores)` long.

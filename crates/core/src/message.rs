@@ -293,6 +293,9 @@ pub struct AppStatus {
     /// It is asleep, and has nothing to do but to wait for a connection.
     #[serde(default)]
     pub dispensable: bool,
+    /// Workers that can answer nobody now.
+    #[serde(default)]
+    pub stuck: Vec<Stuck>,
 }
 
 /// More running requests than this are not listed.
@@ -307,6 +310,19 @@ pub struct Running {
     pub ms: u64,
     /// `127.0.0.1 - GET /report`
     pub line: String,
+}
+
+/// A worker that can answer nobody, and what its threads do.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stuck {
+    pub worker: u32,
+    pub pid: i32,
+    /// One line: what is wrong with it, and since when (Unix seconds).
+    pub what: String,
+    pub since: u64,
+    /// The Python stacks of all its threads, cut to [`MAX_TEXT`]; empty until they are written.
+    #[serde(default)]
+    pub stacks: String,
 }
 
 // Master, mold and worker.
@@ -377,6 +393,8 @@ pub enum ToWorker {
     Resume,
     /// `WantsToDrain` was heard, and a replacement is on its way: go on until told.
     Heard,
+    /// Requests past their deadline are not spared any longer (`harakiri-queue-threshold`).
+    Overdue,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -434,6 +452,13 @@ pub enum FromWorker {
         /// Only its age or size: it may wait for its turn, and goes on until then.
         #[serde(default)]
         patient: bool,
+    },
+    /// A request ran past its deadline: it was answered 504 if nothing was sent before, and its
+    /// stack is being written.
+    Overdue {
+        core: u32,
+        /// The option or function that set the deadline.
+        by: String,
     },
     /// A loader variable of the original was ignored, said once per name.
     IgnoredVar {

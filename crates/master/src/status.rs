@@ -95,6 +95,7 @@ pub(crate) fn status(app: &App, effects: &Effects, now: Instant) -> AppStatus {
         troubles: Vec::new(),
         running: Vec::new(),
         starting_ms: None,
+        stuck: Vec::new(),
     }
 }
 

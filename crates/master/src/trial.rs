@@ -160,6 +160,7 @@ impl Running {
                     | FromWorker::Modules { .. }
                     | FromWorker::Asks { .. }
                     | FromWorker::WantsToDrain { .. }
+                    | FromWorker::Overdue { .. }
                     | FromWorker::IgnoredVar { .. }
                     | FromWorker::Note { .. },
                 ) => (),

@@ -63,7 +63,11 @@ pub(crate) fn serve(py: Python<'_>, line: Line) -> Option<Birth> {
             }
             // A mold has no listeners and no requests; the master lets it go by closing its end.
             ToWorker::Drain | ToWorker::Finish => return None,
-            ToWorker::Pause | ToWorker::Resume | ToWorker::Heard | ToWorker::Setup(_) => (),
+            ToWorker::Pause
+            | ToWorker::Resume
+            | ToWorker::Heard
+            | ToWorker::Overdue
+            | ToWorker::Setup(_) => (),
         }
     }
 }

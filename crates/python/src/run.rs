@@ -39,7 +39,11 @@ pub(crate) fn run(py: Python<'_>) -> i32 {
         ToWorker::Setup(setup) => *setup,
         // Its generation failed or the app stops, before this process had begun.
         ToWorker::Drain | ToWorker::Finish => return 0,
-        ToWorker::Fork { .. } | ToWorker::Pause | ToWorker::Resume | ToWorker::Heard => {
+        ToWorker::Fork { .. }
+        | ToWorker::Pause
+        | ToWorker::Resume
+        | ToWorker::Heard
+        | ToWorker::Overdue => {
             log::line("the master's first word is no setup");
             return 1;
         }

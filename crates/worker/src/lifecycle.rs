@@ -66,7 +66,7 @@ impl Event {
             ToWorker::Pause => Some(Self::Pause),
             ToWorker::Resume => Some(Self::Resume),
             ToWorker::Heard => Some(Self::Heard),
-            ToWorker::Setup(_) | ToWorker::Fork { .. } => None,
+            ToWorker::Setup(_) | ToWorker::Fork { .. } | ToWorker::Overdue => None,
         }
     }
 }

@@ -14,6 +14,10 @@ pub struct Harakiri {
     pub graceful_signal: i32,
     /// Nobody is killed while fewer connections than this wait.
     pub queue_threshold: Option<u64>,
+    /// How long a request may go on after an exception was raised in it; zero: none is raised.
+    pub grace: Duration,
+    /// A worker that could answer nobody for so long is replaced; `None`: it is only told.
+    pub stuck_timeout: Option<Duration>,
 }
 
 impl Default for Harakiri {
@@ -23,6 +27,8 @@ impl Default for Harakiri {
             graceful_timeout: None,
             graceful_signal: 15,
             queue_threshold: None,
+            grace: Duration::from_secs(5),
+            stuck_timeout: None,
         }
     }
 }

@@ -139,6 +139,7 @@ impl Effects {
                 }
                 Some(Event::WantsToDrain { process, patient })
             }
+            FromWorker::Overdue { .. } => None,
             FromWorker::IgnoredVar { name } => {
                 self.note(format!("a request tried to set {name}: ignored"));
                 None
