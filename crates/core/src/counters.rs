@@ -55,6 +55,12 @@ pub enum Worker {
     GilAskedMillis = 14,
     /// 1: it drains, and nothing is left in it but requests past their deadline.
     Spent = 15,
+    /// CLOCK_MONOTONIC milliseconds at which the current window of requests began; 0: never.
+    WindowMillis = 16,
+    /// Requests before that window.
+    WindowRequests = 17,
+    /// Requests in a second, in thousandths, over the window before it.
+    WindowRate = 18,
 }
 
 /// A word of a core's record.
@@ -77,6 +83,14 @@ pub enum Core {
     /// [`Core::StartMillis`] of the last request here that ran past its deadline: while both are
     /// the same, it still runs.
     OverdueMillis = 9,
+}
+
+/// So long requests are counted for their rate.
+const WINDOW_MILLIS: u64 = 5000;
+
+/// In thousandths.
+fn per_second(requests: u64, millis: u64) -> u64 {
+    requests.saturating_mul(1_000_000) / millis.max(1)
 }
 
 /// A view of one worker's counters. `words` must be at least [`words`]`(cores)` long.
@@ -119,6 +133,45 @@ impl<'a> Counters<'a> {
         &self.words[HEADER_WORDS + core * CORE_WORDS + word as usize]
     }
 
+    /// Counts the request that ended now into the current window. `requests`: all so far.
+    pub fn window(self, now: u64, requests: u64) {
+        let begin = self.worker(Worker::WindowMillis);
+        let began = begin.load(Ordering::Relaxed);
+        let length = now.saturating_sub(began);
+        if began != 0 && length < WINDOW_MILLIS {
+            return;
+        }
+        // One of the threads that end a request now moves the window on.
+        let moved = begin.compare_exchange(began, now, Ordering::Relaxed, Ordering::Relaxed);
+        if moved.is_err() {
+            return;
+        }
+        let base = self.worker(Worker::WindowRequests);
+        if began == 0 {
+            return base.store(requests.saturating_sub(1), Ordering::Relaxed);
+        }
+        let before = base.swap(requests, Ordering::Relaxed);
+        let rate = per_second(requests.saturating_sub(before), length);
+        self.worker(Worker::WindowRate)
+            .store(rate, Ordering::Relaxed);
+    }
+
+    /// Requests in a second, in thousandths, over the last seconds.
+    pub fn rate_milli(self, now: u64) -> u64 {
+        let of = |word| self.worker(word).load(Ordering::Relaxed);
+        let began = of(Worker::WindowMillis);
+        if began == 0 {
+            return 0;
+        }
+        let length = now.saturating_sub(began);
+        let last = of(Worker::WindowRate);
+        if length < 1000 && last != 0 {
+            return last;
+        }
+        let requests = of(Worker::Requests).saturating_sub(of(Worker::WindowRequests));
+        per_second(requests, length.max(1000))
+    }
+
     /// Keeps the start of a request line (`1.2.3.4 - GET /path`, as the original's harakiri report
     /// has it) where the master can read it.
     pub fn set_line(self, core: usize, line: &[u8]) {
@@ -150,6 +203,26 @@ impl<'a> Counters<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_rate_is_that_of_the_last_seconds_and_fades() {
+        let memory: Vec<AtomicU64> = (0..words(1)).map(|_| AtomicU64::new(0)).collect();
+        let counters = Counters::init(&memory, 1);
+        assert_eq!(counters.rate_milli(1000), 0);
+        // Ten requests a second, for twelve seconds.
+        let mut now = 1000;
+        for request in 1..=120 {
+            let requests = counters.worker(Worker::Requests);
+            requests.store(request, Ordering::Relaxed);
+            counters.window(now, request);
+            now += 100;
+        }
+        let rate = counters.rate_milli(now);
+        assert!((9_000..=11_000).contains(&rate), "{rate}");
+        // Then none.
+        assert!(counters.rate_milli(now + 10_000) < 3000);
+        assert!(counters.rate_milli(now + 100_000) < 300);
+    }
 
     #[test]
     fn a_reader_refuses_memory_that_is_shorter_than_it_claims() {

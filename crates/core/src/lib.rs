@@ -10,6 +10,7 @@ pub mod command;
 pub mod config;
 pub mod counters;
 pub mod finding;
+pub mod history;
 pub mod ini;
 pub mod message;
 pub mod options;

@@ -14,6 +14,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::address::Address;
+use crate::history::Entry;
 use crate::settings::{Protocol, Settings};
 use crate::why::{CauseId, Evidence};
 
@@ -88,6 +89,9 @@ pub struct Start {
     /// Another master of this app serves: nothing of its is taken before `Succeed` and `Inherit`.
     #[serde(default)]
     pub heir: bool,
+    /// The emperor wants to hear what happens, as [`FromMaster::Happened`].
+    #[serde(default)]
+    pub history: bool,
 }
 
 /// The owner of a vassal file.
@@ -113,11 +117,34 @@ pub enum ToMaster {
     /// The first message of a new emperor. Answered by `Hello`, `Holding` and `Report`.
     Adopt {
         version: u32,
+        /// As [`Start::history`].
+        #[serde(default)]
+        history: bool,
     },
     /// Send a `Report` now: numbers of requests change without one.
     Report,
     /// Bring up the next generation, whatever the config says (touch, HUP).
-    Reload,
+    Reload {
+        /// CLOCK_MONOTONIC microseconds, told again as [`AppStatus::heard`].
+        #[serde(default)]
+        at: u64,
+    },
+    /// A descriptor beside it is a channel to somebody who may ask for `Report`, `Logs` and
+    /// `History`, and give no order.
+    Guest,
+    /// Send the lines that the app printed after line number `after`; 0: all that is kept.
+    Logs {
+        #[serde(default)]
+        after: u64,
+        /// Go on with what comes.
+        #[serde(default)]
+        follow: bool,
+        /// The lines about requests, too.
+        #[serde(default)]
+        requests: bool,
+    },
+    /// Send all that happened, as one `Happened`.
+    History,
     /// The config's text changed: resolve it again, reload if it means something else. Forgets
     /// the back-off.
     Changed,
@@ -157,8 +184,41 @@ pub enum FromMaster {
     Report(Box<AppStatus>),
     /// After `Retire`: what can be in one hand only is free.
     Ceded,
+    /// What happened; sent to who asked for it.
+    Happened { entries: Vec<Entry> },
+    /// Answers `Logs`, in as many messages as it takes.
+    Logs {
+        lines: Vec<LogLine>,
+        /// Lines that were forgotten before they could be sent.
+        #[serde(default)]
+        missed: u64,
+        /// All that is kept was sent, and nobody follows.
+        #[serde(default)]
+        end: bool,
+    },
     /// The last message. A master that ends without it died.
     Goodbye { why: String },
+}
+
+/// A line of an app's log, as its master keeps it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogLine {
+    /// Ascending, over all that the app's master has read.
+    pub number: u64,
+    /// Unix microseconds at which the master read it.
+    pub at: u64,
+    pub source: LogSource,
+    pub text: String,
+}
+
+/// Who wrote a line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LogSource {
+    App,
+    Request,
+    /// The master itself.
+    Imperator,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -296,6 +356,26 @@ pub struct AppStatus {
     /// Workers that can answer nobody now.
     #[serde(default)]
     pub stuck: Vec<Stuck>,
+    /// Requests in a second, in thousandths, over the last seconds.
+    #[serde(default)]
+    pub rate_milli: Option<u64>,
+    /// Resident bytes of its workers and its mold.
+    #[serde(default)]
+    pub memory: Option<u64>,
+    /// Unix seconds at which the serving generation became ready.
+    #[serde(default)]
+    pub since: Option<u64>,
+    /// Lines of its log that nobody took in time.
+    #[serde(default)]
+    pub dropped: u64,
+    /// The last thing that went wrong, whether or not it still is.
+    #[serde(default)]
+    pub trouble: Option<Entry>,
+    /// The newest order to reload (or the start) that led to generation `heard_for` or a later one.
+    #[serde(default)]
+    pub heard: u64,
+    #[serde(default)]
+    pub heard_for: Option<u32>,
 }
 
 /// More running requests than this are not listed.

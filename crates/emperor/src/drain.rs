@@ -22,7 +22,11 @@ pub fn run(path: &Path) -> Result<usize, Fatal> {
     let runtime = Runtime::take(path).map_err(Fatal::Runtime)?;
     let (mut orphans, _) = adopt::find(&runtime);
     let mut mercy = DEFAULT_MERCY;
-    say(&orphans, &ToMaster::Adopt { version: VERSION });
+    let adopt = ToMaster::Adopt {
+        version: VERSION,
+        history: false,
+    };
+    say(&orphans, &adopt);
     for orphan in &orphans {
         info!("draining {} (master pid {})", orphan.name, orphan.pid);
     }

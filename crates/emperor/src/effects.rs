@@ -141,6 +141,7 @@ impl Effects {
             last_generation: kept.last_generation,
             owner,
             heir: false,
+            history: true,
         };
         let mut fds: Vec<BorrowedFd<'_>> = kept
             .listeners
@@ -218,7 +219,11 @@ impl Effects {
             hung_up: false,
             unsent: VecDeque::new(),
         };
-        say(name, &mut master, ToMaster::Adopt { version: VERSION });
+        let adopt = ToMaster::Adopt {
+            version: VERSION,
+            history: true,
+        };
+        say(name, &mut master, adopt);
         self.masters.insert(name.to_owned(), master);
     }
 
@@ -227,7 +232,9 @@ impl Effects {
             return;
         };
         let message = match order {
-            Order::Reload => ToMaster::Reload,
+            Order::Reload => ToMaster::Reload {
+                at: imperator_process::time::monotonic_micros(),
+            },
             Order::Changed => ToMaster::Changed,
             Order::Retry => ToMaster::Retry,
             Order::Pause => ToMaster::Pause,
@@ -295,7 +302,10 @@ impl Effects {
                         kept.status = Some((**status).clone());
                     }
                     FromMaster::Goodbye { why } => master.goodbye = Some(why.clone()),
-                    FromMaster::Hello { .. } | FromMaster::Ceded => (),
+                    FromMaster::Hello { .. }
+                    | FromMaster::Ceded
+                    | FromMaster::Happened { .. }
+                    | FromMaster::Logs { .. } => (),
                 }
                 Some(message)
             }

@@ -399,7 +399,11 @@ impl Emperor {
                     warn!("[emperor] {name}: its master (pid {pid}) speaks version {version}");
                 }
             }
-            FromMaster::Holding { .. } | FromMaster::Goodbye { .. } | FromMaster::Ceded => (),
+            FromMaster::Holding { .. }
+            | FromMaster::Goodbye { .. }
+            | FromMaster::Ceded
+            | FromMaster::Logs { .. }
+            | FromMaster::Happened { .. } => (),
             FromMaster::Report(status) => {
                 self.unreported.remove(name);
                 self.tell(name, &status);

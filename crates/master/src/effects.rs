@@ -15,6 +15,7 @@ use imperator_process::shared::SharedWords;
 use imperator_process::signals;
 
 use crate::beside::Beside;
+use crate::chronicle::Chronicle;
 use crate::event::{Action, Event, ProcessId};
 use crate::log::Log;
 use crate::modules::Modules;
@@ -27,6 +28,17 @@ use crate::touched::Touched;
 pub(crate) mod children;
 mod hearing;
 pub(crate) mod sampling;
+
+/// What is looked up only for who asks.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Numbers {
+    /// Connections that wait.
+    pub queue: Option<u64>,
+    /// Requests in a second, in thousandths.
+    pub rate: Option<u64>,
+    /// Resident bytes.
+    pub memory: Option<u64>,
+}
 
 /// Which app this is; fixed for the master's life.
 #[derive(Debug)]
@@ -111,8 +123,9 @@ pub(crate) struct Effects {
     /// The umask of the start, where the app's config has another one.
     pub own_umask: Option<u32>,
     pub kernel: crate::backlog::Diagnosis,
-    /// Connections that waited when somebody asked last.
-    pub queue: Option<u64>,
+    /// As they were when somebody asked last.
+    pub numbers: Numbers,
+    pub chronicle: Chronicle,
     /// Where ps reads the master's name, once a config wants one.
     pub title: Option<imperator_process::title::Area>,
     pub pidfile: Option<PathBuf>,

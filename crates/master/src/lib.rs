@@ -8,6 +8,7 @@ mod alarms;
 mod app;
 mod backlog;
 mod beside;
+mod chronicle;
 mod clock;
 mod control;
 mod effects;

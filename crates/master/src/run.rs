@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
+use imperator_core::history::What;
 use imperator_core::message::{AppStatus, ToMaster};
 use imperator_core::settings::hooks::Phase;
 use imperator_core::signals::{self as table, Act, Who};
@@ -82,8 +83,11 @@ impl Master {
                     self.effects.end_beside_now(now);
                 }
                 for action in self.app.step(event, now) {
+                    let failed = self.effects.tell_before(&action);
                     self.queue.extend(self.effects.carry_out(action, now));
+                    self.effects.tell_failure(failed);
                 }
+                self.effects.chronicle.heard_for(self.app.starting());
             }
             self.tell();
             if self.effects.has_just_ceded() {
@@ -116,6 +120,8 @@ impl Master {
         let why = self.effects.stop_reason.clone();
         let why = why.unwrap_or_else(|| "stopped".to_owned());
         self.effects.log.note(&why);
+        self.effects.chronicle.tell(What::Stopped, &why);
+        self.serve_guests();
         crate::pidfile::remove(self.effects.pidfile.as_deref());
         self.control.goodbye(&why);
         0
@@ -136,6 +142,14 @@ impl Master {
             let told = self.control.report(&status);
             self.reported = Some(status).filter(|_| told);
         }
+        self.serve_guests();
+    }
+
+    /// Lines, and what happened, to whom it concerns.
+    fn serve_guests(&mut self) {
+        let Effects { chronicle, log, .. } = &mut self.effects;
+        self.control.tell_news(chronicle);
+        self.control.show_lines(&log.kept);
     }
 
     fn hold(&mut self) -> bool {
@@ -163,12 +177,13 @@ impl Master {
             .resolving
             .as_ref()
             .map(|it| poll.add(it.as_fd(), Interest::Read));
-        let mut control: Vec<_> = self.control.listener().into_iter().collect();
-        control.extend(self.control.peers());
-        let control: Vec<_> = control
-            .into_iter()
+        let listener = self.control.listener();
+        let mut control: Vec<_> = listener
             .map(|fd| poll.add(fd, Interest::Read))
+            .into_iter()
             .collect();
+        let peers = self.control.peers();
+        control.extend(peers.map(|(fd, interest)| poll.add(fd, interest)));
         let mut served: Vec<_> = effects
             .stats
             .listener()
@@ -231,7 +246,9 @@ impl Master {
         let sample = effects.wants_samples().then_some(self.next_sample);
         let memory = effects.memory_interval().map(|_| self.next_memory);
         let resolving = effects.resolving.as_ref().map(|it| it.deadline);
-        let owes = self.reported.is_none() || effects.sockets_changed;
+        let owes = self.reported.is_none()
+            || effects.sockets_changed
+            || self.control.owes(&effects.log.kept);
         let again = owes.then(|| clock::now() + TELL_AGAIN);
         self.app
             .deadline()
@@ -329,6 +346,7 @@ impl Master {
         if let Some(file) = self.effects.modules.check(now) {
             let text = format!("{} changed: reload", file.display());
             self.effects.log.note(&text);
+            self.effects.chronicle.asked("py-autoreload");
             self.queue.push_back(Event::Reload);
         }
         if self.effects.harakiri_limit().is_some() && self.next_harakiri <= now {
@@ -353,16 +371,22 @@ impl Master {
                     continue;
                 }
                 ToMaster::Report => {
-                    self.effects.queue = Some(self.effects.waiting());
+                    self.effects.look_at_numbers();
                     self.reported = None;
                     continue;
                 }
-                ToMaster::Reload => {
+                ToMaster::Reload { at } => {
+                    self.effects.chronicle.order(at);
                     let phase = Phase::EmperorReload;
                     self.effects.start_phase("hook-emperor-reload", phase, now);
                     Event::Reload
                 }
-                ToMaster::Changed => Event::Changed,
+                // The channels answer them.
+                ToMaster::Guest | ToMaster::Logs { .. } | ToMaster::History => continue,
+                ToMaster::Changed => {
+                    self.effects.chronicle.because("its config changed");
+                    Event::Changed
+                }
                 ToMaster::Retry => Event::Retry,
                 ToMaster::Pause => Event::Pause,
                 ToMaster::Stop => {
@@ -442,7 +466,7 @@ impl Master {
                 self.queue.push_back(event);
             }
             Act::Status => {
-                self.effects.queue = Some(self.effects.waiting());
+                self.effects.look_at_numbers();
                 let status = status::status(&self.app, &self.effects, clock::now());
                 let text = status::readable(&self.effects.origin.name, &status);
                 self.effects.log.note(&text);

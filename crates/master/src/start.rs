@@ -14,6 +14,7 @@ use imperator_process::spawn::{self, Group, Plan};
 use imperator_process::{fds, limits, privileges, reap};
 
 use crate::app::App;
+use crate::chronicle::{Chronicle, start_order};
 use crate::clock;
 use crate::control::Control;
 use crate::effects::{Effects, Origin, own_env};
@@ -62,7 +63,7 @@ fn under_emperor() -> Result<i32, String> {
             .map_err(|error| format!("cannot listen in {}: {error}", start.runtime.display()))?;
     }
     control
-        .add(channel)
+        .add_emperor(channel, start.history)
         .map_err(|error| format!("cannot use the emperor's channel: {error}"))?;
     control.introduce(&start.name, &start.config);
     let origin = Origin {
@@ -226,7 +227,8 @@ fn master(
         respawns: BTreeMap::new(),
         harakiris: BTreeMap::new(),
         own_umask: None,
-        queue: None,
+        numbers: Default::default(),
+        chronicle: Chronicle::new(clock::epoch_micros(), start_order()),
         title: None,
         kernel: crate::backlog::Diagnosis::default(),
         pidfile: None,

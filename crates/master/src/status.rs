@@ -86,7 +86,7 @@ pub(crate) fn status(app: &App, effects: &Effects, now: Instant) -> AppStatus {
         most: serving
             .filter(|ready| ready.settings.scaling.least.is_some())
             .map(|ready| ready.settings.processes),
-        queue: effects.queue,
+        queue: effects.numbers.queue,
         mercy_ms: effects.newest().map(|ready| {
             let mercy = ready.settings.worker_reload_mercy + effects.beside.mercy();
             u64::try_from(mercy.as_millis()).unwrap_or(u64::MAX)
@@ -96,6 +96,13 @@ pub(crate) fn status(app: &App, effects: &Effects, now: Instant) -> AppStatus {
         running: Vec::new(),
         starting_ms: None,
         stuck: Vec::new(),
+        rate_milli: effects.numbers.rate,
+        memory: effects.numbers.memory,
+        since: app.serving().and(effects.chronicle.since),
+        dropped: dropped.saturating_add(lost),
+        trouble: effects.chronicle.history.trouble().cloned(),
+        heard: effects.chronicle.heard,
+        heard_for: effects.chronicle.heard_for,
     }
 }
 
@@ -122,7 +129,8 @@ pub(crate) fn is_news(old: &AppStatus, new: &AppStatus) -> bool {
     let plain = |status: &AppStatus| {
         let mut status = status.clone();
         status.retry_in_ms = status.retry_in_ms.map(|_| 0);
-        (status.busy, status.queue) = (0, None);
+        (status.busy, status.queue, status.dropped) = (0, None, 0);
+        (status.rate_milli, status.memory) = (None, None);
         status.workers.iter_mut().for_each(|it| it.requests = 0);
         // A flood would report each of its lines.
         status

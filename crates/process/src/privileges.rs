@@ -216,6 +216,44 @@ pub fn peer(socket: impl std::os::fd::AsFd) -> std::io::Result<Peer> {
     })
 }
 
+/// The supplementary groups of the process at the other end.
+///
+/// # Errors
+/// What getsockopt(2) with SO_PEERGROUPS says.
+pub fn peer_groups(socket: impl std::os::fd::AsFd) -> std::io::Result<Vec<u32>> {
+    use std::os::fd::AsRawFd;
+
+    /// The kernel's NGROUPS_MAX; who has more groups is of none of the last ones.
+    const MOST: usize = 65_536;
+    let mut groups = vec![0_u32; 64];
+    loop {
+        let mut length = libc::socklen_t::try_from(size_of_val(groups.as_slice()))
+            .map_err(|_| std::io::ErrorKind::InvalidInput)?;
+        // SAFETY: the buffer is `length` bytes long and lives until the call returns; any bytes are
+        // valid groups.
+        let result = unsafe {
+            libc::getsockopt(
+                socket.as_fd().as_raw_fd(),
+                libc::SOL_SOCKET,
+                libc::SO_PEERGROUPS,
+                groups.as_mut_ptr().cast(),
+                &raw mut length,
+            )
+        };
+        let error = std::io::Error::last_os_error();
+        let count = usize::try_from(length).unwrap_or(0) / size_of::<u32>();
+        if result == 0 {
+            groups.truncate(count);
+            return Ok(groups);
+        }
+        let is_short = error.raw_os_error() == Some(libc::ERANGE);
+        if !is_short || count <= groups.len() || count > MOST {
+            return Err(error);
+        }
+        groups.resize(count, 0);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -28,6 +28,15 @@ pub fn strftime(format: &str, second: i64) -> String {
     String::from_utf8_lossy(&text[..written.min(ROOM)]).into_owned()
 }
 
+/// CLOCK_MONOTONIC in microseconds: the same clock in all processes of a machine.
+pub fn monotonic_micros() -> u64 {
+    let now = nix::time::clock_gettime(nix::time::ClockId::CLOCK_MONOTONIC);
+    now.map_or(0, |now| {
+        let seconds = u64::try_from(now.tv_sec()).unwrap_or(0);
+        seconds * 1_000_000 + u64::try_from(now.tv_nsec()).unwrap_or(0) / 1000
+    })
+}
+
 /// "Tue Nov  3 04:05:06 2026"
 pub fn ctime(second: i64) -> String {
     strftime("%a %b %e %H:%M:%S %Y", second)

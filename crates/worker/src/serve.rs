@@ -384,17 +384,18 @@ impl<'a> AppThread<'a> {
         let average = counters.worker(counters::Worker::AvgMicros);
         let last = average.load(Ordering::Relaxed);
         average.store((last + outcome.micros) / 2, Ordering::Relaxed);
+        let now = Moment::now().millis();
         counters
             .worker(counters::Worker::LastRequestMillis)
-            .store(Moment::now().millis(), Ordering::Relaxed);
+            .store(now, Ordering::Relaxed);
         add_core(counters::Core::Requests, true);
         add_core(counters::Core::Exceptions, outcome.failed);
         add_core(counters::Core::WriteErrors, outcome.write_failed);
         add_core(counters::Core::ReadErrors, outcome.read_failed);
-        counters
-            .worker(counters::Worker::Requests)
-            .fetch_add(1, Ordering::Relaxed)
-            + 1
+        let requests = counters.worker(counters::Worker::Requests);
+        let requests = requests.fetch_add(1, Ordering::Relaxed) + 1;
+        counters.window(now, requests);
+        requests
     }
 
     /// A connection wakes one thread of all workers (EPOLLEXCLUSIVE), so who is woken for one takes

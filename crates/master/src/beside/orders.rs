@@ -97,6 +97,7 @@ impl Master {
             return Event::Stop;
         }
         self.effects.log.note(&format!("{who}: reload"));
+        self.effects.chronicle.asked(who);
         Event::Reload
     }
 }

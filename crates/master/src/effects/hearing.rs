@@ -114,7 +114,10 @@ impl Effects {
                 self.log
                     .note(&format!("the app asks for {what} in worker {worker}"));
                 match &*what {
-                    "reload" => Some(Event::Reload),
+                    "reload" => {
+                        self.chronicle.asked("the app itself");
+                        Some(Event::Reload)
+                    }
                     "stop" => {
                         let why = "stopped by the app itself".to_owned();
                         self.stop_reason.get_or_insert(why);

@@ -55,6 +55,27 @@ impl Effects {
             .fold(0, u64::saturating_add)
     }
 
+    /// For who asks how the app is.
+    pub(crate) fn look_at_numbers(&mut self) {
+        let now = crate::clock::monotonic_millis();
+        let mut rate = 0_u64;
+        let mut bytes = 0_u64;
+        for child in self.children.values() {
+            let words = child.counters.as_ref().map(|words| words.words());
+            if let Some(counters) = words.and_then(Counters::open) {
+                rate = rate.saturating_add(counters.rate_milli(now));
+            }
+            if let Some((rss, _)) = child.pid.and_then(memory) {
+                bytes = bytes.saturating_add(rss);
+            }
+        }
+        self.numbers = super::Numbers {
+            queue: Some(self.waiting()),
+            rate: Some(rate),
+            memory: Some(bytes),
+        };
+    }
+
     /// How often memory is looked at for `evil-reload-on-*`; `None`: never.
     pub(crate) fn memory_interval(&self) -> Option<Duration> {
         let mut all = self.generations.values().map(|it| &it.settings.recycling);

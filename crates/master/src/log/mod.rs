@@ -4,6 +4,7 @@
 mod command;
 mod datagram;
 mod file;
+mod ring;
 mod sink;
 mod way;
 
@@ -12,6 +13,7 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
+use imperator_core::message::LogSource;
 use imperator_core::pattern::Matcher;
 use imperator_core::settings::logs::{LogDate, LogRoute, Logger};
 use imperator_core::settings::{LogTarget, Logs};
@@ -22,6 +24,7 @@ use crate::alarms::Alarms;
 use crate::clock;
 use crate::lines::Lines;
 use file::Rules;
+pub(crate) use ring::Kept;
 use sink::{Opening, Sink};
 use way::{Exit, Source, Way};
 
@@ -56,6 +59,8 @@ pub(crate) struct Log {
     /// Log files were opened before: they are not emptied again.
     has_begun: bool,
     recent: VecDeque<String>,
+    /// The last lines, wherever they go.
+    pub kept: Kept,
     buffer: Vec<u8>,
     pub alarms: Alarms,
 }
@@ -96,6 +101,7 @@ impl Log {
             date: None,
             has_begun,
             recent: VecDeque::new(),
+            kept: Kept::default(),
             buffer: vec![0; 64 * 1024],
             alarms: Alarms::default(),
         };
@@ -185,8 +191,12 @@ impl Log {
                 format!("{text} - ")
             }
         };
-        let Self { way, sinks, .. } = self;
+        let Self {
+            way, sinks, kept, ..
+        } = self;
+        let at = clock::epoch_micros();
         for line in text.lines() {
+            kept.push(line.as_bytes(), LogSource::Imperator, at);
             let line = format!("{stamp}{line}");
             way.take(
                 line.as_bytes(),
@@ -207,17 +217,20 @@ impl Log {
             sinks,
             way,
             recent,
+            kept,
             buffer,
             alarms,
             ..
         } = self;
+        let at = clock::epoch_micros();
         app.read_lines(buffer, |line| {
             alarms.look(line, &clock::now);
+            kept.push(line, LogSource::App, at);
             if recent.len() == RECENT_LINES {
                 recent.pop_front();
             }
-            let kept = &line[..line.len().min(RECENT_BYTES)];
-            recent.push_back(String::from_utf8_lossy(kept).into_owned());
+            let start = &line[..line.len().min(RECENT_BYTES)];
+            recent.push_back(String::from_utf8_lossy(start).into_owned());
             way.take(line, Source::App, &clock::epoch_micros, |it| {
                 sinks[it.sink].take(it);
             });
@@ -231,13 +244,16 @@ impl Log {
             sinks,
             way,
             request_way,
+            kept,
             buffer,
             alarms,
             ..
         } = self;
+        let at = clock::epoch_micros();
         let way = request_way.as_ref().unwrap_or(way);
         requests.read_lines(buffer, |line| {
             alarms.look(line, &clock::now);
+            kept.push(line, LogSource::Request, at);
             way.take(line, Source::Request, &clock::epoch_micros, |it| {
                 sinks[it.sink].take(it);
             });
