@@ -26,7 +26,7 @@ pub(crate) use folder::{Folder, repository, set_mode, target_directory, test_env
 pub(crate) use frontend::{Apache, Nginx, Wrk, free_port, wrk};
 pub(crate) use load::{Load, Tally};
 pub(crate) use original::{Original, command as original_command};
-pub(crate) use process::{Process, Signal, is_alive, require, send};
+pub(crate) use process::{Process, Signal, is_alive, python, require, send};
 pub(crate) use wire::{Address, Exchange, Reply, Vars, http, http_get, uwsgi, uwsgi_get};
 
 use std::time::{Duration, Instant};

@@ -36,3 +36,12 @@ pub fn wait_for<T>(patience: Duration, mut probe: impl FnMut() -> Option<T>) -> 
 pub fn brake() {
     std::thread::sleep(Duration::from_millis(1));
 }
+
+/// Lets time pass: between a client's requests, and between the events of a schedule.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a client's pace and an event's time are what is measured with"
+)]
+pub fn pause(span: Duration) {
+    std::thread::sleep(span);
+}

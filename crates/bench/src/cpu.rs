@@ -29,15 +29,15 @@ pub fn pids_of_trees(roots: &[i32]) -> Vec<i32> {
 
 /// The memory of `roots` and everything below them, shared pages divided among their users.
 pub fn memory_of_trees(roots: &[i32]) -> u64 {
-    pids_of_trees(roots)
-        .into_iter()
-        .filter_map(|pid| std::fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).ok())
-        .filter_map(|text| {
-            let line = text.lines().find_map(|line| line.strip_prefix("Pss:"))?;
-            line.trim().strip_suffix(" kB")?.parse::<u64>().ok()
-        })
-        .sum::<u64>()
-        * 1024
+    pids_of_trees(roots).into_iter().map(memory_of).sum()
+}
+
+/// The memory of one process, shared pages divided among their users.
+pub fn memory_of(pid: i32) -> u64 {
+    let text = std::fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).unwrap_or_default();
+    let line = text.lines().find_map(|line| line.strip_prefix("Pss:"));
+    let kib = line.and_then(|line| line.trim().strip_suffix(" kB")?.parse::<u64>().ok());
+    kib.unwrap_or(0) * 1024
 }
 
 struct Process {

@@ -9,6 +9,7 @@ pub mod compare;
 pub mod configs;
 pub mod cpu;
 pub mod histogram;
+pub mod lifecycle;
 pub mod load;
 pub mod report;
 pub mod request;

@@ -1,0 +1,11 @@
+//! The life of an app under load: reloads, bad deploys, killed workers, a killed emperor. The same
+//! for ours, the original, gunicorn and Granian, and every client counts what it sent itself.
+
+pub mod account;
+pub mod ask;
+pub mod breakage;
+mod config;
+pub mod place;
+pub mod processes;
+pub mod rows;
+pub mod traffic;
