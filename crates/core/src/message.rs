@@ -407,6 +407,27 @@ pub struct Stuck {
 
 // Master, mold and worker.
 
+/// The exception that ended the loading of an app.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct LoadError {
+    /// Its class and those above it, the nearest first: `ModuleNotFoundError`, `ImportError`, …
+    #[serde(default)]
+    pub classes: Vec<String>,
+    /// The innermost line of the app's own code.
+    #[serde(default)]
+    pub file: Option<String>,
+    #[serde(default)]
+    pub line: Option<u32>,
+    /// The module that an ImportError names.
+    #[serde(default)]
+    pub module: Option<String>,
+    /// Of an OSError.
+    #[serde(default)]
+    pub errno: Option<i32>,
+    #[serde(default)]
+    pub path: Option<String>,
+}
+
 /// What a mold or worker is to be. Descriptors: the counters' memfd (workers only), then one per
 /// entry of `listeners`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -502,6 +523,9 @@ pub enum FromWorker {
     LoadFailed {
         summary: String,
         traceback: String,
+        /// The exception, when it was one.
+        #[serde(default)]
+        error: Option<LoadError>,
     },
     /// A mold's answer to `Fork`.
     Forked {

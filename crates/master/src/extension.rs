@@ -6,6 +6,7 @@ use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 
 use imperator_core::message::Failure;
+use imperator_core::why::CauseId;
 
 use crate::failure;
 
@@ -35,7 +36,8 @@ pub(crate) fn open() -> Result<OwnedFd, Failure> {
         Some(format!(
             "build it: cargo build --release --locked; or set {VARIABLE} to its path"
         )),
-    ))
+    )
+    .of(CauseId::MissingFile))
 }
 
 fn candidates() -> Vec<PathBuf> {

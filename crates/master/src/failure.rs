@@ -1,10 +1,12 @@
 //! What an operator reads when something of an app fails: one line with cause and place, a way out.
 //! Pure; the clock's time is stamped where a failure is recorded.
 
+use std::io;
 use std::time::Duration;
 
-use imperator_core::message::{Failure, MAX_TEXT};
+use imperator_core::message::{Failure, LoadError, MAX_TEXT};
 use imperator_core::settings::Settings;
+use imperator_core::why::{CauseId, by_errno, by_exception};
 use imperator_process::reap::End;
 use imperator_process::spawn::{SpawnError, Step};
 
@@ -30,6 +32,53 @@ pub(crate) fn plain(summary: impl Into<String>, hint: Option<String>) -> Failure
     }
 }
 
+/// The ways out where the kernel refuses something to this process.
+const SYSTEM: [(CauseId, &str); 3] = [
+    (
+        CauseId::FdLimit,
+        "raise LimitNOFILE of the service, or fs.file-max; it is tried again by itself",
+    ),
+    (
+        CauseId::ForkLimit,
+        "raise TasksMax or LimitNPROC of the service, or kernel.pid_max; it is tried again by itself",
+    ),
+    (
+        CauseId::DiskFull,
+        "make room on the disk; it is tried again by itself",
+    ),
+];
+
+/// What the kernel refused to this process: `what` is what was tried.
+pub(crate) fn system(what: &str, error: &io::Error) -> Failure {
+    let cause = error.raw_os_error().and_then(by_errno).unwrap_or_default();
+    let hint = SYSTEM.iter().find(|(known, _)| *known == cause);
+    let hint = hint.map_or(
+        "look at the limits of this machine: processes, memory, open files",
+        |(_, hint)| hint,
+    );
+    plain(format!("cannot {what}: {error}"), Some(hint.to_owned())).of(cause)
+}
+
+/// A worker that could not be forked.
+pub(crate) fn fork(settings: &Settings, text: String, why: &str) -> Failure {
+    let failure = at(
+        settings,
+        &["limit-nproc"],
+        text,
+        "raise limit-nproc of the app, or TasksMax or LimitNPROC of the service; it is tried again \
+         by itself",
+    );
+    let is_limit = why.contains("os error 11") || why.contains("temporarily unavailable");
+    let is_memory = why.contains("os error 12");
+    failure.of(if is_limit {
+        CauseId::ForkLimit
+    } else if is_memory {
+        CauseId::OutOfMemory
+    } else {
+        CauseId::Other
+    })
+}
+
 fn placed(settings: &Settings, options: &[&str], text: &str) -> String {
     match options.iter().find_map(|name| settings.places.get(*name)) {
         Some(place) => format!("{place}: {text}"),
@@ -50,8 +99,22 @@ const LOADED: [&str; 7] = [
 const WAY_OUT: &str = "mend the app and touch its ini";
 
 /// What the app's import said about itself.
-pub(crate) fn load(settings: &Settings, summary: &str, traceback: &str) -> Failure {
+pub(crate) fn load(
+    settings: &Settings,
+    summary: &str,
+    traceback: &str,
+    error: Option<LoadError>,
+) -> Failure {
     let summary = first_line(summary);
+    // An older worker sends the text alone.
+    let error = error.unwrap_or_else(|| LoadError {
+        classes: vec![class_in(summary).to_owned()],
+        ..LoadError::default()
+    });
+    let mut cause = by_exception(&error);
+    if cause == CauseId::ExceptionAtImport && traceback.is_empty() {
+        cause = CauseId::Other;
+    }
     // The worker cites the line of the ini at the end: `(blog.ini:4: module = blog.wsgi)`. An
     // editor jumps to what stands first.
     let cited = summary
@@ -68,39 +131,126 @@ pub(crate) fn load(settings: &Settings, summary: &str, traceback: &str) -> Failu
             &format!("cannot load the app: {summary}"),
         ),
     };
-    Failure {
+    let mut failure = Failure {
         summary: text,
-        hint: Some(load_hint(summary).to_owned()),
+        hint: Some(load_hint(cause, summary, &error)),
         detail: Some(cut(traceback)),
-        at: 0,
+        cause,
         ..Failure::default()
+    };
+    if let (Some(file), Some(line)) = (&error.file, error.line) {
+        failure = failure.with("file", format!("{file}:{line}"));
+    }
+    if let Some(module) = &error.module {
+        failure = failure.with("module", module);
+    }
+    if let Some(path) = &error.path {
+        failure = failure.with("path", path);
+    }
+    if let Some(limit) = settings.limits.address_space
+        && cause == CauseId::OutOfMemory
+    {
+        let place = settings.places.get("limit-as");
+        let place = place.map(|place| format!(" ({place})")).unwrap_or_default();
+        failure = failure.with("limit", format!("limit-as = {} MB{place}", limit >> 20));
+    }
+    failure
+}
+
+/// The exception's class that a line of ours begins with.
+fn class_in(summary: &str) -> &str {
+    let word = summary.split([':', ' ']).next().unwrap_or_default();
+    match word {
+        "ModuleNotFoundError" => "ImportError",
+        "IndentationError" | "TabError" => "SyntaxError",
+        _ if summary.contains("called sys.exit(") => "SystemExit",
+        word => word,
     }
 }
 
-fn load_hint(summary: &str) -> &'static str {
-    if summary.contains("ModuleNotFoundError") || summary.contains("No module named") {
-        "install it into the app's virtualenv, or set chdir or pythonpath to where it is"
-    } else {
-        WAY_OUT
-    }
+fn load_hint(cause: CauseId, summary: &str, error: &LoadError) -> String {
+    let place = match (&error.file, error.line) {
+        (Some(file), Some(line)) => format!("{file}:{line}"),
+        (_, _) => "the app".to_owned(),
+    };
+    let path = error.path.as_deref().unwrap_or("the file");
+    let is_missing = summary.contains("No module named");
+    let file = error.file.as_deref().unwrap_or("FILE");
+    let hints = [
+        (
+            CauseId::ImportError,
+            if is_missing {
+                "install it into the app's virtualenv, or set chdir or pythonpath to where it is"
+                    .to_owned()
+            } else {
+                WAY_OUT.to_owned()
+            },
+        ),
+        (
+            CauseId::SyntaxError,
+            format!(
+                "mend {place}, then touch the app's ini; python3 -m py_compile {file} checks it"
+            ),
+        ),
+        (
+            CauseId::MissingFile,
+            format!("make {path}, or correct its path in {place}"),
+        ),
+        (
+            CauseId::Permission,
+            format!("let the app's user use {path}"),
+        ),
+        (
+            CauseId::ExitsAtOnce,
+            format!("take the exit at {place} out of the import"),
+        ),
+        (
+            CauseId::OutOfMemory,
+            "raise limit-as, or let the app load less while it is imported".to_owned(),
+        ),
+        (
+            CauseId::DiskFull,
+            format!("make room: df -h {path} shows how much is left"),
+        ),
+        (
+            CauseId::FdLimit,
+            "raise max-fd of the app or LimitNOFILE of the service, or open fewer files".to_owned(),
+        ),
+        (
+            CauseId::ForkLimit,
+            "raise limit-nproc of the app, or TasksMax or LimitNPROC of the service".to_owned(),
+        ),
+        (
+            CauseId::AddressInUse,
+            "let the app listen nowhere itself, or elsewhere".to_owned(),
+        ),
+    ];
+    let found = hints.into_iter().find(|(known, _)| *known == cause);
+    found.map_or_else(|| WAY_OUT.to_owned(), |(_, hint)| hint)
 }
 
 pub(crate) fn unfit(settings: &Settings, why: &str) -> Failure {
     let options = ["virtualenv", "home", "venv", "pyhome", "python"];
     let hint = "set virtualenv or python to a CPython 3.9 or later";
-    at(settings, &options, first_line(why), hint)
+    at(settings, &options, first_line(why), hint).of(CauseId::Interpreter)
 }
 
 /// Why a start did not even reach the interpreter.
 pub(crate) fn spawn(settings: &Settings, error: &SpawnError) -> Failure {
-    let (options, hint): (&[&str], &str) = match error.step {
+    let by_number = by_errno(error.errno);
+    let (options, hint, cause): (&[&str], &str, CauseId) = match error.step {
         Step::Chdir => (
             &["chdir"],
-            "make the directory, and let the app's user enter it",
+            match by_number {
+                Some(CauseId::MissingFile) => "make the directory, or correct the path",
+                _ => "let the app's user enter the directory",
+            },
+            by_number.unwrap_or_default(),
         ),
         Step::Setgroups | Step::Setgid | Step::Setuid => (
             &["uid", "gid"],
             "start as root with CAP_SETUID and CAP_SETGID, or remove uid and gid",
+            by_number.unwrap_or_default(),
         ),
         Step::Exec => (
             // With none of them it is python3 from PATH, which only another user may not execute.
@@ -114,60 +264,93 @@ pub(crate) fn spawn(settings: &Settings, error: &SpawnError) -> Failure {
                 "gid",
             ],
             "let the app's user execute the interpreter, or set another one",
+            match by_number {
+                Some(cause @ (CauseId::Permission | CauseId::OutOfMemory | CauseId::ForkLimit)) => {
+                    cause
+                }
+                _ => CauseId::Interpreter,
+            },
         ),
-        Step::Prepare | Step::Fork | Step::Group | Step::Descriptors | Step::Limits => (
-            &[],
-            "look at the limits of this machine: processes, memory, open files",
-        ),
+        Step::Prepare | Step::Fork | Step::Group | Step::Descriptors | Step::Limits => {
+            let what = error.to_string();
+            let what = what.strip_prefix("cannot ").unwrap_or(&what);
+            let what = what.rsplit_once(": ").map_or(what, |(what, _)| what);
+            return system(what, &error.io());
+        }
     };
-    at(settings, options, error.to_string(), hint)
+    at(settings, options, error.to_string(), hint).of(cause)
 }
 
-/// What `cause` reads like; `output` are the last lines that the app wrote.
-pub(crate) fn explain(settings: &Settings, cause: &Cause, output: &str) -> Failure {
-    let (text, hint) = match cause {
+/// What `cause` reads like; `output` are the last lines that the app wrote. `ran`: the interpreter
+/// came as far as our code.
+pub(crate) fn explain(settings: &Settings, cause: &Cause, output: &str, ran: bool) -> Failure {
+    let (text, hint, cause) = match cause {
         Cause::Said(failure) => return (**failure).clone(),
-        Cause::Ended { mold, end } => (ended(*mold, *end), ended_hint(*end)),
+        Cause::Ended { mold, end } => ended(*mold, *end, ran),
         Cause::Late { after } => (
             format!("the app was not ready within {}", seconds(*after)),
             "it hangs while it is imported: look for a wait at module level, or raise ready-timeout",
+            CauseId::HangsAtImport,
         ),
     };
-    Failure {
-        summary: placed(settings, &LOADED, &text),
+    let options: &[&str] = if cause == CauseId::Interpreter {
+        &["python", "virtualenv", "home", "venv", "pyhome"]
+    } else {
+        &LOADED
+    };
+    let mut failure = Failure {
+        summary: placed(settings, options, &text),
         hint: Some(hint.to_owned()),
         detail: Some(cut(output)).filter(|text| !text.is_empty()),
-        at: 0,
+        cause,
         ..Failure::default()
+    };
+    if let Some(place) = place_in(output) {
+        failure = failure.with("where", place);
     }
+    failure
 }
 
-fn ended(mold: bool, end: End) -> String {
+fn ended(mold: bool, end: End, ran: bool) -> (String, &'static str, CauseId) {
     let who = if mold { "the app" } else { "a worker" };
     match end {
-        End::Code(code) => format!(
-            "{who} ended with {end_code} before it was ready",
-            end_code = End::Code(code)
+        End::Code(_) if !ran => (
+            format!("the interpreter ended with {end} before it was ready to load the app"),
+            "run it by hand with --version; make the virtualenv anew, or set python to a CPython 3.9 or later",
+            CauseId::Interpreter,
+        ),
+        End::Code(_) => (
+            format!("{who} ended with {end} before it was ready"),
+            "something calls exit while the app is imported; the last output is below",
+            CauseId::ExitsAtOnce,
         ),
         End::Signal(signal) => {
             let name = imperator_process::signals::name(signal);
-            format!("{who} was killed by {name} before it was ready")
+            let text = format!("{who} was killed by {name} before it was ready");
+            (text, crash_hint(signal), CauseId::Crash)
         }
     }
 }
 
-fn ended_hint(end: End) -> &'static str {
-    match end {
-        End::Signal(9) => {
-            "somebody killed it: an operator, or the kernel for want of memory (see dmesg)"
-        }
-        End::Signal(_) => {
-            "a C extension crashed while the app was imported; the last output is in the status"
-        }
-        End::Code(_) => {
-            "something calls exit while the app is imported; the last output is in the status"
+/// What is to be done about a process that a signal ended.
+pub(crate) fn crash_hint(signal: i32) -> &'static str {
+    match signal {
+        9 => "somebody killed it: an operator, or the kernel for want of memory (dmesg tells)",
+        _ => {
+            "a C extension or the interpreter crashed: update or rebuild the package that the stack \
+             names (pip install --force-reinstall --no-cache-dir PACKAGE)"
         }
     }
+}
+
+/// The innermost line of Python's own crash report in `output`: `File "app.py", line 3 in load`.
+pub(crate) fn place_in(output: &str) -> Option<String> {
+    let report = output.rfind("(most recent call first):")?;
+    let line = output[report..].lines().nth(1)?.trim();
+    let rest = line.strip_prefix("File \"")?;
+    let (file, rest) = rest.split_once("\", line ")?;
+    let (number, function) = rest.split_once(" in ")?;
+    Some(format!("{file}:{number} in {function}"))
 }
 
 fn seconds(duration: Duration) -> String {
@@ -222,7 +405,7 @@ mod tests {
             ),
         ];
         for (cause, expected) in cases {
-            let failure = explain(&settings(), &cause, "");
+            let failure = explain(&settings(), &cause, "", true);
             assert_eq!(failure.summary, expected);
             assert!(failure.hint.is_some());
         }
@@ -230,14 +413,16 @@ mod tests {
             &settings(),
             "ModuleNotFoundError: No module named 'x'\n",
             "Traceback",
+            None,
         );
+        assert_eq!(failure.cause, CauseId::ImportError);
         assert_eq!(
             failure.summary,
             "blog.ini:3: cannot load the app: ModuleNotFoundError: No module named 'x'"
         );
         let summary = "ValueError: bad (app.py:7) (site.ini:4: module = app)";
         assert_eq!(
-            load(&settings(), summary, "").summary,
+            load(&settings(), summary, "", None).summary,
             "site.ini:4: cannot load module = app: ValueError: bad (app.py:7)"
         );
     }

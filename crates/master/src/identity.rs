@@ -2,6 +2,7 @@
 
 use imperator_core::message::Failure;
 use imperator_core::settings::Settings;
+use imperator_core::why::CauseId;
 use imperator_process::privileges::{self, Identity, IdentityError};
 
 use crate::failure;
@@ -26,6 +27,11 @@ pub(crate) fn of(settings: &Settings) -> Result<Option<Identity>, Failure> {
     let who = privileges::identity(settings.uid.as_deref(), settings.gid.as_deref());
     let who = who.and_then(|who| who.map(with_groups).transpose());
     who.map_err(|error| {
+        let cause = match &error {
+            IdentityError::NoUser(_) | IdentityError::NoGroup(_) => CauseId::UnknownUser,
+            IdentityError::NotRoot { .. } => CauseId::Permission,
+            IdentityError::Lookup { .. } => CauseId::Other,
+        };
         let hint = match &error {
             IdentityError::NoUser(name) => {
                 format!("make the user (adduser --system {name}), or set uid to another one")
@@ -42,5 +48,6 @@ pub(crate) fn of(settings: &Settings) -> Result<Option<Identity>, Failure> {
             error.to_string(),
             hint,
         )
+        .of(cause)
     })
 }

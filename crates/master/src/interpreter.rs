@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use imperator_core::message::Failure;
 use imperator_core::settings::Settings;
+use imperator_core::why::CauseId;
 
 use crate::failure;
 
@@ -28,6 +29,8 @@ pub(crate) fn choose(
                 format!("interpreter {} {why}", python.display()),
                 "set python to the interpreter that runs this app, or remove the line",
             )
+            .of(CauseId::Interpreter)
+            .with("path", python.display().to_string())
         });
     }
     if let Some(virtualenv) = &settings.virtualenv {
@@ -40,7 +43,9 @@ pub(crate) fn choose(
                 &options,
                 format!("virtualenv {shown} does not exist"),
                 format!("make it: python3 -m venv {shown}"),
-            ));
+            )
+            .of(CauseId::Interpreter)
+            .with("path", shown.to_string()));
         }
         let candidates = ["bin/python3", "bin/python"].map(|name| home.join(name));
         let why = candidates.iter().map(|python| executable(python));
@@ -68,7 +73,9 @@ pub(crate) fn choose(
             &options,
             why,
             format!("make it anew: python3 -m venv --clear {shown}"),
-        ));
+        )
+        .of(CauseId::Interpreter)
+        .with("path", candidates[0].display().to_string()));
     }
     let directories = path.map(std::env::split_paths).into_iter().flatten();
     let mut found = directories.filter(|directory| directory.is_absolute());
@@ -81,6 +88,7 @@ pub(crate) fn choose(
                 "no python3 in PATH",
                 "install python3, or set virtualenv or python",
             )
+            .of(CauseId::Interpreter)
         })
 }
 

@@ -22,6 +22,7 @@ mod interpreter;
 mod lines;
 mod log;
 mod modules;
+mod obstacle;
 mod pem;
 mod pidfile;
 mod prepare;

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use imperator_core::message::{Failure, Pem};
 use imperator_core::settings::{Listen, Settings};
+use imperator_core::why::{CauseId, by_errno};
 
 use crate::failure;
 
@@ -28,7 +29,10 @@ pub(crate) fn read(settings: &Settings, cwd: &Path) -> Result<Vec<Option<Pem>>, 
             file(&cwd.join(path)).map_err(|error| {
                 let text = format!("{}: cannot read {}: {error}", listen.place, path.display());
                 let hint = "https = address,certificate.pem,key.pem; both in PEM form";
+                let cause = error.raw_os_error().and_then(by_errno);
                 failure::plain(text, Some(hint.to_owned()))
+                    .of(cause.unwrap_or(CauseId::ConfigError))
+                    .with("path", cwd.join(path).display().to_string())
             })
         };
         Ok(Some(Pem {

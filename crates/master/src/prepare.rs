@@ -8,6 +8,7 @@ use imperator_core::address::Address;
 use imperator_core::message::Failure;
 use imperator_core::settings::limits::Role;
 use imperator_core::settings::{Resolved, Settings};
+use imperator_core::why::CauseId;
 use imperator_process::privileges;
 use imperator_process::title::Area;
 
@@ -101,7 +102,11 @@ impl Effects {
                 if more > 0 {
                     summary.push_str(&format!(" (and {more} more)"));
                 }
-                let mut failure = failure::plain(summary, finding.hint.clone());
+                let failure = failure::plain(summary, finding.hint.clone());
+                let mut failure = failure.of(CauseId::ConfigError);
+                if let Some(place) = &finding.place {
+                    failure = failure.with("file", place.to_string());
+                }
                 let all: Vec<_> = resolved.findings.iter().map(ToString::to_string).collect();
                 failure.detail = Some(failure::cut(&all.join("\n"))).filter(|_| all.len() > 1);
                 Err(failure)
@@ -152,18 +157,16 @@ impl Effects {
         if settings.listens.is_empty() {
             let hint = "add socket = /path/to/app.sock, or http-socket = 127.0.0.1:8000";
             let file = self.origin.config.file.display();
-            return Err(failure::plain(
-                format!("{file}: the app has no socket to listen on"),
-                Some(hint.to_owned()),
-            ));
+            let text = format!("{file}: the app has no socket to listen on");
+            let failure = failure::plain(text, Some(hint.to_owned()));
+            return Err(failure.of(CauseId::ConfigError));
         }
         if settings.mounts.is_empty() {
             let hint = "add module = package.wsgi:application, or wsgi-file = app.py";
             let file = self.origin.config.file.display();
-            return Err(failure::plain(
-                format!("{file}: the app has nothing to run"),
-                Some(hint.to_owned()),
-            ));
+            let text = format!("{file}: the app has nothing to run");
+            let failure = failure::plain(text, Some(hint.to_owned()));
+            return Err(failure.of(CauseId::ConfigError));
         }
         let identity = crate::identity::of(&settings)?;
         if self.extension.is_none() {
@@ -181,6 +184,7 @@ impl Effects {
             (look.uid, look.gid) = privileges::owner(owner).map_err(|error| {
                 let hint = "set chown-socket to user[:group] of this machine";
                 failure::at(&settings, &["chown-socket"], error.to_string(), hint)
+                    .of(CauseId::UnknownUser)
             })?;
         } else if let Some(identity) = &identity {
             (look.uid, look.gid) = (Some(identity.uid), Some(identity.gid));
@@ -213,7 +217,7 @@ impl Effects {
                 let place = listen
                     .map(|it| format!("{}: ", it.place))
                     .unwrap_or_default();
-                failure::plain(format!("{place}{error}"), Some(error.hint()))
+                error.failure(&place)
             })?;
         if let Some(identity) = &identity {
             self.log.app.give_to(identity.uid, identity.gid);
@@ -345,8 +349,10 @@ impl Effects {
         let default = Settings::default();
         let ready = self.generations.get(&generation);
         let settings = ready.map_or(&default, |ready| &ready.settings);
-        let mut failure = failure::explain(settings, cause, &self.log.recent());
+        let ran = ready.is_some_and(|ready| ready.python.is_some());
+        let mut failure = failure::explain(settings, cause, &self.log.recent(), ran);
         failure.at = clock::epoch();
+        failure.generation = Some(generation);
         self.failed_to_prepare = ready.is_none();
         self.failing = Some(generation);
         let mut text = format!("generation {generation} failed: {}", failure.summary);

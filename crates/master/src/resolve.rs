@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use imperator_core::message::Failure;
 use imperator_core::settings::Resolved;
+use imperator_core::why::CauseId;
 use imperator_process::spawn::{self, Plan};
 use imperator_process::{fds, signals};
 
@@ -46,15 +47,12 @@ impl Resolving {
         (generation, only_if_changed): (u32, bool),
         now: Instant,
     ) -> Result<Self, Failure> {
-        let system = |what: &str, error: &dyn std::fmt::Display| {
-            let hint = "look at the limits of this machine: processes, memory, open files";
-            failure::plain(format!("cannot {what}: {error}"), Some(hint.to_owned()))
-        };
         let (output, theirs) = nix::unistd::pipe2(nix::fcntl::OFlag::O_CLOEXEC)
-            .map_err(|error| system("make a pipe", &error))?;
-        fds::set_nonblocking(&output, true).map_err(|error| system("make a pipe", &error))?;
-        let null =
-            std::fs::File::open("/dev/null").map_err(|error| system("open /dev/null", &error))?;
+            .map_err(|error| failure::system("make a pipe", &error.into()))?;
+        fds::set_nonblocking(&output, true)
+            .map_err(|error| failure::system("make a pipe", &error))?;
+        let null = std::fs::File::open("/dev/null")
+            .map_err(|error| failure::system("open /dev/null", &error))?;
         // The program that this process runs, also when another one was installed in its place.
         let mut plan = Plan::new("/proc/self/exe");
         plan.argv0 = Some("imperator".into());
@@ -64,7 +62,8 @@ impl Resolving {
         plan.fds = vec![(null.as_fd(), 0), (theirs.as_fd(), 1), (request.log, 2)];
         plan.chdir = Some(request.cwd.to_owned());
         plan.nofile = Some(request.nofile);
-        let pid = spawn::spawn(&plan).map_err(|error| system("read the config", &error))?;
+        let pid =
+            spawn::spawn(&plan).map_err(|error| failure::system("read the config", &error.io()))?;
         Ok(Self {
             generation,
             only_if_changed,
@@ -103,6 +102,7 @@ impl Resolving {
             format!("the config was not read within {} s", LIMIT.as_secs()),
             Some("look for a FIFO, a command or a network file system in it".to_owned()),
         )
+        .of(CauseId::ConfigError)
     }
 
     pub(crate) fn kill(&self) {

@@ -150,8 +150,12 @@ impl Running {
                         notes,
                     });
                 }
-                Heard::Message(FromWorker::LoadFailed { summary, traceback }) => {
-                    return Err(failure::load(settings, &summary, &traceback));
+                Heard::Message(FromWorker::LoadFailed {
+                    summary,
+                    traceback,
+                    error,
+                }) => {
+                    return Err(failure::load(settings, &summary, &traceback, error));
                 }
                 Heard::Message(
                     FromWorker::Forked { .. }
@@ -167,11 +171,21 @@ impl Running {
                 Heard::Closed => {
                     let end = self.end().unwrap_or(End::Signal(nix::libc::SIGKILL));
                     let cause = Cause::Ended { mold: true, end };
-                    return Err(failure::explain(settings, &cause, &self.said()));
+                    return Err(failure::explain(
+                        settings,
+                        &cause,
+                        &self.said(),
+                        !version.is_empty(),
+                    ));
                 }
                 Heard::Nothing => {
                     let cause = Cause::Late { after: trial.limit };
-                    return Err(failure::explain(settings, &cause, &self.said()));
+                    return Err(failure::explain(
+                        settings,
+                        &cause,
+                        &self.said(),
+                        !version.is_empty(),
+                    ));
                 }
             }
         }

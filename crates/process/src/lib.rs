@@ -1,6 +1,7 @@
 //! The Unix layer: spawn, double fork, child set-up, descriptors, signals, reaping, privileges and
 //! the poll loop. Knows no word of uWSGI.
 
+pub mod access;
 pub mod as_user;
 pub mod channel;
 pub mod documents;

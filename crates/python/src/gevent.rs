@@ -11,6 +11,7 @@ use std::os::fd::{AsRawFd, BorrowedFd};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use imperator_core::message::LoadError;
 use imperator_core::settings::Settings;
 use imperator_core::settings::python::Patch;
 use imperator_worker::app::App;
@@ -53,6 +54,10 @@ pub(crate) fn prepare(py: Python<'_>, settings: &Settings) -> Result<(), Failure
             ),
             traceback: errors::traceback(py, &error),
             files: Vec::new(),
+            error: Some(LoadError {
+                classes: vec!["ImportError".to_owned()],
+                ..LoadError::default()
+            }),
         }
     })
 }

@@ -49,6 +49,7 @@ fn run(py: Python<'_>, setup: &Setup, line: &Line, phases: &[Phase]) {
         line.say(&FromWorker::LoadFailed {
             summary,
             traceback: String::new(),
+            error: None,
         });
         log::end(py, FAILED_APP);
     }

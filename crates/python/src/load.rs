@@ -3,11 +3,12 @@
 
 use std::path::Path;
 
+use imperator_core::message::LoadError;
 use imperator_core::settings::{Mount, Settings, Target};
-use pyo3::exceptions::{PySyntaxError, PySystemExit};
+use pyo3::exceptions::{PyImportError, PyOSError, PySyntaxError, PySystemExit};
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::PyDict;
+use pyo3::types::{PyDict, PyTypeMethods};
 
 use crate::{errors, gevent};
 
@@ -32,6 +33,7 @@ pub(crate) struct Failure {
     pub(crate) traceback: String,
     /// Files that the traceback names: a failed import leaves no module.
     pub(crate) files: Vec<String>,
+    pub(crate) error: Option<LoadError>,
 }
 
 /// Loads all apps in config order.
@@ -50,6 +52,7 @@ pub(crate) fn all(
             summary: "nothing to run: set module, wsgi-file or mount".to_owned(),
             traceback: String::new(),
             files: Vec::new(),
+            error: None,
         });
     }
     gevent::prepare(py, settings)?;
@@ -79,6 +82,7 @@ pub(crate) fn all(
                 ),
                 traceback: String::new(),
                 files: Vec::new(),
+                error: None,
             });
             continue;
         }
@@ -133,6 +137,10 @@ fn one(
                 summary: format!("{} {}", no_callable(&module, name), cite(mount)),
                 traceback: String::new(),
                 files: Vec::new(),
+                error: Some(LoadError {
+                    classes: vec!["ImportError".to_owned()],
+                    ..LoadError::default()
+                }),
             });
         };
         found = next;
@@ -151,6 +159,7 @@ fn one(
         ),
         traceback: String::new(),
         files: Vec::new(),
+        error: None,
     })
 }
 
@@ -333,7 +342,8 @@ fn explain(py: Python<'_>, error: &PyErr, cite: &str) -> Failure {
     } else {
         format!("{kind}: {text}")
     };
-    let place = match app_place(py, error) {
+    let found = app_place(py, error);
+    let place = match &found {
         Some((file, line)) => format!(" ({file}:{line})"),
         None => String::new(),
     };
@@ -341,6 +351,33 @@ fn explain(py: Python<'_>, error: &PyErr, cite: &str) -> Failure {
         summary: format!("{cause}{place} {cite}"),
         traceback: errors::traceback(py, error),
         files: traced_files(py, error),
+        error: Some(load_error(py, error, found)),
+    }
+}
+
+/// What a program can tell of an exception.
+fn load_error(py: Python<'_>, error: &PyErr, place: Option<(String, u32)>) -> LoadError {
+    let value = error.value(py);
+    let mro = error.get_type(py).mro();
+    let classes = mro.iter().filter_map(|class| {
+        let name = class.getattr(intern!(py, "__name__")).ok()?;
+        name.extract::<String>().ok()
+    });
+    let text = |name: &str| value.getattr(name).ok()?.extract::<String>().ok();
+    let is_import = error.is_instance_of::<PyImportError>(py);
+    let is_os = error.is_instance_of::<PyOSError>(py);
+    let (file, line) = place.unzip();
+    LoadError {
+        classes: classes.take(8).collect(),
+        file,
+        line,
+        module: text("name").filter(|_| is_import),
+        errno: value
+            .getattr("errno")
+            .ok()
+            .filter(|_| is_os)
+            .and_then(|errno| errno.extract().ok()),
+        path: text("filename").filter(|_| is_os),
     }
 }
 

@@ -98,9 +98,11 @@ pub(crate) fn run(py: Python<'_>) -> i32 {
     let mut note = |text| birth.line.say(&FromWorker::Note { text });
     if let Err(summary) = place::take(&setup.settings.limits, birth.worker, &mut note) {
         let traceback = String::new();
-        birth
-            .line
-            .say(&FromWorker::LoadFailed { summary, traceback });
+        birth.line.say(&FromWorker::LoadFailed {
+            summary,
+            traceback,
+            error: None,
+        });
         log::end(py, FAILED_APP);
     }
     hooks::before_accept(py, &setup, &birth);
@@ -137,6 +139,7 @@ fn load_apps(py: Python<'_>, setup: &Setup, line: &Line) -> Vec<Mounted> {
             summary: format!("cannot prepare the interpreter: {error}"),
             traceback: errors::traceback(py, &error),
             files: Vec::new(),
+            error: None,
         }),
     };
     stray::end_if_stray(py);
@@ -171,6 +174,7 @@ fn load_apps(py: Python<'_>, setup: &Setup, line: &Line) -> Vec<Mounted> {
             line.say(&FromWorker::LoadFailed {
                 summary: failure.summary,
                 traceback: failure.traceback,
+                error: failure.error,
             });
             log::end(py, FAILED_APP)
         }

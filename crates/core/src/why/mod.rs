@@ -1,8 +1,10 @@
 //! Why an app does not run, or not well: the known causes, and which of them the facts name. Pure:
 //! whoever gathers the facts stands at the edge.
 
+mod errors;
 mod known;
 
+pub use errors::{by_errno, by_exception};
 pub use known::{Known, known};
 
 use serde::{Deserialize, Serialize};

@@ -43,16 +43,12 @@ impl Performing {
     /// # Errors
     /// The child cannot be started.
     pub(crate) fn start(request: Request<'_>, now: Instant) -> Result<Self, Failure> {
-        let system = |error: &dyn std::fmt::Display| {
-            let hint = "look at the limits of this machine: processes, memory, open files";
-            let text = format!("cannot start what runs the hooks: {error}");
-            failure::plain(text, Some(hint.to_owned()))
-        };
-        let text = serde_json::to_vec(request.job).map_err(|error| system(&error))?;
-        let job = shared::text("imperator-job", &text).map_err(|error| system(&error))?;
-        let (answer, theirs) =
-            nix::unistd::pipe2(nix::fcntl::OFlag::O_CLOEXEC).map_err(|error| system(&error))?;
-        fds::set_nonblocking(&answer, true).map_err(|error| system(&error))?;
+        let system = |error: std::io::Error| failure::system("start what runs the hooks", &error);
+        let text = serde_json::to_vec(request.job).map_err(|error| system(error.into()))?;
+        let job = shared::text("imperator-job", &text).map_err(system)?;
+        let (answer, theirs) = nix::unistd::pipe2(nix::fcntl::OFlag::O_CLOEXEC)
+            .map_err(|error| system(error.into()))?;
+        fds::set_nonblocking(&answer, true).map_err(system)?;
         // The program that this process runs, also when another one was installed in its place.
         let mut plan = Plan::new("/proc/self/exe");
         plan.argv0 = Some("imperator".into());
@@ -67,7 +63,7 @@ impl Performing {
         plan.identity = request.identity;
         plan.chdir = Some(request.cwd.to_owned());
         plan.nofile = Some(request.nofile);
-        let pid = spawn::spawn(&plan).map_err(|error| system(&error))?;
+        let pid = spawn::spawn(&plan).map_err(|error| system(error.io()))?;
         Ok(Self {
             pid,
             deadline: now + request.limit,

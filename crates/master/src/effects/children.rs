@@ -20,7 +20,7 @@ use super::{Child, Effects, own_env};
 use crate::beside::extend_env;
 use crate::clock;
 use crate::event::{Event, Order, Parting, ProcessId};
-use crate::failure;
+use crate::{failure, obstacle};
 
 const BOOT: &str = include_str!("../boot.py");
 
@@ -49,13 +49,7 @@ impl Effects {
         let Some(ready) = self.generations.get(&generation) else {
             return Err(failure::plain("its generation is gone", None));
         };
-        let system = |error: io::Error| {
-            let hint = "look at the limits of this machine: processes, memory, open files";
-            failure::plain(
-                format!("cannot start an interpreter: {error}"),
-                Some(hint.to_owned()),
-            )
-        };
+        let system = |error: io::Error| failure::system("start an interpreter", &error);
         let Some(extension) = &self.extension else {
             return Err(failure::plain("the Python extension is missing", None));
         };
@@ -88,7 +82,11 @@ impl Effects {
         ];
         plan.identity.clone_from(&ready.identity);
         plan.nofile = Some(self.origin.nofile_soft);
-        let pid = spawn::spawn(&plan).map_err(|error| failure::spawn(&ready.settings, &error))?;
+        let pid = spawn::spawn(&plan).map_err(|error| {
+            let mut failure = failure::spawn(&ready.settings, &error);
+            obstacle::look_at_start(&mut failure, ready, &error);
+            failure
+        })?;
         self.children.insert(
             process,
             Child {
@@ -119,8 +117,7 @@ impl Effects {
         let Err(error) = result else {
             return Vec::new();
         };
-        let text = format!("cannot order a worker from the mold: {error}");
-        let failure = Box::new(failure::plain(text, None));
+        let failure = Box::new(failure::system("order a worker from the mold", &error));
         vec![Event::SpawnFailed { process, failure }]
     }
 

@@ -7,7 +7,7 @@ use imperator_process::channel::Received;
 
 use super::Effects;
 use crate::event::{Event, ProcessId};
-use crate::failure;
+use crate::{failure, obstacle};
 
 /// Messages of one process read in one turn.
 const MESSAGES: usize = 64;
@@ -84,8 +84,15 @@ impl Effects {
                 let threads = has_threads;
                 Some(Event::Loaded { process, threads })
             }
-            FromWorker::LoadFailed { summary, traceback } => {
-                let failure = failure::load(&ready.settings, &summary, &traceback);
+            FromWorker::LoadFailed {
+                summary,
+                traceback,
+                error,
+            } => {
+                let path = error.as_ref().and_then(|error| error.path.clone());
+                let module = error.as_ref().and_then(|error| error.module.clone());
+                let mut failure = failure::load(&ready.settings, &summary, &traceback, error);
+                obstacle::look(&mut failure, ready, path, module);
                 let failure = Box::new(failure);
                 Some(Event::LoadFailed { process, failure })
             }
@@ -97,8 +104,7 @@ impl Effects {
             FromWorker::ForkFailed { worker, why } => {
                 let process = take_fork(&mut child.forks, worker)?;
                 let text = format!("the mold cannot fork worker {worker}: {why}");
-                let hint = "look at the limits of this machine: processes, memory";
-                let failure = Box::new(failure::plain(text, Some(hint.to_owned())));
+                let failure = Box::new(failure::fork(&ready.settings, text, &why));
                 Some(Event::SpawnFailed { process, failure })
             }
             FromWorker::Modules { files, at } => {

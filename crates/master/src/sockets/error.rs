@@ -5,6 +5,11 @@ use std::io;
 use std::path::PathBuf;
 
 use imperator_core::address::Address;
+use imperator_core::message::Failure;
+use imperator_core::why::{CauseId, by_errno};
+use imperator_process::access::{self, ENTER, WRITE, Who};
+
+use crate::failure;
 
 /// Why an address cannot be had.
 #[derive(Debug)]
@@ -73,6 +78,48 @@ impl fmt::Display for SocketError {
 }
 
 impl SocketError {
+    /// For the operator; `place` is the line of the config, with a colon.
+    pub(crate) fn failure(&self, place: &str) -> Failure {
+        let cause = match &self.kind {
+            SocketErrorKind::Live { .. } | SocketErrorKind::NoSocket => CauseId::AddressInUse,
+            SocketErrorKind::NoDirectory(_) => CauseId::MissingFile,
+            SocketErrorKind::Privileged | SocketErrorKind::Look { .. } => CauseId::Permission,
+            SocketErrorKind::NotOurs => CauseId::ConfigError,
+            SocketErrorKind::Io(error) => {
+                error.raw_os_error().and_then(by_errno).unwrap_or_default()
+            }
+        };
+        let failure = failure::plain(format!("{place}{self}"), Some(self.hint())).of(cause);
+        match (&self.kind, &self.address) {
+            (SocketErrorKind::Live { owner: Some(pid) }, _) => {
+                let command = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+                let command = String::from_utf8_lossy(&command).replace('\0', " ");
+                failure
+                    .with("pid", pid.to_string())
+                    .with("process", command.trim())
+            }
+            (SocketErrorKind::NoDirectory(path), _) => {
+                failure.with("path", path.display().to_string())
+            }
+            (SocketErrorKind::Io(_), Address::Unix(path)) if cause == CauseId::Permission => {
+                let parent = path.parent().unwrap_or(path);
+                match access::barrier(parent, &Who::of(None), WRITE | ENTER) {
+                    Some(barrier) => crate::obstacle::tell(failure, &barrier),
+                    None => failure,
+                }
+            }
+            (
+                SocketErrorKind::Live { .. }
+                | SocketErrorKind::NoSocket
+                | SocketErrorKind::Privileged
+                | SocketErrorKind::NotOurs
+                | SocketErrorKind::Look { .. }
+                | SocketErrorKind::Io(_),
+                _,
+            ) => failure,
+        }
+    }
+
     pub(crate) fn hint(&self) -> String {
         match &self.kind {
             SocketErrorKind::Live { owner: Some(pid) } => {
