@@ -1,6 +1,7 @@
 """The app of the WSGI tests: each path is one habit of apps. Paths below /valid are judged by
 wsgiref.validate; the others do what it forbids, or what it hides."""
 import atexit
+import gzip
 import hashlib
 import io
 import os
@@ -311,6 +312,21 @@ def bad_start(environ, start_response):
     return [b"accepted"]
 
 
+def cut(environ, start_response):
+    start_response("200 OK", TEXT + [("Content-Length", "10")])
+    return [b"01234", b"56789", b" and more"]
+
+
+def short(environ, start_response):
+    start_response("200 OK", TEXT + [("Content-Length", "10")])
+    return [b"01234"]
+
+
+def not_modified(environ, start_response):
+    start_response("304 Not Modified", [("ETag", '"x"')])
+    return [b"a body that nobody may see"]
+
+
 def hop_by_hop(environ, start_response):
     start_response("200 OK", TEXT + [("Connection", "close"), ("Transfer-Encoding", "chunked")])
     return [b"hop"]
@@ -332,6 +348,10 @@ def file(environ, start_response):
                 return super().read(size).upper()
 
         opened = Shouting(path)
+    elif kind == "gzip":
+        with gzip.open(path + ".gz", "wb") as packed:
+            packed.write(b"unpacked")
+        opened = gzip.open(path + ".gz", "rb")
     elif kind == "pipe":
         read, write = os.pipe()
         os.write(write, b"from a pipe")
@@ -467,6 +487,9 @@ OTHERS = {
     "/twice": twice,
     "/bytes": one_bytes,
     "/bad-start": bad_start,
+    "/cut": cut,
+    "/short": short,
+    "/304": not_modified,
     "/hop-by-hop": hop_by_hop,
     "/file": file,
     "/files-closed": files_closed,
@@ -485,6 +508,8 @@ def application(environ, start_response):
     path = environ["PATH_INFO"]
     if path.startswith("/valid/latin"):
         return validator(latin)(environ, start_response)
+    if path.startswith("/environ/"):
+        return environ_of(environ, start_response)
     if path in JUDGED:
         return validator(JUDGED[path])(environ, start_response)
     return OTHERS[path](environ, start_response)

@@ -113,6 +113,30 @@ fn a_first_start_that_failed_is_tried_again_when_the_broken_file_is_mended() {
     wait_for_text(&app, "/", "mended");
 }
 
+/// Generated version files, build numbers: written at each import, by the app.
+#[test]
+fn an_app_that_rewrites_a_module_of_its_own_is_not_reloaded_for_ever() {
+    let folder = Folder::new();
+    folder.write("site_app.py", APP);
+    folder.write("part.py", "text = 'one'\n");
+    folder.write("build.py", "number = 0\n");
+    let web = "import os\nimport build\nfrom site_app import *\n\
+               with open('build.py', 'w') as file:\n    \
+               file.write('number = %d\\n' % (build.number + 1))\n";
+    folder.write("web.py", web);
+    let ini = "[uwsgi]\nsocket = {dir}/s\nchdir = {dir}\nmodule = web\npy-autoreload = 3600\n";
+    let app = Alone::start_in(folder, ini);
+    app.wait_for("the note about the restless file", |app| {
+        let told = "build.py changes each time when the app is loaded";
+        app.log().contains(told).then_some(())
+    });
+    let reloads = || app.log().matches("build.py changed: reload").count();
+    assert!((1..=5).contains(&reloads()), "{}", app.report());
+    // An edit of another file still serves.
+    app.folder.write("part.py", "text = 'edited'\n");
+    wait_for_text(&app, "/", "edited");
+}
+
 #[test]
 fn the_tracebacker_tells_the_stacks_of_a_worker_that_hangs() {
     for python in interpreters() {

@@ -7,6 +7,7 @@
 )]
 
 mod answers;
+mod crew;
 mod developing;
 mod files;
 mod greenlets;

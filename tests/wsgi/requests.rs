@@ -120,6 +120,38 @@ fn the_front_end_names_the_scheme() {
 }
 
 #[test]
+fn x_forwarded_proto_counts_when_a_trusted_peer_sends_it() {
+    let lines = "trusted-proxy = 10.0.0.0/8, fd00::/8\ntrusted-proxy = unix\n";
+    let served = Served::start(&interpreters()[0], lines);
+    for (peer, named, scheme) in [
+        ("10.1.2.3", "https", "https"),
+        ("10.1.2.3", "https, http", "http"),
+        ("10.1.2.3", "http, https", "https"),
+        ("10.1.2.3", "gopher", "http"),
+        ("fd00::7", "https", "https"),
+        ("11.1.2.3", "https", "http"),
+        ("", "https", "https"),
+    ] {
+        let vars = Vars::request("GET", "/environ")
+            .with("REMOTE_ADDR", peer)
+            .with("HTTP_X_FORWARDED_PROTO", named);
+        let to = served.address(Protocol::Uwsgi);
+        let text = uwsgi(&to, &vars, b"").unwrap().text();
+        let line = format!("wsgi.url_scheme='{scheme}'");
+        assert!(text.contains(&line), "{peer} {named}: no {line} in\n{text}");
+    }
+    // A Unix socket's peers, over HTTP; the next request has nothing of this one.
+    for (headers, scheme) in [
+        (&[("X-Forwarded-Proto", "https")][..], "https"),
+        (&[], "http"),
+    ] {
+        let reply = served.ask(Protocol::Http, "GET", "/environ", headers, b"");
+        let line = format!("wsgi.url_scheme='{scheme}'");
+        assert!(reply.text().contains(&line), "{}", reply.text());
+    }
+}
+
+#[test]
 fn an_environ_that_the_app_keeps_stays_as_it_was() {
     on_each_over_both("", |served, protocol| {
         for _ in 0..3 {

@@ -496,6 +496,37 @@ pub enum ToWorker {
     Heard,
     /// Requests past their deadline are not spared any longer (`harakiri-queue-threshold`).
     Overdue,
+    /// The answer to `Asks` for [`WORKERS`].
+    Workers {
+        workers: Vec<WorkerNumbers>,
+        /// Requests of workers that are not among `workers`: gone, or of another generation.
+        others: u64,
+    },
+}
+
+/// What a worker asks for when the app asks `uwsgi.workers()`.
+pub const WORKERS: &str = "workers";
+/// The most workers in one answer.
+pub const MAX_WORKERS: usize = 400;
+
+/// One worker, as `uwsgi.workers()` tells it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct WorkerNumbers {
+    pub id: u32,
+    /// 0: no worker is wanted at this place now.
+    pub pid: i32,
+    pub requests: u64,
+    pub exceptions: u64,
+    /// `idle`, `busy`, `cheap`
+    pub status: String,
+    pub rss: u64,
+    pub vsz: u64,
+    pub running_time: u64,
+    pub last_spawn: u64,
+    pub respawn_count: u64,
+    pub tx: u64,
+    pub avg_rt: u64,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -16,6 +16,7 @@ pub mod scaling;
 pub mod static_files;
 pub mod tcp;
 pub mod tls;
+pub mod trust;
 
 use std::path::PathBuf;
 use std::time::Duration;

@@ -26,6 +26,7 @@ use crate::succession::Succession;
 use crate::touched::Touched;
 
 pub(crate) mod children;
+mod crew;
 mod hearing;
 pub(crate) mod sampling;
 
@@ -119,6 +120,8 @@ pub(crate) struct Effects {
     pub notes: Vec<String>,
     pub sockets_changed: bool,
     pub respawns: BTreeMap<u32, u64>,
+    /// What workers that have ended answered.
+    pub gone_requests: u64,
     pub harakiris: BTreeMap<u32, u64>,
     /// The umask of the start, where the app's config has another one.
     pub own_umask: Option<u32>,

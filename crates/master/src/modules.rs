@@ -15,15 +15,39 @@ use crate::touched::{Seen, look};
 const SETTLE: Duration = Duration::from_millis(40);
 /// More files of one app than this are not watched.
 const MAX_FILES: usize = 20_000;
+/// Who edits a file does so after it was loaded; an app that writes to its own modules does it while
+/// it loads them, or right after.
+const HURRY: Duration = Duration::from_secs(2);
+/// So often in a row a file may be in a hurry; then it is the app's own doing.
+const HURRIES: u32 = 5;
 
 #[derive(Debug, Default)]
 pub(crate) struct Modules {
     notify: Option<Inotify>,
     directories: BTreeSet<PathBuf>,
-    /// With the newest generation that has loaded it.
-    files: BTreeMap<PathBuf, (Seen, u32)>,
+    files: BTreeMap<PathBuf, Watched>,
     every: Duration,
     next_look: Option<Instant>,
+}
+
+#[derive(Debug)]
+struct Watched {
+    seen: Seen,
+    /// The newest generation that has loaded it.
+    last: u32,
+    /// When that was told.
+    told: Instant,
+    /// Reloads in a row that it caused in a hurry.
+    hurries: u32,
+}
+
+/// What a look at the files found.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Found {
+    /// It is another one than when it was loaded.
+    Changed(PathBuf),
+    /// It changes each time when the app is loaded: told once, and no reason for a reload.
+    Restless(PathBuf),
 }
 
 impl Modules {
@@ -40,8 +64,9 @@ impl Modules {
         self.every = every;
         let mut problem = None;
         for file in files {
-            if let Some((_, last)) = self.files.get_mut(&file) {
-                *last = generation.max(*last);
+            if let Some(watched) = self.files.get_mut(&file) {
+                watched.last = generation.max(watched.last);
+                watched.told = now;
                 continue;
             }
             if self.files.len() >= MAX_FILES {
@@ -69,7 +94,13 @@ impl Modules {
                 *second = 0;
                 self.next_look = Some(now);
             }
-            self.files.insert(file, (seen, generation));
+            let watched = Watched {
+                seen,
+                last: generation,
+                told: now,
+                hurries: 0,
+            };
+            self.files.insert(file, watched);
         }
         self.next_look.get_or_insert(now + every);
         problem
@@ -86,7 +117,7 @@ impl Modules {
 
     /// This generation serves: what only earlier ones had loaded is not the app's any more.
     pub(crate) fn forget_before(&mut self, generation: u32) {
-        self.files.retain(|_, (_, last)| *last >= generation);
+        self.files.retain(|_, watched| watched.last >= generation);
         if self.files.is_empty() {
             *self = Self::default();
         }
@@ -111,17 +142,32 @@ impl Modules {
 
     /// The first file that is another one than when it was loaded. One that is away for the moment
     /// will be back: editors and checkouts replace files.
-    pub(crate) fn check(&mut self, now: Instant) -> Option<PathBuf> {
+    pub(crate) fn check(&mut self, now: Instant) -> Option<Found> {
         if self.next_look.is_none_or(|at| at > now) {
             return None;
         }
         self.next_look = Some(now + self.every);
         let mut found = None;
-        for (file, (seen, _)) in &mut self.files {
+        for (file, watched) in &mut self.files {
             let is = look(file);
-            if is.is_some() && is != *seen {
-                *seen = is;
-                found.get_or_insert_with(|| file.clone());
+            if is.is_none() || is == watched.seen {
+                continue;
+            }
+            watched.seen = is;
+            watched.hurries = match now.duration_since(watched.told) < HURRY {
+                true => watched.hurries.saturating_add(1),
+                false => 0,
+            };
+            match watched.hurries {
+                0..HURRIES => {
+                    if !matches!(found, Some(Found::Changed(_))) {
+                        found = Some(Found::Changed(file.clone()));
+                    }
+                }
+                HURRIES => {
+                    found.get_or_insert_with(|| Found::Restless(file.clone()));
+                }
+                _ => (),
             }
         }
         found
@@ -154,7 +200,8 @@ mod tests {
         assert_eq!(modules.check(now + 2 * EVERY), None);
         modules.told(now + 2 * EVERY);
         assert_eq!(modules.check(now + 2 * EVERY), None);
-        assert_eq!(modules.check(now + 2 * EVERY + SETTLE), Some(file));
+        let found = modules.check(now + 2 * EVERY + SETTLE);
+        assert_eq!(found, Some(Found::Changed(file)));
         assert_eq!(modules.check(now + 4 * EVERY), None);
     }
 
@@ -166,8 +213,35 @@ mod tests {
         let mut modules = Modules::default();
         let now = clock::now();
         assert_eq!(modules.add((1, EVERY), vec![file.clone()], 1, now), None);
-        assert_eq!(modules.check(now), Some(file));
+        assert_eq!(modules.check(now), Some(Found::Changed(file)));
         assert_eq!(modules.check(now + EVERY), None);
+    }
+
+    #[test]
+    fn a_file_that_the_app_itself_rewrites_ends_its_reloads_and_an_edit_counts_again() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("version.py");
+        let mut modules = Modules::default();
+        let mut now = clock::now();
+        let load = |modules: &mut Modules, generation, now| {
+            std::fs::write(&file, "x".repeat(generation as usize)).unwrap();
+            modules.add((generation, EVERY), vec![file.clone()], u64::MAX, now);
+            modules.told(now);
+            modules.check(now + SETTLE)
+        };
+        assert_eq!(load(&mut modules, 1, now), None);
+        for generation in 2..=5 {
+            let found = load(&mut modules, generation, now);
+            assert!(matches!(found, Some(Found::Changed(_))), "{generation}");
+        }
+        let found = load(&mut modules, 6, now);
+        assert!(matches!(found, Some(Found::Restless(_))));
+        assert_eq!(load(&mut modules, 7, now), None);
+        now += HURRY;
+        std::fs::write(directory.path().join("version.py"), "an edit").unwrap();
+        modules.told(now);
+        let found = modules.check(now + SETTLE);
+        assert!(matches!(found, Some(Found::Changed(_))));
     }
 
     #[test]

@@ -18,6 +18,7 @@ use crate::control::{Control, Holding};
 use crate::effects::Effects;
 use crate::event::{Event, ProcessId};
 use crate::harakiri;
+use crate::modules::Found;
 use crate::{stats, status};
 
 /// How often touched files are looked for.
@@ -343,11 +344,19 @@ impl Master {
             self.next_memory = now + interval;
             self.queue.extend(self.effects.look_for_evil());
         }
-        if let Some(file) = self.effects.modules.check(now) {
-            let text = format!("{} changed: reload", file.display());
-            self.effects.log.note(&text);
-            self.effects.chronicle.asked("py-autoreload");
-            self.queue.push_back(Event::Reload);
+        match self.effects.modules.check(now) {
+            Some(Found::Changed(file)) => {
+                let text = format!("{} changed: reload", file.display());
+                self.effects.log.note(&text);
+                self.effects.chronicle.asked("py-autoreload");
+                self.queue.push_back(Event::Reload);
+            }
+            Some(Found::Restless(file)) => self.effects.note(format!(
+                "{} changes each time when the app is loaded: py-autoreload takes no notice of that \
+                 any more; name it in py-auto-reload-ignore, or write it elsewhere",
+                file.display()
+            )),
+            None => (),
         }
         if self.effects.harakiri_limit().is_some() && self.next_harakiri <= now {
             self.next_harakiri = now + harakiri::INTERVAL;

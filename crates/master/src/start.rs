@@ -225,6 +225,7 @@ fn master(
         notes: Vec::new(),
         sockets_changed: false,
         respawns: BTreeMap::new(),
+        gone_requests: 0,
         harakiris: BTreeMap::new(),
         own_umask: None,
         numbers: Default::default(),

@@ -7,6 +7,7 @@ pub mod channel;
 pub mod documents;
 pub mod fds;
 pub mod fork;
+pub mod held;
 pub mod image;
 pub mod inotify;
 pub mod limits;

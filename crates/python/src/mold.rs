@@ -67,6 +67,7 @@ pub(crate) fn serve(py: Python<'_>, line: Line) -> Option<Birth> {
             | ToWorker::Resume
             | ToWorker::Heard
             | ToWorker::Overdue
+            | ToWorker::Workers { .. }
             | ToWorker::Setup(_) => (),
         }
     }

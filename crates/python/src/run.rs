@@ -43,7 +43,8 @@ pub(crate) fn run(py: Python<'_>) -> i32 {
         | ToWorker::Pause
         | ToWorker::Resume
         | ToWorker::Heard
-        | ToWorker::Overdue => {
+        | ToWorker::Overdue
+        | ToWorker::Workers { .. } => {
             log::line("the master's first word is no setup");
             return 1;
         }
@@ -162,6 +163,9 @@ fn load_apps(py: Python<'_>, setup: &Setup, line: &Line) -> Vec<Mounted> {
                      forked workers are without them; set lazy-apps if they hang"
                 ));
             }
+            if setup.worker.is_none() && threads.is_empty() {
+                notes.extend(shared(&stray::guarded()));
+            }
             hooks::after_load(py, setup, line);
             line.say(&FromWorker::Loaded {
                 threads,
@@ -179,6 +183,18 @@ fn load_apps(py: Python<'_>, setup: &Setup, line: &Line) -> Vec<Mounted> {
             log::end(py, FAILED_APP)
         }
     }
+}
+
+/// What every worker would share with the others, answers to each other's questions included.
+fn shared(ours: &[std::os::fd::RawFd]) -> Option<String> {
+    let held = imperator_process::held::shared_by_forks(ours);
+    (!held.is_empty()).then(|| {
+        format!(
+            "the app holds {} after loading, and all workers share it: open it in each worker \
+             (@postfork, or at the first request), close it before the fork, or set lazy-apps",
+            held.join(", ")
+        )
+    })
 }
 
 fn version(py: Python<'_>) -> String {

@@ -49,6 +49,12 @@ pub(crate) fn guard(fds: &[BorrowedFd<'_>]) {
     *GUARDED.lock().unwrap_or_else(PoisonError::into_inner) = fds;
 }
 
+/// What [`guard`] named last.
+pub(crate) fn guarded() -> Vec<RawFd> {
+    let guarded = GUARDED.lock().unwrap_or_else(PoisonError::into_inner);
+    guarded.clone()
+}
+
 /// Runs `fork`, which makes a worker and no stray.
 pub(crate) fn our_fork<T>(fork: impl FnOnce() -> T) -> T {
     IS_OUR_FORK.store(true, Ordering::Relaxed);

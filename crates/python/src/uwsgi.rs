@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use imperator_core::counters::Worker;
-use imperator_core::message::{FromWorker, Setup, fd};
+use imperator_core::message::{FromWorker, Setup, WorkerNumbers, fd};
 use imperator_worker::{Exchange, WorkerContext};
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
@@ -104,17 +104,43 @@ pub(crate) fn begin(py: Python<'_>, worker: &Arc<WorkerContext>) {
     }
 }
 
+/// At the end of a worker that was told to go: `uwsgi.atexit`, before Python's own atexit.
+pub(crate) fn end(py: Python<'_>) {
+    run_hook(py, "atexit");
+}
+
+/// Calls what the app has put there.
+fn run_hook(py: Python<'_>, name: &str) {
+    let run = || {
+        let modules = py.import("sys")?.getattr("modules")?;
+        let dict = modules.get_item("uwsgi")?.getattr("__dict__")?;
+        if let Some(hook) = dict.cast::<PyDict>()?.get_item(name)?
+            && hook.is_callable()
+        {
+            hook.call0()?;
+        }
+        PyResult::Ok(())
+    };
+    if let Err(error) = run() {
+        errors::report(py, &error, &format!("exception in uwsgi.{name}"));
+    }
+}
+
 fn post_fork(py: Python<'_>) -> PyResult<()> {
     let modules = py.import("sys")?.getattr("modules")?;
     let dict_of = |name: &str| modules.get_item(name)?.getattr("__dict__");
     // Looked for without using the modules.
     let decorators = dict_of("uwsgidecorators")?;
     let decorators = decorators.cast::<PyDict>()?;
+    let module = dict_of("uwsgi")?;
+    let module = module.cast::<PyDict>()?;
+    if module.contains("after_req_hook")? {
+        USED.store(true, Ordering::Relaxed);
+    }
     if let Some(run) = decorators.get_item("run_postfork")? {
         run.call0()?;
-    } else if let Some(hook) = dict_of("uwsgi")?
-        .cast::<PyDict>()?
-        .get_item("post_fork_hook")?
+    } else if let Some(hook) = module.get_item("post_fork_hook")?
+        && hook.is_callable()
     {
         hook.call0()?;
     }
@@ -140,6 +166,7 @@ pub(crate) fn answered(py: Python<'_>) {
     if !USED.load(Ordering::Relaxed) {
         return;
     }
+    run_hook(py, "after_req_hook");
     match greenlet(py) {
         Some(greenlet) => drop(locked(&GREENLETS).get_or_insert_default().remove(&greenlet)),
         None => CURRENT.set(None),
@@ -180,6 +207,30 @@ fn state<T>(look: impl FnOnce(&State) -> T) -> PyResult<T> {
     state
         .map(look)
         .ok_or_else(|| PyRuntimeError::new_err("this process is no worker"))
+}
+
+fn own_number(worker: &WorkerContext, word: Worker) -> u64 {
+    worker.counters().worker(word).load(Ordering::Relaxed)
+}
+
+fn dict_of<'py>(py: Python<'py>, it: &WorkerNumbers) -> PyResult<Bound<'py, PyDict>> {
+    let told = PyDict::new(py);
+    told.set_item("id", it.id)?;
+    told.set_item("pid", it.pid)?;
+    told.set_item("requests", it.requests)?;
+    told.set_item("delta_requests", it.requests)?;
+    told.set_item("signals", 0)?;
+    told.set_item("exceptions", it.exceptions)?;
+    told.set_item("status", PyBytes::new(py, it.status.as_bytes()))?;
+    told.set_item("rss", it.rss)?;
+    told.set_item("vsz", it.vsz)?;
+    told.set_item("running_time", it.running_time)?;
+    told.set_item("last_spawn", it.last_spawn)?;
+    told.set_item("respawn_count", it.respawn_count)?;
+    told.set_item("tx", it.tx)?;
+    told.set_item("avg_rt", it.avg_rt)?;
+    told.set_item("apps", pyo3::types::PyTuple::empty(py))?;
+    Ok(told)
 }
 
 /// What the text of the module asks.
@@ -231,41 +282,47 @@ impl Native {
         state(|state| state.setup.worker.unwrap_or(0))
     }
 
-    fn requests(&self) -> PyResult<u64> {
-        let worker = state(|state| state.worker.clone())?;
-        let of = |worker: &Arc<WorkerContext>| {
-            let requests = worker.counters().worker(Worker::Requests);
-            requests.load(Ordering::Relaxed)
+    /// Of all workers, those that are gone included; in front the number of this one alone.
+    fn requests(&self, py: Python<'_>) -> PyResult<(u64, u64)> {
+        let Some(worker) = state(|state| state.worker.clone())? else {
+            return Ok((0, 0));
         };
-        Ok(worker.as_ref().map_or(0, of))
+        let told = py.detach(|| worker.crew());
+        let own = own_number(&worker, Worker::Requests);
+        let siblings = told.workers.iter().filter(|it| it.id != worker.id());
+        let siblings: u64 = siblings.map(|it| it.requests).sum();
+        Ok((own, own + siblings + told.others))
     }
 
-    fn worker<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
-        let (worker, id, started) = state(|state| {
-            let id = state.setup.worker.unwrap_or(0);
-            (state.worker.clone(), id, state.started)
-        })?;
-        let number = |word| match &worker {
-            Some(worker) => worker.counters().worker(word).load(Ordering::Relaxed),
-            None => 0,
+    /// A dict for each worker of the app; while it is loaded, there is none.
+    fn workers<'py>(&self, py: Python<'py>) -> PyResult<Vec<Bound<'py, PyDict>>> {
+        let (worker, started) = state(|state| (state.worker.clone(), state.started))?;
+        let Some(worker) = worker else {
+            return Ok(Vec::new());
         };
-        let told = PyDict::new(py);
-        told.set_item("id", id)?;
-        told.set_item("pid", std::process::id())?;
-        told.set_item("requests", number(Worker::Requests))?;
-        told.set_item("delta_requests", number(Worker::Requests))?;
-        told.set_item("signals", 0)?;
-        told.set_item("exceptions", number(Worker::Exceptions))?;
-        told.set_item("status", PyBytes::new(py, b"busy"))?;
-        told.set_item("rss", 0)?;
-        told.set_item("vsz", 0)?;
-        told.set_item("running_time", number(Worker::RunningMicros))?;
-        told.set_item("last_spawn", started)?;
-        told.set_item("respawn_count", 0)?;
-        told.set_item("tx", number(Worker::TxBytes))?;
-        told.set_item("avg_rt", number(Worker::AvgMicros))?;
-        told.set_item("apps", pyo3::types::PyTuple::empty(py))?;
-        Ok(told)
+        let mut told = py.detach(|| worker.crew());
+        if !told.workers.iter().any(|it| it.id == worker.id()) {
+            told.workers.push(WorkerNumbers {
+                id: worker.id(),
+                last_spawn: started,
+                ..WorkerNumbers::default()
+            });
+        }
+        let mut dicts = Vec::new();
+        for mut it in told.workers {
+            // What we know ourselves is newer.
+            if it.id == worker.id() {
+                it.pid = i32::try_from(std::process::id()).unwrap_or(0);
+                "busy".clone_into(&mut it.status);
+                it.requests = own_number(&worker, Worker::Requests);
+                it.exceptions = own_number(&worker, Worker::Exceptions);
+                it.running_time = own_number(&worker, Worker::RunningMicros);
+                it.tx = own_number(&worker, Worker::TxBytes);
+                it.avg_rt = own_number(&worker, Worker::AvgMicros);
+            }
+            dicts.push(dict_of(py, &it)?);
+        }
+        Ok(dicts)
     }
 
     fn log(&self, text: &str) {

@@ -75,12 +75,15 @@ fn try_run(
     }
     let app = WsgiApp::new(py, Arc::clone(&worker), Arc::clone(&apps), 0)?;
     if is_gevent {
-        return gevent::serve(py, &worker, app);
+        gevent::serve(py, &worker, app)?;
+        uwsgi::end(py);
+        return Ok(());
     }
     serve(&worker, 0, &app);
     for thread in threads {
         thread.call_method0("join")?;
     }
+    uwsgi::end(py);
     Ok(())
 }
 

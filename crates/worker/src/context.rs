@@ -19,6 +19,7 @@ use rustix::io::Errno;
 use crate::additions::Dress;
 use crate::clock::Moment;
 use crate::connection::Connection;
+use crate::crew::Crew;
 use crate::exchange::Exchange;
 use crate::front::Front;
 use crate::handover::{Handover, MAX_WAITING, ring};
@@ -94,6 +95,7 @@ pub struct WorkerContext {
     reported: AtomicU16,
     /// What was noted already: bits by status (mod 64), [`CUT`], [`MISSING`] and [`STALLED`].
     noted: AtomicU64,
+    pub(crate) crew: Crew,
     announced: AtomicBool,
     worn: AtomicBool,
     pub(crate) dismissed: AtomicBool,
@@ -166,6 +168,7 @@ impl WorkerContext {
             running: (0..cores).map(|_| Mutex::default()).collect(),
             reported: AtomicU16::new(0),
             noted: AtomicU64::new(0),
+            crew: Crew::default(),
             announced: AtomicBool::new(false),
             worn: AtomicBool::new(false),
             dismissed: AtomicBool::new(false),

@@ -136,6 +136,7 @@ impl IoThread {
                     if let Some(event) = Event::of(&message) {
                         self.step(event, now);
                     }
+                    self.worker.crew.learn(message, now);
                 }
                 Ok(Received::Empty) => return,
                 Ok(Received::Closed) => {

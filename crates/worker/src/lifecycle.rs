@@ -66,7 +66,10 @@ impl Event {
             ToWorker::Pause => Some(Self::Pause),
             ToWorker::Resume => Some(Self::Resume),
             ToWorker::Heard => Some(Self::Heard),
-            ToWorker::Setup(_) | ToWorker::Fork { .. } | ToWorker::Overdue => None,
+            ToWorker::Setup(_)
+            | ToWorker::Fork { .. }
+            | ToWorker::Overdue
+            | ToWorker::Workers { .. } => None,
         }
     }
 }

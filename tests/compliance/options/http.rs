@@ -13,6 +13,10 @@ pub(super) const ELSEWHERE: &[(&str, &str)] = &[
         "kept_connections_serve_pipelined_requests_in_order",
     ),
     (
+        "trusted-proxy",
+        "x_forwarded_proto_counts_when_a_trusted_peer_sends_it",
+    ),
+    (
         "http-timeout",
         "a_slow_head_costs_no_thread_and_ends_at_its_deadline",
     ),

@@ -3,6 +3,7 @@
 use super::Support::{Differs, Full, Later, Refused};
 use super::{Draft, Invalid, Opt, Value, ignored, opt};
 use crate::settings::Protocol;
+use crate::settings::trust::Peer;
 
 pub(super) static OPTIONS: &[Opt] = &[
     opt(
@@ -261,6 +262,22 @@ pub(super) static OPTIONS: &[Opt] = &[
     tls("https"),
     tls("https-socket"),
     tls("https2"),
+    opt(
+        "trusted-proxy",
+        Value::Text,
+        Full,
+        "believe the X-Forwarded-Proto of an address, a network, or unix",
+        |draft, given| {
+            for text in given.text.split([',', ' ']).filter(|it| !it.is_empty()) {
+                let peer = Peer::parse(text).map_err(|why| {
+                    Invalid::with_hint(why, "write an address, a network like 10.0.0.0/8, or unix")
+                })?;
+                draft.settings.http.trusted.push(peer);
+            }
+            Ok(())
+        },
+    )
+    .ours(),
 ];
 
 const fn tls(name: &'static str) -> Opt {

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::trust::Peer;
+
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Http {
@@ -15,4 +17,6 @@ pub struct Http {
     pub proxy_protocol: bool,
     /// SERVER_NAME is the host that the client asked for.
     pub server_name_is_host: bool,
+    /// `trusted-proxy`: their X-Forwarded-Proto counts, over the uwsgi protocol as well.
+    pub trusted: Vec<Peer>,
 }

@@ -187,6 +187,7 @@ impl Effects {
         let Some(child) = self.children.remove(&process) else {
             return;
         };
+        self.gone_requests += super::crew::requests(&child);
         let pid = child.pid.unwrap_or_default();
         let who = match child.worker {
             Some(worker) => format!("worker {worker} (pid {pid})"),

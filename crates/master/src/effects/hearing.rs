@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use imperator_core::message::{FromWorker, VERSION};
+use imperator_core::message::{FromWorker, VERSION, WORKERS};
 use imperator_process::channel::Received;
 
 use super::Effects;
@@ -113,6 +113,10 @@ impl Effects {
                 let now = crate::clock::now();
                 let added = self.modules.add((generation, every), files, at, now);
                 added.into_iter().for_each(|problem| self.note(problem));
+                None
+            }
+            FromWorker::Asks { what } if what == WORKERS => {
+                self.tell_workers(process);
                 None
             }
             FromWorker::Asks { what } => {

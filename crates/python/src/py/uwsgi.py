@@ -23,6 +23,8 @@ is_a_reload = False
 unbit = None
 applications = None
 SPOOL_OK, SPOOL_RETRY, SPOOL_IGNORE = -2, -1, 0
+# The app may put a function there.
+post_fork_hook = after_req_hook = atexit = None
 
 
 def masterpid():
@@ -50,16 +52,18 @@ def in_farm(name=None):
 
 
 def total_requests():
-    return _native.requests()
+    """Of all workers of the app."""
+    return _native.requests()[1]
 
 
 def request_id():
-    return _native.requests()
+    """Of this worker."""
+    return _native.requests()[0]
 
 
 def workers():
-    """One dict, of this worker: the others' numbers are the master's (`stats`, `imperator status`)."""
-    return (_native.worker(),)
+    """One dict for each worker of the app."""
+    return tuple(_native.workers())
 
 
 def mem():

@@ -5,6 +5,9 @@ import threading
 
 import uwsgi
 
+# Only the other module needs it.
+del globals()["native"]
+
 postfork_chain = []
 
 

@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use imperator_core::settings::Settings;
+use imperator_core::settings::trust::Peer;
 use imperator_worker::Exchange;
 use imperator_worker::mount::{Rules, route};
 use pyo3::intern;
@@ -26,6 +27,8 @@ const MAX_REMEMBERED: usize = 128;
 pub(super) struct Environ {
     template: Py<PyDict>,
     names: RefCell<Names>,
+    /// Whose X-Forwarded-Proto counts; empty without the option.
+    trusted: Vec<Peer>,
 }
 
 /// Every name seen, with the value it had last: most values are the same in the next request.
@@ -85,6 +88,7 @@ impl Environ {
         Ok(Self {
             template: template.unbind(),
             names: RefCell::default(),
+            trusted: settings.http.trusted.clone(),
         })
     }
 
@@ -106,11 +110,29 @@ impl Environ {
                 }
             }
         };
+        if !self.trusted.is_empty()
+            && let Some(scheme) = self.forwarded(exchange)
+        {
+            environ.set_item(intern!(py, "wsgi.url_scheme"), scheme)?;
+        }
         environ.set_item(
             intern!(py, "wsgi.input"),
             Bound::new(py, Input::new(exchange))?,
         )?;
         Ok(environ)
+    }
+
+    /// The scheme that a trusted peer names; of several, the one that it added itself.
+    fn forwarded(&self, exchange: &Exchange) -> Option<&'static str> {
+        let peer = exchange.var(b"REMOTE_ADDR").unwrap_or_default();
+        let named = exchange.var(b"HTTP_X_FORWARDED_PROTO")?;
+        let named = named.rsplit(|&byte| byte == b',').next()?.trim_ascii();
+        let is_trusted = self.trusted.iter().any(|trusted| trusted.is(peer));
+        match (is_trusted, named) {
+            (true, b"https") => Some("https"),
+            (true, b"http") => Some("http"),
+            (true | false, _) => None,
+        }
     }
 
     /// Which app the request is for; SCRIPT_NAME and PATH_INFO are made as that app expects them.
