@@ -38,6 +38,8 @@ pub enum Request {
     Stop {
         apps: Vec<String>,
     },
+    /// Take the file on disk in the place of this binary, if it is another one.
+    Upgrade,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -64,6 +66,15 @@ pub struct EmperorStatus {
     pub stopping: bool,
     pub apps: usize,
     pub failing: usize,
+    /// Which file it runs on.
+    #[serde(default)]
+    pub build: Option<String>,
+    /// A new file is asked whether it could take over.
+    #[serde(default)]
+    pub upgrading: bool,
+    /// Why the last upgrade changed nothing.
+    #[serde(default)]
+    pub upgrade_failure: Option<String>,
 }
 
 /// How an app is, in one word.
@@ -162,6 +173,19 @@ impl Control {
     /// # Errors
     /// What bind(2) says.
     pub fn bind(path: &Path) -> io::Result<Self> {
+        Self::listen_at(path).map(Self::resume)
+    }
+
+    /// On a socket that this process has bound before.
+    pub fn resume(listener: OwnedFd) -> Self {
+        Self {
+            listener,
+            clients: Vec::new(),
+            spare: spare(),
+        }
+    }
+
+    fn listen_at(path: &Path) -> io::Result<OwnedFd> {
         match fs::remove_file(path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             Ok(()) | Err(_) => (),
@@ -175,11 +199,11 @@ impl Control {
         rustix::net::bind(&listener, &SocketAddrUnix::new(path)?)?;
         fs::set_permissions(path, fs::Permissions::from_mode(0o600))?;
         rustix::net::listen(&listener, 64)?;
-        Ok(Self {
-            listener,
-            clients: Vec::new(),
-            spare: spare(),
-        })
+        Ok(listener)
+    }
+
+    pub fn own_listener(&self) -> &OwnedFd {
+        &self.listener
     }
 
     /// `None`: no descriptor is left for a client, so nobody is to be waited for.

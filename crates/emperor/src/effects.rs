@@ -14,6 +14,7 @@ use imperator_core::message::{
 };
 use imperator_core::settings::empire::Empire;
 use imperator_process::channel::{Channel, Received};
+use imperator_process::image;
 use imperator_process::signals;
 use imperator_process::spawn::{self, Plan};
 use tracing::{error, info, warn};
@@ -25,6 +26,15 @@ use crate::runtime::{self, AppRecord, Runtime};
 use crate::supervisor::{Name, Order, Pid};
 use crate::systemd;
 use crate::tyrant;
+
+mod handing;
+pub mod others;
+
+/// The first word to a master that another emperor started.
+const ADOPT: ToMaster = ToMaster::Adopt {
+    version: VERSION,
+    history: true,
+};
 
 /// Orders that a master has not read yet; it has hung when there are more.
 const MAX_UNSENT: usize = 32;
@@ -70,6 +80,12 @@ pub struct Effects {
     pub empire: Empire,
     pub masters: BTreeMap<Name, Master>,
     pub kept: BTreeMap<Name, Kept>,
+    /// Masters that shall take over from those in `masters`.
+    pub heirs: BTreeMap<Name, others::Heir>,
+    /// Masters that finish what they have: another one has taken over, or they were given up.
+    pub retired: BTreeMap<Pid, (Name, Master)>,
+    /// Which file this process runs on.
+    pub build: Option<String>,
 }
 
 impl Effects {
@@ -93,6 +109,9 @@ impl Effects {
             empire: options.empire.clone(),
             masters: BTreeMap::new(),
             kept: BTreeMap::new(),
+            heirs: BTreeMap::new(),
+            retired: BTreeMap::new(),
+            build: image::own().ok(),
         }
     }
 
@@ -101,6 +120,21 @@ impl Effects {
     /// # Errors
     /// One line that says what failed.
     pub fn spawn(&mut self, name: &str, app: &App, now: Instant) -> Result<Pid, String> {
+        self.kept.entry(name.to_owned()).or_default().status = None;
+        let master = self.launch(name, app, false, now)?;
+        let pid = master.pid;
+        self.masters.insert(name.to_owned(), master);
+        Ok(pid)
+    }
+
+    /// `heir`: beside a master that serves.
+    fn launch(
+        &mut self,
+        name: &str,
+        app: &App,
+        heir: bool,
+        now: Instant,
+    ) -> Result<Master, String> {
         let record = AppRecord {
             name: name.to_owned(),
             config: app.config.clone(),
@@ -112,7 +146,6 @@ impl Effects {
             .map_err(|error| format!("cannot make its runtime directory: {error}"))?;
         let owner = tyrant::owner(&app.config.file, &self.empire)?;
         let kept = self.kept.entry(name.to_owned()).or_default();
-        kept.status = None;
         if kept
             .owner
             .as_ref()
@@ -123,7 +156,8 @@ impl Effects {
         }
         kept.owner.clone_from(&owner);
         let kept = &self.kept[name];
-        let logs = kept.logs.as_ref();
+        // Two masters would tear each other's lines.
+        let logs = kept.logs.as_ref().filter(|_| !heir);
         let start = Start {
             version: VERSION,
             name: name.to_owned(),
@@ -140,7 +174,7 @@ impl Effects {
             logs: logs.is_some(),
             last_generation: kept.last_generation,
             owner,
-            heir: false,
+            heir,
             history: true,
         };
         let mut fds: Vec<BorrowedFd<'_>> = kept
@@ -152,20 +186,7 @@ impl Effects {
             fds.extend([log.as_fd(), requests.as_fd()]);
         }
         let (pid, channel) = self.start(name, &start, &fds)?;
-        self.masters.insert(
-            name.to_owned(),
-            Master {
-                pid,
-                channel,
-                pidfd: None,
-                started: now,
-                spoke: false,
-                goodbye: None,
-                hung_up: false,
-                unsent: VecDeque::new(),
-            },
-        );
-        Ok(pid)
+        Ok(Master::new(pid, channel, None, now))
     }
 
     fn start(
@@ -179,12 +200,7 @@ impl Effects {
         here.set_nonblocking(true)
             .and_then(|()| here.send(&ToMaster::Start(Box::new(start.clone())), fds))
             .map_err(|error| format!("cannot send its start message: {error}"))?;
-        // A binary that was replaced on disk starts new masters; one that was removed goes on.
-        let program = if self.executable.exists() {
-            self.executable.clone()
-        } else {
-            PathBuf::from("/proc/self/exe")
-        };
+        let program = self.program();
         let mut plan = match &self.empire.start_hook {
             Some(hook) => hooks::before(hook, &start.config, name, &program, &start.cwd),
             None => {
@@ -209,21 +225,8 @@ impl Effects {
         pidfd: Option<OwnedFd>,
         now: Instant,
     ) {
-        let mut master = Master {
-            pid,
-            channel,
-            pidfd,
-            started: now,
-            spoke: false,
-            goodbye: None,
-            hung_up: false,
-            unsent: VecDeque::new(),
-        };
-        let adopt = ToMaster::Adopt {
-            version: VERSION,
-            history: true,
-        };
-        say(name, &mut master, adopt);
+        let mut master = Master::new(pid, channel, pidfd, now);
+        say(name, &mut master, ADOPT);
         self.masters.insert(name.to_owned(), master);
     }
 
@@ -231,19 +234,9 @@ impl Effects {
         let Some(master) = self.masters.get_mut(name) else {
             return;
         };
-        let message = match order {
-            Order::Reload => ToMaster::Reload {
-                at: imperator_process::time::monotonic_micros(),
-            },
-            Order::Changed => ToMaster::Changed,
-            Order::Retry => ToMaster::Retry,
-            Order::Pause => ToMaster::Pause,
-            Order::Stop => ToMaster::Stop,
-            Order::StopNow => ToMaster::StopNow,
-        };
         match order {
             Order::Reload => info!("[emperor] reload the uwsgi instance {name}"),
-            Order::Stop => info!("[emperor] stop the uwsgi instance {name}"),
+            Order::Stop | Order::Retire => info!("[emperor] stop the uwsgi instance {name}"),
             Order::StopNow => warn!(
                 "[emperor] curse the uwsgi instance {name} (pid: {})",
                 master.pid
@@ -251,11 +244,13 @@ impl Effects {
             Order::Changed => info!("[emperor] the config of {name} may have changed"),
             Order::Retry | Order::Pause => (),
         }
-        say(name, master, message);
+        say(name, master, order.message());
     }
 
     pub fn kill(&mut self, name: &str, pid: Pid) {
-        let Some(master) = self.masters.get(name).filter(|master| master.pid == pid) else {
+        let own = self.masters.get(name).filter(|master| master.pid == pid);
+        let other = self.retired.get(&pid).map(|(_, master)| master);
+        let Some(master) = own.or(other) else {
             return;
         };
         warn!("[emperor] master of {name} (pid {pid}) does not end: SIGKILL");
@@ -287,44 +282,8 @@ impl Effects {
     /// What a master said next; `None`: nothing more now.
     pub fn receive(&mut self, name: &str) -> Option<FromMaster> {
         let master = self.masters.get_mut(name)?;
-        if master.hung_up {
-            return None;
-        }
-        match master.channel.receive::<FromMaster>() {
-            Ok(Received::Message(message, fds)) => {
-                master.spoke = true;
-                let kept = self.kept.entry(name.to_owned()).or_default();
-                match &message {
-                    FromMaster::Holding { listeners } => keep(kept, name, listeners, fds),
-                    FromMaster::Report(status) => {
-                        let generation = status.generation.into_iter().chain(status.next).max();
-                        kept.last_generation = kept.last_generation.max(generation.unwrap_or(0));
-                        kept.status = Some((**status).clone());
-                    }
-                    FromMaster::Goodbye { why } => master.goodbye = Some(why.clone()),
-                    FromMaster::Hello { .. }
-                    | FromMaster::Ceded
-                    | FromMaster::Happened { .. }
-                    | FromMaster::Logs { .. } => (),
-                }
-                Some(message)
-            }
-            Ok(Received::Empty) => None,
-            Ok(Received::Closed) => {
-                master.hung_up = true;
-                None
-            }
-            Err(error) if error.kind() == io::ErrorKind::InvalidData => {
-                warn!("[emperor] {name}: a message of its master is not understood: {error}");
-                // The next one may be.
-                self.receive(name)
-            }
-            Err(error) => {
-                warn!("[emperor] {name}: cannot read from its master: {error}");
-                master.hung_up = true;
-                None
-            }
-        }
+        let kept = self.kept.entry(name.to_owned()).or_default();
+        master.receive(name, kept)
     }
 
     /// Asks all masters for a fresh report; tells which were asked.
@@ -344,16 +303,70 @@ impl Effects {
         let master = self.masters.get(name);
         master.is_some_and(|master| master.pidfd.is_some())
     }
+}
 
-    /// Sends what a master did not take at once.
-    pub fn flush(&mut self, name: &str) {
-        if let Some(master) = self.masters.get_mut(name) {
-            flush(name, master);
+impl Order {
+    fn message(self) -> ToMaster {
+        match self {
+            Self::Reload => ToMaster::Reload {
+                at: imperator_process::time::monotonic_micros(),
+            },
+            Self::Changed => ToMaster::Changed,
+            Self::Retry => ToMaster::Retry,
+            Self::Pause => ToMaster::Pause,
+            Self::Stop => ToMaster::Stop,
+            Self::Retire => ToMaster::Retire,
+            Self::StopNow => ToMaster::StopNow,
         }
     }
 }
 
 impl Master {
+    fn new(pid: Pid, channel: Channel, pidfd: Option<OwnedFd>, now: Instant) -> Self {
+        Self {
+            pid,
+            channel,
+            pidfd,
+            started: now,
+            spoke: false,
+            goodbye: None,
+            hung_up: false,
+            unsent: VecDeque::new(),
+        }
+    }
+
+    /// What it said next, noted in `kept`; `None`: nothing more now.
+    fn receive(&mut self, name: &str, kept: &mut Kept) -> Option<FromMaster> {
+        while !self.hung_up {
+            match self.channel.receive::<FromMaster>() {
+                Ok(Received::Message(message, fds)) => {
+                    self.spoke = true;
+                    match &message {
+                        FromMaster::Holding { listeners } => keep(kept, name, listeners, fds),
+                        FromMaster::Report(status) => kept.note(status),
+                        FromMaster::Goodbye { why } => self.goodbye = Some(why.clone()),
+                        FromMaster::Hello { .. }
+ | FromMaster::Ceded
+ | FromMaster::Happened { .. }
+ | FromMaster::Logs { .. } => (),
+                    }
+                    return Some(message);
+                }
+                Ok(Received::Empty) => return None,
+                Ok(Received::Closed) => self.hung_up = true,
+                // The next one may be understood.
+                Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+                    warn!("[emperor] {name}: a message of its master is not understood: {error}");
+                }
+                Err(error) => {
+                    warn!("[emperor] {name}: cannot read from its master: {error}");
+                    self.hung_up = true;
+                }
+            }
+        }
+        None
+    }
+
     /// It was adopted, and has not answered in time.
     pub fn is_silent(&self, now: Instant) -> bool {
         self.pidfd.is_some() && !self.spoke && now >= self.started + SILENCE
@@ -361,6 +374,14 @@ impl Master {
 
     pub fn wants_write(&self) -> bool {
         !self.unsent.is_empty() && !self.hung_up
+    }
+}
+
+impl Kept {
+    fn note(&mut self, status: &AppStatus) {
+        let generation = status.generation.into_iter().chain(status.next).max();
+        self.last_generation = self.last_generation.max(generation.unwrap_or(0));
+        self.status = Some(status.clone());
     }
 }
 
@@ -427,16 +448,8 @@ mod tests {
     fn an_adopted_master_is_silent_only_when_its_time_to_answer_is_over() {
         let start = Instant::now();
         let (channel, _its_end) = Channel::pair().unwrap();
-        let mut master = Master {
-            pid: 1,
-            channel,
-            pidfd: Some(rustix::event::eventfd(0, rustix::event::EventfdFlags::CLOEXEC).unwrap()),
-            started: start,
-            spoke: false,
-            goodbye: None,
-            hung_up: false,
-            unsent: VecDeque::new(),
-        };
+        let pidfd = Some(rustix::event::eventfd(0, rustix::event::EventfdFlags::CLOEXEC).unwrap());
+        let mut master = Master::new(1, channel, pidfd, start);
         assert!(!master.is_silent(start));
         assert!(master.is_silent(start + SILENCE));
         master.spoke = true;

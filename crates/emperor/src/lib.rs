@@ -23,3 +23,4 @@ pub mod status;
 pub mod supervisor;
 pub mod systemd;
 pub mod tyrant;
+pub mod upgrade;

@@ -339,6 +339,16 @@ mod tests {
             | Event::PauseAll
             | Event::Stop
             | Event::StopNow
+            | Event::Outdated(_)
+            | Event::HeirSpawned(..)
+            | Event::HeirFailed(_)
+            | Event::HeirReported(..)
+            | Event::Retired(..)
+            | Event::Dispensable(_)
+            | Event::Dozes(_)
+            | Event::Failed(..)
+            | Event::Called(_)
+            | Event::Leave
             | Event::Tick => panic!("a plan does not say {event:?}"),
         }
     }

@@ -1,26 +1,31 @@
 //! The emperor's loop: waits for signals, files, masters and clients, and lets the pure parts
 //! decide. The only place here that reads the clock.
 
+mod masters;
 mod news;
 mod options;
 mod requests;
+pub(crate) mod upgrading;
 
 pub use self::options::{Fatal, Options};
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsString;
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
-use imperator_core::message::{AppStatus, Config, Failure, FromMaster, VERSION};
+use imperator_core::message::{AppStatus, Config};
 use imperator_core::signals::{self, Act, Who};
 use imperator_process::poll::{Interest, PollSet};
 use imperator_process::signals::SignalSet;
+use imperator_process::estate::{self, Estate};
 use imperator_process::{limits, reap};
-use tracing::{debug, error, info, warn};
+use tracing::{info, warn};
 
 use crate::adopt;
 use crate::control::Control;
+use crate::effects::others::Peer;
 use crate::effects::{Effects, Kept, SILENCE};
 use crate::monitor::Monitor;
 use crate::monitor::source::Source;
@@ -28,8 +33,10 @@ use crate::own_log::OwnLog;
 use crate::plan::Plan;
 use crate::runtime::Runtime;
 use crate::stats::Stats;
-use crate::supervisor::{Action, Event, Name, Supervisor};
+use crate::supervisor::{Event, Name, Supervisor};
 use crate::systemd::Systemd;
+use crate::upgrade::{self, State};
+use upgrading::Upgrade;
 
 /// An included file that changed so shortly before we heard of it may have changed after it was read.
 const READ_BEFORE: Duration = Duration::from_secs(10);
@@ -41,8 +48,10 @@ const LONGEST_WAIT: Duration = Duration::from_secs(60);
 /// # Errors
 /// Before any app is started: a source that does not exist, a runtime directory that is another
 /// emperor's. Later: only what makes waiting impossible.
-pub fn run(options: &Options) -> Result<(), Fatal> {
-    let mut emperor = Emperor::new(options)?;
+pub fn run(options: &Options, mut estate: Estate) -> Result<(), Fatal> {
+    let state = understand(&mut estate);
+    let mut emperor = Emperor::new(options, state.as_ref(), &mut estate)?;
+    estate::hear_signals();
     for path in options.pidfiles() {
         let text = format!("{}\n", std::process::id());
         std::fs::write(path, text).map_err(|error| Fatal::Io {
@@ -50,7 +59,8 @@ pub fn run(options: &Options) -> Result<(), Fatal> {
             error,
         })?;
     }
-    emperor.begin();
+    emperor.begin(state, &mut estate);
+    drop(estate);
     while !emperor.supervisor.is_finished() {
         emperor.turn()?;
     }
@@ -60,6 +70,23 @@ pub fn run(options: &Options) -> Result<(), Fatal> {
     }
     info!("The Emperor is buried.");
     Ok(())
+}
+
+/// What this very process knew under another binary, if anything of it can be read.
+fn understand(estate: &mut Estate) -> Option<State> {
+    let text = estate.text.take()?;
+    match upgrade::read(&text) {
+        Ok(state) => Some(state),
+        Err(why) => {
+            warn!(
+                "[emperor] cannot use the state of the binary before: {why}; masters are looked \
+                 for as after a crash"
+            );
+            // With it the lock, which is taken anew.
+            *estate = Estate::default();
+            None
+        }
+    }
 }
 
 /// What was logged of an app, so that each news is logged once.
@@ -72,6 +99,12 @@ struct Told {
 
 struct Emperor {
     cwd: PathBuf,
+    executable: PathBuf,
+    args: Vec<OsString>,
+    start: PathBuf,
+    upgrade: Upgrade,
+    /// Until the files were looked at.
+    reload_after_resume: Vec<Name>,
     supervisor: Supervisor,
     plan: Plan,
     effects: Effects,
@@ -96,7 +129,11 @@ struct Emperor {
 }
 
 impl Emperor {
-    fn new(options: &Options) -> Result<Self, Fatal> {
+    fn new(
+        options: &Options,
+        state: Option<&State>,
+        estate: &mut Estate,
+    ) -> Result<Self, Fatal> {
         let failed = |doing| move |error| Fatal::Io { doing, error };
         let sources = options
             .sources
@@ -104,14 +141,18 @@ impl Emperor {
             .map(|text| Source::parse(text, &options.cwd))
             .collect::<Result<Vec<_>, _>>()
             .map_err(Fatal::Source)?;
-        let runtime = Runtime::take(&options.runtime).map_err(Fatal::Runtime)?;
+        let lock = state.and_then(|state| estate.fd(state.lock));
+        let runtime = Runtime::take_with(&options.runtime, lock).map_err(Fatal::Runtime)?;
         let nofile_soft =
             limits::raise_nofile().map_err(failed("raise the limit of open files"))?;
         reap::become_subreaper().map_err(failed("become a subreaper"))?;
         let signals =
             SignalSet::listen(&signals::handled(Who::Emperor)).map_err(failed("handle signals"))?;
-        let control =
-            Control::bind(&runtime.control_socket()).map_err(failed("bind the control socket"))?;
+        let control = match state.and_then(|state| estate.fd(state.control)) {
+            Some(listener) => Control::resume(listener),
+            None => Control::bind(&runtime.control_socket())
+                .map_err(failed("bind the control socket"))?,
+        };
         let stats = options.empire.stats.as_ref().map(Stats::bind);
         let mut stats = stats
             .transpose()
@@ -124,6 +165,11 @@ impl Emperor {
         let now = now();
         Ok(Self {
             cwd: options.cwd.clone(),
+            executable: options.executable.clone(),
+            args: options.args.clone(),
+            start: options.start.clone(),
+            upgrade: Upgrade::default(),
+            reload_after_resume: Vec::new(),
             supervisor: Supervisor::new((2 * cpus).max(2)),
             plan: Plan::default(),
             effects: Effects::new(runtime, options, nofile_soft),
@@ -145,14 +191,44 @@ impl Emperor {
         })
     }
 
-    /// Adopts what an earlier emperor left, and looks at all files for the first time.
-    fn begin(&mut self) {
+    /// Goes on with what this process had under another binary, or adopts what an earlier emperor
+    /// left; and looks at all files for the first time.
+    fn begin(&mut self, state: Option<State>, estate: &mut Estate) {
         let now = now();
         // Each adopted master's time to answer begins now.
         self.adopted_at = now;
         for source in self.monitor.sources() {
             info!("*** starting Imperator's Emperor on {} ***", source.text);
         }
+        match state {
+            Some(state) => self.resume(state, estate),
+            None => self.adopt(),
+        }
+        let (changes, again) = self.monitor.scan(true, now);
+        self.scan_again_at = again;
+        self.deep_scan_at = now + self.monitor.scan_every();
+        let events = self
+            .plan
+            .apply(changes, self.monitor.sources(), &self.cwd, &|_| Vec::new());
+        self.place_adopted();
+        for name in self.supervisor.without_master() {
+            if self.plan.app(&name).is_none() {
+                self.handle(Event::Gone(name));
+            }
+        }
+        self.first = self.plan.apps().keys().cloned().collect();
+        for event in events {
+            self.handle(event);
+        }
+        self.finish_resume();
+        self.tell_problems();
+        if self.plan.apps().is_empty() {
+            info!("[emperor] no vassal yet; waiting for .ini files");
+        }
+    }
+
+    fn adopt(&mut self) {
+        let now = now();
         let (orphans, halted) = adopt::find(&self.effects.runtime);
         for name in halted {
             self.handle(Event::Halt(name));
@@ -166,26 +242,6 @@ impl Emperor {
             self.effects
                 .adopt(&orphan.name, orphan.pid, orphan.channel, orphan.pidfd, now);
             self.handle(Event::Adopted(orphan.name, orphan.pid));
-        }
-        let (changes, again) = self.monitor.scan(true, now);
-        self.scan_again_at = again;
-        self.deep_scan_at = now + self.monitor.scan_every();
-        let events = self
-            .plan
-            .apply(changes, self.monitor.sources(), &self.cwd, &|_| Vec::new());
-        self.place_adopted();
-        for name in self.supervisor.halted() {
-            if self.plan.app(&name).is_none() {
-                self.handle(Event::Gone(name));
-            }
-        }
-        self.first = self.plan.apps().keys().cloned().collect();
-        for event in events {
-            self.handle(event);
-        }
-        self.tell_problems();
-        if self.plan.apps().is_empty() {
-            info!("[emperor] no vassal yet; waiting for .ini files");
         }
     }
 
@@ -222,11 +278,15 @@ impl Emperor {
                 self.signal(number);
             }
         }
-        for name in &ready.writable {
-            self.effects.flush(name);
+        for peer in &ready.writable {
+            self.effects.flush(peer);
         }
-        for name in &ready.readable {
-            self.listen_to(name);
+        for peer in &ready.readable {
+            match peer {
+                Peer::Own(name) => self.listen_to(name),
+                Peer::Heir(name) => self.listen_to_heir(name),
+                Peer::Retired(pid) => self.listen_to_retired(*pid),
+            }
         }
         let now = now();
         let rescan = self.scan_again_at.is_some_and(|at| at <= now);
@@ -237,6 +297,7 @@ impl Emperor {
         if self.supervisor.deadline().is_some_and(|at| at <= now) {
             self.handle(Event::Tick);
         }
+        self.continue_upgrade(now);
         self.serve_clients();
         self.serve_stats();
         self.tell_silence(now);
@@ -255,6 +316,7 @@ impl Emperor {
             (!stopping).then_some(self.deep_scan_at),
             self.scan_again_at.filter(|_| !stopping),
             (!self.silence_told).then_some(self.adopted_at + SILENCE),
+            self.upgrade.check.as_ref().map(|check| check.deadline),
         ]
         .into_iter()
         .flatten()
@@ -282,16 +344,17 @@ impl Emperor {
                 poll.add(reader, interest);
             }
         }
+        if let Some(check) = &self.upgrade.check {
+            poll.add(check.fd(), Interest::Read);
+        }
         let mut reading = Vec::new();
         let mut writing = Vec::new();
-        for (name, master) in &self.effects.masters {
-            if master.hung_up {
-                continue;
-            }
-            reading.push((poll.add(master.channel.as_fd(), Interest::Read), name));
+        for (peer, master) in self.effects.peers() {
             if master.wants_write() {
-                writing.push((poll.add(master.channel.as_fd(), Interest::Write), name));
+                let index = poll.add(master.channel.as_fd(), Interest::Write);
+                writing.push((index, peer.clone()));
             }
+            reading.push((poll.add(master.channel.as_fd(), Interest::Read), peer));
         }
         poll.wait(Some(
             deadline.saturating_duration_since(now).min(LONGEST_WAIT),
@@ -300,166 +363,16 @@ impl Emperor {
             doing: "wait for events",
             error,
         })?;
-        let names = |fds: Vec<(usize, &Name)>| {
+        let peers = |fds: Vec<(usize, Peer)>| {
             let ready = fds.into_iter().filter(|(index, _)| poll.is_ready(*index));
-            ready.map(|(_, name)| name.clone()).collect()
+            ready.map(|(_, peer)| peer).collect()
         };
         Ok(Ready {
             signals: poll.is_ready(signals),
             monitor: monitor.is_some_and(|index| poll.is_ready(index)),
-            readable: names(reading),
-            writable: names(writing),
+            readable: peers(reading),
+            writable: peers(writing),
         })
-    }
-
-    /// Lets the supervisor decide and carries out what it says, until nothing follows.
-    fn handle(&mut self, event: Event) {
-        let mut queue = VecDeque::from([event]);
-        while let Some(event) = queue.pop_front() {
-            for action in self.supervisor.step(event, now()) {
-                queue.extend(self.carry_out(action));
-            }
-        }
-    }
-
-    fn carry_out(&mut self, action: Action) -> Option<Event> {
-        match action {
-            Action::Spawn(name) => Some(self.spawn(name)),
-            Action::Order(name, order) => {
-                self.effects.order(&name, order);
-                None
-            }
-            Action::Kill(name, pid) => {
-                self.effects.kill(&name, pid);
-                None
-            }
-            Action::Forget(name) => {
-                self.effects.forget(&name);
-                self.told.remove(&name);
-                self.first.remove(&name);
-                self.includes_changed = true;
-                None
-            }
-        }
-    }
-
-    fn spawn(&mut self, name: Name) -> Event {
-        let Some(app) = self.plan.app(&name).cloned() else {
-            return Event::SpawnFailed(name);
-        };
-        match self.effects.spawn(&name, &app, now()) {
-            Ok(pid) => {
-                info!("[emperor] vassal {name} has been spawned (pid {pid})");
-                Event::Spawned(name, pid)
-            }
-            Err(why) => {
-                error!("[emperor] cannot start the master of {name}: {why}");
-                let summary = format!("cannot start its master: {why}");
-                self.note_death(&name, summary);
-                Event::SpawnFailed(name)
-            }
-        }
-    }
-
-    fn note_death(&mut self, name: &str, summary: String) {
-        let kept = self.effects.kept.entry(name.to_owned()).or_default();
-        kept.death = Some(Failure {
-            summary,
-            hint: None,
-            detail: None,
-            at: unix_seconds(),
-            ..Failure::default()
-        });
-    }
-
-    /// Reads all that a master has said.
-    fn listen_to(&mut self, name: &str) {
-        while let Some(message) = self.effects.receive(name) {
-            self.hear(name, message);
-        }
-        let Some(master) = self.effects.masters.get(name) else {
-            return;
-        };
-        if !master.hung_up {
-            return;
-        }
-        let pid = master.pid;
-        if master.pidfd.is_some() {
-            self.ended(name, "ended, status unknown: it was not our child");
-            self.handle(Event::Ended(pid));
-        } else {
-            self.handle(Event::HungUp(pid));
-        }
-    }
-
-    fn hear(&mut self, name: &str, message: FromMaster) {
-        match message {
-            FromMaster::Hello { version, pid, .. } => {
-                if version != VERSION {
-                    warn!("[emperor] {name}: its master (pid {pid}) speaks version {version}");
-                }
-            }
-            FromMaster::Holding { .. }
-            | FromMaster::Goodbye { .. }
-            | FromMaster::Ceded
-            | FromMaster::Logs { .. }
-            | FromMaster::Happened { .. } => (),
-            FromMaster::Report(status) => {
-                self.unreported.remove(name);
-                self.tell(name, &status);
-                self.includes_changed = true;
-                self.handle(Event::Reported {
-                    name: name.to_owned(),
-                    state: status.state,
-                    changing: status.next.is_some(),
-                    mercy: status.mercy_ms.map(Duration::from_millis),
-                });
-            }
-        }
-    }
-
-    /// Takes a master that ended from the list.
-    fn ended(&mut self, name: &str, how: &str) {
-        while let Some(message) = self.effects.receive(name) {
-            self.hear(name, message);
-        }
-        self.unreported.remove(name);
-        let Some(master) = self.effects.masters.remove(name) else {
-            return;
-        };
-        let why = master
-            .goodbye
-            .map(|why| format!(": {why}"))
-            .unwrap_or_default();
-        if self.supervisor.is_ending(name) {
-            debug!(
-                "[emperor] master of {name} (pid {}) ended: {how}{why}",
-                master.pid
-            );
-        } else {
-            warn!(
-                "[emperor] master of {name} (pid {}) died: {how}{why}; its workers finish what \
-                 they have",
-                master.pid
-            );
-            self.note_death(name, format!("its master died: {how}{why}"));
-        }
-    }
-
-    fn reap(&mut self) {
-        while let Some(reaped) = reap::next() {
-            let name = self.effects.masters.iter().find_map(|(name, master)| {
-                (master.pid == reaped.pid && master.pidfd.is_none()).then(|| name.clone())
-            });
-            match name {
-                Some(name) => {
-                    self.ended(&name, &reaped.end.to_string());
-                    self.handle(Event::Ended(reaped.pid));
-                }
-                // A worker whose master died came to us, as the subreaper.
-                None => debug!("[emperor] reaped {}: {}", reaped.pid, reaped.end),
-            }
-        }
     }
 
     fn signal(&mut self, number: i32) {
@@ -469,7 +382,10 @@ impl Emperor {
                 info!("[emperor] {name}: reloading all vassals");
                 self.systemd.reloading();
                 self.scan(true);
-                self.handle(Event::ReloadAll);
+                // With another binary in place of this one first, if there is one.
+                if self.begin_upgrade(true).is_err() {
+                    self.handle(Event::ReloadAll);
+                }
             }
             Act::Stop if self.supervisor.is_stopping() => {
                 warn!("[emperor] {name} again: stopping now");
@@ -562,8 +478,8 @@ fn readers(kept: &BTreeMap<Name, Kept>, path: &Path) -> Vec<Name> {
 struct Ready {
     signals: bool,
     monitor: bool,
-    readable: Vec<Name>,
-    writable: Vec<Name>,
+    readable: Vec<Peer>,
+    writable: Vec<Peer>,
 }
 
 #[expect(

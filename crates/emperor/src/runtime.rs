@@ -4,6 +4,7 @@ use std::fmt;
 use std::fs;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io;
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
@@ -84,7 +85,7 @@ impl std::error::Error for RuntimeError {}
 #[derive(Debug)]
 pub struct Runtime {
     path: PathBuf,
-    _lock: Lock,
+    lock: Lock,
 }
 
 /// What the emperor remembers of an app, in its directory: for the next emperor.
@@ -103,6 +104,14 @@ impl Runtime {
     /// # Errors
     /// See [`RuntimeError`].
     pub fn take(path: &Path) -> Result<Self, RuntimeError> {
+        Self::take_with(path, None)
+    }
+
+    /// As [`Runtime::take`], with a lock that this process has already.
+    ///
+    /// # Errors
+    /// See [`RuntimeError`].
+    pub fn take_with(path: &Path, lock: Option<OwnedFd>) -> Result<Self, RuntimeError> {
         let failed = |error| RuntimeError::Io {
             path: path.to_owned(),
             error,
@@ -123,7 +132,11 @@ impl Runtime {
                 owner,
             });
         }
-        let Some(lock) = Lock::try_take(&path.join("lock")).map_err(failed)? else {
+        let lock = match lock {
+            Some(lock) => Some(Lock::from(lock)),
+            None => Lock::try_take(&path.join("lock")).map_err(failed)?,
+        };
+        let Some(lock) = lock else {
             let pid = fs::read_to_string(path.join("emperor.pid")).ok();
             return Err(RuntimeError::Taken {
                 path: path.to_owned(),
@@ -137,10 +150,19 @@ impl Runtime {
         .map_err(failed)?;
         let runtime = Self {
             path: path.to_owned(),
-            _lock: lock,
+            lock,
         };
         make_private(&runtime.apps()).map_err(failed)?;
         Ok(runtime)
+    }
+
+    pub fn lock(&self) -> &Lock {
+        &self.lock
+    }
+
+    /// What is noted of an app.
+    pub fn record(&self, name: &str) -> Option<AppRecord> {
+        record_in(&self.app_directory(name))
     }
 
     pub fn path(&self) -> &Path {

@@ -99,6 +99,9 @@ pub fn emperor(
             .iter()
             .filter(|line| line.condition.is_failure())
             .count(),
+        build: None,
+        upgrading: false,
+        upgrade_failure: None,
     }
 }
 
@@ -151,6 +154,7 @@ fn judge(
     match situation {
         None | Some((Situation::Waiting, _)) => (Condition::Waiting, None, None),
         Some((Situation::Halted, _)) => (Condition::Stopped, None, None),
+        Some((Situation::Dozing, _)) => (Condition::Asleep, None, None),
         Some((Situation::Stopping, _)) => (Condition::Stopping, None, None),
         Some((Situation::BackingOff(_), wait)) => {
             let millis = wait.map(|wait| u64::try_from(wait.as_millis()).unwrap_or(u64::MAX));

@@ -5,6 +5,8 @@
 //! generation. What is decided here is which masters exist, when each may start or reload (few at
 //! once), how long one that dies waits for its successor, and that every stop ends.
 
+mod ending;
+mod heirs;
 mod state;
 mod view;
 
@@ -14,10 +16,10 @@ use std::time::{Duration, Instant};
 use imperator_core::message::AppState;
 
 pub use self::state::{
-    Action, DEFAULT_MERCY, Event, KILL_AFTER, MAX_KILLS, Name, Order, Pid, SLOW_PER_PLACE,
-    STOP_MARGIN, SUCCESSION, Situation, YOUNG,
+    Action, DEFAULT_MERCY, Event, HEIR_LIMIT, KILL_AFTER, MAX_KILLS, Name, Order, Pid,
+    SLOW_PER_PLACE, STOP_MARGIN, SUCCESSION, Situation, YOUNG,
 };
-use self::state::{App, Fate, Force, Place, State};
+use self::state::{App, Fate, Force, Heir, Place, Retired, State};
 
 /// All apps and their masters.
 ///
@@ -30,6 +32,8 @@ use self::state::{App, Fate, Force, Place, State};
 #[derive(Debug)]
 pub struct Supervisor {
     apps: BTreeMap<Name, App>,
+    /// Masters that gave their apps to others, or were given up, and have not ended.
+    retired: BTreeMap<Pid, Retired>,
     places: usize,
     stopping: bool,
 }
@@ -39,6 +43,7 @@ impl Supervisor {
     pub fn new(places: usize) -> Self {
         Self {
             apps: BTreeMap::new(),
+            retired: BTreeMap::new(),
             places: places.max(1),
             stopping: false,
         }
@@ -77,10 +82,46 @@ impl Supervisor {
                     }
                 }
             }
-            Event::Stop => {
+            Event::Outdated(name) => {
+                if let Some(app) = self.apps.get_mut(&name) {
+                    app.outdated = true;
+                }
+            }
+            Event::HeirSpawned(name, pid) => self.heir_spawned(&name, pid, now, &mut actions),
+            Event::HeirFailed(name) => self.heir_failed(&name, now, &mut actions),
+            Event::HeirReported(name, state) => {
+                self.heir_reported(&name, state, now, &mut actions);
+            }
+            Event::Retired(name, pid) => {
+                let deadline = now + DEFAULT_MERCY + STOP_MARGIN;
+                self.retire(&name, pid, Force::Graceful, deadline);
+            }
+            Event::Dispensable(name) => self.doze(&name, now, &mut actions),
+            Event::Dozes(name) => {
+                self.apps
+                    .entry(name)
+                    .or_insert_with(|| App::new(State::Dozing));
+            }
+            Event::Failed(name, failures, wait) => self.recall(name, failures, wait, now),
+            Event::Called(name) => {
+                if let Some(app) = self.apps.get_mut(&name)
+                    && app.state == State::Dozing
+                {
+                    app.state = State::Waiting {
+                        until: now,
+                        after: None,
+                    };
+                }
+            }
+            Event::Stop | Event::Leave => {
                 self.stopping = true;
+                let fate = if event == Event::Leave {
+                    Fate::Leave
+                } else {
+                    Fate::Forget
+                };
                 for name in self.names() {
-                    self.give_up(&name, Fate::Forget, now, &mut actions);
+                    self.give_up(&name, fate, now, &mut actions);
                 }
             }
             Event::StopNow => self.stop_now(now, &mut actions),
@@ -103,7 +144,7 @@ impl Supervisor {
                 Some(after) if self.apps.contains_key(after) => Some(*until + SUCCESSION),
                 Some(_) | None => Some(*until),
             },
-            State::Spawning { .. } | State::Halted => None,
+            State::Spawning { .. } | State::Halted | State::Dozing => None,
             State::Up {
                 place,
                 order,
@@ -119,7 +160,13 @@ impl Supervisor {
             }
             State::Stopping { deadline, .. } => Some(*deadline),
         };
-        self.apps.values().filter_map(due).min()
+        let heirs = self.apps.values().filter_map(|app| match app.heir {
+            Some(Heir::Up { deadline, .. }) => Some(deadline),
+            Some(Heir::Spawning) | None => None,
+        });
+        let retired = self.retired.values().map(|it| it.deadline);
+        let apps = self.apps.values().filter_map(due);
+        apps.chain(heirs).chain(retired).min()
     }
 
     pub fn names(&self) -> Vec<Name> {
@@ -138,7 +185,7 @@ impl Supervisor {
         match &mut app.state {
             State::Stopping { fate, .. } => *fate = Fate::Respawn,
             State::Spawning { fate } => *fate = None,
-            State::Waiting { .. } | State::Up { .. } | State::Halted => (),
+            State::Waiting { .. } | State::Up { .. } | State::Halted | State::Dozing => (),
         }
     }
 
@@ -162,11 +209,11 @@ impl Supervisor {
                 });
             }
             State::Stopping { fate, .. } => {
-                if *fate == Fate::Halt {
+                if matches!(fate, Fate::Halt | Fate::Doze) {
                     *fate = Fate::Respawn;
                 }
             }
-            State::Halted => {
+            State::Halted | State::Dozing => {
                 app.state = State::Waiting {
                     until: now,
                     after: None,
@@ -181,8 +228,9 @@ impl Supervisor {
             .entry(name.clone())
             .or_insert_with(|| App::new(State::Halted));
         match app.state {
-            State::Waiting { .. } | State::Halted => {
+            State::Waiting { .. } | State::Halted | State::Dozing => {
                 app.settled = false;
+                app.outdated = false;
                 app.state = State::Up {
                     pid,
                     since: now,
@@ -206,6 +254,7 @@ impl Supervisor {
         let State::Spawning { fate } = app.state else {
             return;
         };
+        app.outdated = false;
         app.state = State::Up {
             pid,
             since: now,
@@ -272,11 +321,14 @@ impl Supervisor {
                     *deadline = now + KILL_AFTER;
                 }
             }
-            State::Waiting { .. } | State::Spawning { .. } | State::Halted => (),
+            State::Waiting { .. } | State::Spawning { .. } | State::Halted | State::Dozing => (),
         }
     }
 
     fn bury(&mut self, pid: Pid, now: Instant, actions: &mut Vec<Action>) {
+        if self.retired.remove(&pid).is_some() || self.bury_heir(pid, now, actions) {
+            return;
+        }
         let Some((name, app)) = self
             .apps
             .iter_mut()
@@ -284,11 +336,15 @@ impl Supervisor {
         else {
             return;
         };
-        let name = name.clone();
-        match app.state {
-            State::Up { since, .. } => self.died(&name, since, now),
+        let (name, state) = (name.clone(), app.state.clone());
+        match state {
+            State::Up { since, .. } => {
+                if !self.heir_steps_in(&name, now, actions) {
+                    self.died(&name, since, now);
+                }
+            }
             State::Stopping { fate, .. } => self.end(&name, fate, now, actions),
-            State::Waiting { .. } | State::Spawning { .. } | State::Halted => (),
+            State::Waiting { .. } | State::Spawning { .. } | State::Halted | State::Dozing => (),
         }
     }
 
@@ -320,7 +376,10 @@ impl Supervisor {
                 self.apps.remove(name);
                 actions.push(Action::Forget(name.to_owned()));
             }
-            Fate::Halt | Fate::Respawn => {
+            Fate::Leave => {
+                self.apps.remove(name);
+            }
+            Fate::Halt | Fate::Respawn | Fate::Doze => {
                 if let Some(app) = self.apps.get_mut(name) {
                     app.served = false;
                     app.state = match fate {
@@ -328,7 +387,8 @@ impl Supervisor {
                             until: now,
                             after: None,
                         },
-                        Fate::Halt | Fate::Forget => State::Halted,
+                        Fate::Doze => State::Dozing,
+                        Fate::Halt | Fate::Forget | Fate::Leave => State::Halted,
                     };
                 }
             }
@@ -344,7 +404,9 @@ impl Supervisor {
             return;
         };
         match &mut app.state {
-            State::Waiting { .. } | State::Halted => self.end(name, fate, now, actions),
+            State::Waiting { .. } | State::Halted | State::Dozing => {
+                self.end(name, fate, now, actions);
+            }
             State::Spawning { fate: given } => *given = Some(fate),
             State::Up { pid, .. } => {
                 app.state = State::Stopping {
@@ -353,7 +415,12 @@ impl Supervisor {
                     force: Force::Graceful,
                     fate,
                 };
-                actions.push(Action::Order(name.to_owned(), Order::Stop));
+                let order = match fate {
+                    Fate::Leave | Fate::Doze => Order::Retire,
+                    Fate::Forget | Fate::Halt | Fate::Respawn => Order::Stop,
+                };
+                actions.push(Action::Order(name.to_owned(), order));
+                self.dismiss(name, now, actions);
             }
             State::Stopping { fate: given, .. } => *given = fate,
         }
@@ -372,84 +439,16 @@ impl Supervisor {
                 State::Waiting { until, .. } => *until = now.min(*until),
                 State::Up { .. } => actions.push(Action::Order(each.clone(), Order::Retry)),
                 // Who stopped one app by hand does not mean it with "retry all".
-                State::Halted if name.is_some() => {
+                State::Halted | State::Dozing if name.is_some() => {
                     app.state = State::Waiting {
                         until: now,
                         after: None,
                     };
                 }
-                State::Halted | State::Spawning { .. } | State::Stopping { .. } => (),
-            }
-        }
-    }
-
-    fn stop_now(&mut self, now: Instant, actions: &mut Vec<Action>) {
-        self.stopping = true;
-        for name in self.names() {
-            self.give_up(&name, Fate::Forget, now, actions);
-        }
-        actions.retain(|action| !matches!(action, Action::Order(_, Order::Stop)));
-        for (name, app) in &mut self.apps {
-            if let State::Stopping {
-                deadline, force, ..
-            } = &mut app.state
-                && *force == Force::Graceful
-            {
-                *force = Force::Now;
-                *deadline = now + KILL_AFTER;
-                actions.push(Action::Order(name.clone(), Order::StopNow));
-            }
-        }
-    }
-
-    /// Says the next harder word to masters that do not end.
-    fn press(&mut self, now: Instant, actions: &mut Vec<Action>) {
-        let mut given_up = Vec::new();
-        for (name, app) in &mut self.apps {
-            if let State::Up {
-                pid,
-                hung_up: Some(at),
-                ..
-            } = &mut app.state
-                && *at <= now
-            {
-                *at = now + KILL_AFTER;
-                actions.push(Action::Kill(name.clone(), *pid));
-            }
-            let State::Stopping {
-                pid,
-                deadline,
-                force,
-                ..
-            } = &mut app.state
-            else {
-                continue;
-            };
-            if *deadline > now {
-                continue;
-            }
-            *deadline = now + KILL_AFTER;
-            *force = match *force {
-                Force::Graceful => {
-                    actions.push(Action::Order(name.clone(), Order::StopNow));
-                    Force::Now
+                State::Halted | State::Dozing | State::Spawning { .. } | State::Stopping { .. } => {
+                    ()
                 }
-                Force::Now => {
-                    actions.push(Action::Kill(name.clone(), *pid));
-                    Force::Killed(1)
-                }
-                Force::Killed(times) if times >= MAX_KILLS && self.stopping => {
-                    given_up.push(name.clone());
-                    Force::Killed(times)
-                }
-                Force::Killed(times) => {
-                    actions.push(Action::Kill(name.clone(), *pid));
-                    Force::Killed(times.saturating_add(1))
-                }
-            };
-        }
-        for name in given_up {
-            self.end(&name, Fate::Forget, now, actions);
+            }
         }
     }
 
@@ -500,7 +499,8 @@ impl Supervisor {
                 State::Up { .. }
                 | State::Spawning { .. }
                 | State::Stopping { .. }
-                | State::Halted => (),
+                | State::Halted
+                | State::Dozing => (),
             }
         }
         due.sort();
@@ -511,7 +511,7 @@ impl Supervisor {
             if let State::Up { place, order, .. } = &mut app.state {
                 *place = Some(Place::new(now));
                 if let Some((order, _)) = order.take() {
-                    actions.push(Action::Order(name, order));
+                    self.pass_on(name, order, actions);
                 }
             } else {
                 app.state = State::Spawning { fate: None };
@@ -534,6 +534,8 @@ impl Supervisor {
             .apps
             .values()
             .filter_map(|app| app.state.pid())
+            .chain(self.heirs())
+            .chain(self.retired.keys().copied())
             .collect();
         pids.sort_unstable();
         assert!(pids.windows(2).all(|two| two[0] != two[1]), "{self:?}");

@@ -37,6 +37,12 @@ impl Systemd {
         }
     }
 
+    /// As under the binary before.
+    pub fn resume(&mut self, ready: bool, reloading: bool) {
+        self.ready = ready;
+        self.reloading = reloading;
+    }
+
     /// All apps that were there at start serve or have failed once.
     pub fn ready(&mut self) {
         if !std::mem::replace(&mut self.ready, true) {
@@ -120,5 +126,6 @@ pub fn is_private(variable: &str) -> bool {
             | "LISTEN_FDS"
             | "LISTEN_PID"
             | "LISTEN_FDNAMES"
+            | "IMPERATOR_STATE"
     )
 }

@@ -33,6 +33,13 @@ impl SignalSet {
         Ok(Self { wake, heard })
     }
 
+    /// Whether something arrived since.
+    pub fn is_pending(&self) -> bool {
+        self.heard
+            .iter()
+            .any(|(_, flag)| flag.load(Ordering::SeqCst))
+    }
+
     /// What arrived since the last call, in the order in which [`SignalSet::listen`] got them.
     pub fn take(&self) -> Vec<i32> {
         let mut bytes = [0; 64];
@@ -50,6 +57,9 @@ impl AsFd for SignalSet {
         self.wake.as_fd()
     }
 }
+
+/// SIGKILL.
+pub const KILL: i32 = libc::SIGKILL;
 
 /// Sends `signal` to one process.
 ///

@@ -88,7 +88,8 @@ impl Emperor {
         if self.first.is_empty() && !self.supervisor.is_stopping() {
             self.systemd.ready();
         }
-        if self.systemd.is_reloading() && !self.supervisor.is_busy() {
+        let is_busy = self.supervisor.is_busy() || self.upgrade.check.is_some();
+        if self.systemd.is_reloading() && !is_busy {
             self.systemd.reloaded();
         }
         let now = now();

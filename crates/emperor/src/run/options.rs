@@ -1,5 +1,6 @@
 //! What an emperor is started with, and why it cannot be.
 
+use std::ffi::OsString;
 use std::fmt;
 use std::io;
 use std::path::PathBuf;
@@ -18,8 +19,12 @@ pub struct Options {
     /// The working directory.
     pub cwd: PathBuf,
     pub runtime: PathBuf,
-    /// What masters are started from.
+    /// What masters are started from, and what an upgrade puts in the place of this program.
     pub executable: PathBuf,
+    /// All arguments, that of the name too.
+    pub args: Vec<OsString>,
+    /// Where they were understood.
+    pub start: PathBuf,
     /// What masters find in their environment beside our own.
     pub env: Vec<(String, String)>,
     /// Written once it runs, removed when it ends.

@@ -20,12 +20,15 @@ impl Emperor {
         let answer = |request| match request {
             Request::Status => {
                 let lines = status::lines(plan, &self.supervisor, &self.effects, now);
-                let emperor = status::emperor(
+                let mut emperor = status::emperor(
                     &lines,
                     self.effects.runtime.path(),
                     self.monitor.sources(),
                     self.supervisor.is_stopping(),
                 );
+                emperor.build.clone_from(&self.effects.build);
+                emperor.upgrading = self.upgrade.check.is_some();
+                emperor.upgrade_failure.clone_from(&self.upgrade.failure);
                 let lines = lines.into_iter().map(|line| Reply::App(Box::new(line)));
                 std::iter::once(Reply::Emperor(emperor))
                     .chain(lines)
@@ -34,6 +37,12 @@ impl Emperor {
             Request::Reload { apps } => obey(plan, apps, &mut asked, Verb::Reload),
             Request::Retry { apps } => obey(plan, apps, &mut asked, Verb::Retry),
             Request::Stop { apps } => obey(plan, apps, &mut asked, Verb::Stop),
+            Request::Upgrade => {
+                asked.push((Verb::Upgrade, None));
+                vec![Reply::Done {
+                    text: "upgrade: asking the file on disk".to_owned(),
+                }]
+            }
         };
         let fresh = self.unreported.is_empty();
         self.control.speak(fresh, now, answer);
@@ -63,6 +72,11 @@ impl Emperor {
 
     fn obey(&mut self, verb: Verb, name: Option<Name>) {
         match (verb, name) {
+            (Verb::Upgrade, _) => {
+                if let Err(why) = self.begin_upgrade(false) {
+                    self.upgrade.failure = Some(why);
+                }
+            }
             (Verb::Reload, None) => self.handle(Event::ReloadAll),
             (Verb::Reload, Some(name)) => self.handle(Event::Touched(name)),
             (Verb::Retry, name) => self.handle(Event::Retry(name)),
@@ -90,6 +104,7 @@ enum Verb {
     Reload,
     Retry,
     Stop,
+    Upgrade,
 }
 
 /// Checks the names of a request and queues what it asks for.
@@ -103,6 +118,7 @@ fn obey(
         Verb::Reload => "reload",
         Verb::Retry => "retry",
         Verb::Stop => "stop",
+        Verb::Upgrade => "upgrade",
     };
     if apps.is_empty() {
         asked.push((verb, None));

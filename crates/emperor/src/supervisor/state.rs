@@ -26,6 +26,8 @@ pub const STOP_MARGIN: Duration = Duration::from_secs(15);
 pub const KILL_AFTER: Duration = Duration::from_secs(5);
 /// A process that outlives so many SIGKILLs sits in the kernel; the final stop ends without it.
 pub const MAX_KILLS: u32 = 3;
+/// An heir that does not serve by then is given up: an app's own `ready-timeout` is shorter.
+pub const HEIR_LIMIT: Duration = Duration::from_secs(600);
 /// How long an app waits for the one whose file was renamed to its own.
 pub const SUCCESSION: Duration = Duration::from_secs(5);
 
@@ -65,6 +67,26 @@ pub enum Event {
     Halt(Name),
     ReloadAll,
     PauseAll,
+    /// Its master runs on another file than new ones would: a reload replaces it.
+    Outdated(Name),
+    /// Answers [`Action::Succeed`].
+    HeirSpawned(Name, Pid),
+    /// Answers [`Action::Succeed`].
+    HeirFailed(Name),
+    /// A master that is to take over told how it is.
+    HeirReported(Name, AppState),
+    /// A master that another one succeeded under an earlier binary of this emperor.
+    Retired(Name, Pid),
+    /// Its master sleeps, and its sockets are kept where the emperor's death does not matter.
+    Dispensable(Name),
+    /// An earlier emperor noted that the app sleeps without a master.
+    Dozes(Name),
+    /// An earlier emperor noted how often its master had died, and how long it still waits.
+    Failed(Name, u32, Duration),
+    /// A connection waits for an app that has no master.
+    Called(Name),
+    /// As `Stop`, but the sockets are kept for the next emperor, and connections wait there.
+    Leave,
     /// The emperor ends and takes all apps with it.
     Stop,
     /// A second stop signal.
@@ -80,6 +102,8 @@ pub enum Order {
     Retry,
     Pause,
     Stop,
+    /// As `Stop`, but the sockets are left for another master.
+    Retire,
     StopNow,
 }
 
@@ -89,6 +113,16 @@ pub enum Action {
     /// `SpawnFailed`.
     Spawn(Name),
     Order(Name, Order),
+    /// Start a second master of this app beside the one that serves. Answered by `HeirSpawned` or
+    /// `HeirFailed`.
+    Succeed(Name),
+    /// The heir serves: it is the app's master now, and the one before retires.
+    Promote(Name),
+    /// The heir is given up: it ends now.
+    Dismiss(Name),
+    OrderHeir(Name, Order),
+    /// A master that retired is late: it ends now.
+    Press(Pid),
     /// SIGKILL.
     Kill(Name, Pid),
     /// Nothing of this app is left: let its sockets and its directory go.
@@ -99,8 +133,12 @@ pub enum Action {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Fate {
     Forget,
+    /// Its files and sockets are for the next emperor.
+    Leave,
     Halt,
     Respawn,
+    /// The emperor wakes it.
+    Doze,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -127,6 +165,25 @@ pub(super) enum State {
     },
     /// No process, and none wanted for now.
     Halted,
+    /// No process until a connection comes; the emperor watches the sockets.
+    Dozing,
+}
+
+/// A master that shall take over from the one that serves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Heir {
+    /// There is no pid yet.
+    Spawning,
+    /// Given up when it does not serve by then.
+    Up { pid: Pid, deadline: Instant },
+}
+
+/// A master that serves no longer and finishes what it has.
+#[derive(Debug, Clone)]
+pub(super) struct Retired {
+    pub(super) name: Name,
+    pub(super) deadline: Instant,
+    pub(super) force: Force,
 }
 
 /// A start or reload, and until when it counts as what it is.
@@ -173,6 +230,9 @@ pub(super) struct App {
     /// Serving, or has failed once; never unset.
     pub(super) settled: bool,
     pub(super) mercy: Duration,
+    /// Its master runs on another file than new ones would.
+    pub(super) outdated: bool,
+    pub(super) heir: Option<Heir>,
 }
 
 /// What the emperor can say about an app without its master.
@@ -185,17 +245,20 @@ pub enum Situation {
     Up,
     Stopping,
     Halted,
+    Dozing,
 }
 
 impl App {
     pub(super) fn new(state: State) -> Self {
         Self {
             // One that is stopped by hand is waited for no longer.
-            settled: state == State::Halted,
+            settled: matches!(state, State::Halted | State::Dozing),
             state,
             deaths: Backoff::default(),
             served: false,
             mercy: DEFAULT_MERCY,
+            outdated: false,
+            heir: None,
         }
     }
 }
@@ -204,7 +267,7 @@ impl State {
     pub(super) fn pid(&self) -> Option<Pid> {
         match self {
             Self::Up { pid, .. } | Self::Stopping { pid, .. } => Some(*pid),
-            Self::Waiting { .. } | Self::Spawning { .. } | Self::Halted => None,
+            Self::Waiting { .. } | Self::Spawning { .. } | Self::Halted | Self::Dozing => None,
         }
     }
 
@@ -213,7 +276,9 @@ impl State {
         match self {
             Self::Spawning { .. } => (true, true),
             Self::Up { place, .. } => (place.is_some(), matches!(place, Some(Place::Busy(_)))),
-            Self::Waiting { .. } | Self::Stopping { .. } | Self::Halted => (false, false),
+            Self::Waiting { .. } | Self::Stopping { .. } | Self::Halted | Self::Dozing => {
+                (false, false)
+            }
         }
     }
 }

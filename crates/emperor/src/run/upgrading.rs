@@ -1,0 +1,222 @@
+//! The emperor's own binary is replaced while it runs: asked for, checked, done; and what the new one
+//! makes of the state that it finds.
+
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
+use std::time::Instant;
+
+use imperator_process::estate::{self, Estate};
+use imperator_process::{image, signals};
+use tracing::{error, info, warn};
+
+use super::{Emperor, now};
+use crate::supervisor::Event;
+use crate::upgrade::{self, Check, State};
+
+/// What is under way.
+#[derive(Default)]
+pub(super) struct Upgrade {
+    pub(super) check: Option<Check>,
+    /// All apps are to be reloaded when it is over, however it ends.
+    reload_all: bool,
+    /// Why the last one changed nothing.
+    pub(super) failure: Option<String>,
+}
+
+impl Emperor {
+    /// Whether the file on disk is another one than this process runs on.
+    fn is_outdated(&self) -> bool {
+        let on_disk = image::of(&self.executable).ok();
+        on_disk.is_some() && on_disk != self.effects.build
+    }
+
+    /// Asks the file on disk whether it could take this one's place. `reload_all`: after it, however
+    /// it ends.
+    ///
+    /// # Errors
+    /// One line: nothing was begun.
+    pub(super) fn begin_upgrade(&mut self, reload_all: bool) -> Result<(), String> {
+        let file = self.executable.display();
+        if self.supervisor.is_stopping() {
+            return Err("the emperor stops".to_owned());
+        }
+        if self.upgrade.check.is_some() {
+            self.upgrade.reload_all |= reload_all;
+            return Ok(());
+        }
+        if !self.is_outdated() {
+            return Err(format!("{file} is what runs already"));
+        }
+        info!("[emperor] {file} is another file than this process runs on: asking it");
+        self.upgrade.failure = None;
+        let check = Check::start(&self.executable, &self.args, &self.start, now());
+        match check {
+            Ok(check) => {
+                self.upgrade.check = Some(check);
+                self.upgrade.reload_all = reload_all;
+                Ok(())
+            }
+            Err(why) => {
+                let why = self.refuse_upgrade(&why);
+                Err(why)
+            }
+        }
+    }
+
+    fn refuse_upgrade(&mut self, why: &str) -> String {
+        let text = format!(
+            "{} is not taken, nothing has changed: {why}",
+            self.executable.display()
+        );
+        error!("[emperor] {text}");
+        self.upgrade.failure = Some(text.clone());
+        text
+    }
+
+    /// The self-check may have ended.
+    pub(super) fn continue_upgrade(&mut self, now: Instant) {
+        let result = self.upgrade.check.as_mut().and_then(|it| it.result(now));
+        let Some(result) = result else {
+            return;
+        };
+        let Some(check) = self.upgrade.check.take() else {
+            return;
+        };
+        if result.is_err() {
+            // Whether it lives or not, it leads a group of its own.
+            let _ = signals::send_group(check.pid, signals::KILL);
+        }
+        let on_disk = image::of(&self.executable).ok();
+        let result = match result {
+            Ok(_) if on_disk.as_ref() != Some(&check.build) => {
+                Err("it was replaced by yet another one meanwhile".to_owned())
+            }
+            Ok(_) if self.supervisor.is_stopping() => Err("the emperor stops".to_owned()),
+            Ok(answer) => {
+                info!(
+                    "[emperor] upgrading to version {} of {}",
+                    answer.imperator,
+                    self.executable.display()
+                );
+                // Comes back only when it failed.
+                self.replace()
+            }
+            Err(why) => Err(why),
+        };
+        if let Err(why) = result {
+            self.refuse_upgrade(&why);
+        }
+        if std::mem::take(&mut self.upgrade.reload_all) {
+            self.handle(Event::ReloadAll);
+        }
+    }
+
+    fn replace(&mut self) -> Result<(), String> {
+        // Heirs of this version are of no use any more; their apps reload later.
+        let mut reload = self.supervisor.waiting_for_reload();
+        for name in self.supervisor.with_heirs() {
+            self.effects.dismiss(&name);
+            reload.push(name);
+        }
+        if self.upgrade.reload_all {
+            reload = self.supervisor.names();
+        }
+        let again = reload.clone();
+        let now = now();
+        let mut fds = Vec::new();
+        let (masters, retired, kept) = self.effects.hand_over(&mut fds);
+        let state = State {
+            version: upgrade::VERSION,
+            start: self.start.clone(),
+            lock: number(&mut fds, self.effects.runtime.lock()),
+            control: number(&mut fds, self.control.own_listener()),
+            masters,
+            retired,
+            kept,
+            halted: self.supervisor.halted(),
+            dozing: self.supervisor.dozing().cloned().collect(),
+            waiting: self.supervisor.backing_off(now),
+            reload,
+            ready: self.systemd.is_ready(),
+            reloading: self.systemd.is_reloading(),
+        };
+        let text = serde_json::to_vec(&state).map_err(|error| error.to_string())?;
+        let is_calm = || !self.signals.is_pending();
+        let replaced = estate::replace(&self.executable, &self.args, &text, &fds, is_calm);
+        drop(fds);
+        let why = match replaced {
+            Ok(()) => String::new(),
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {
+                "a signal came in between; try again".to_owned()
+            }
+            Err(error) => format!("cannot execute it: {error}"),
+        };
+        for name in again {
+            self.handle(Event::Touched(name));
+        }
+        Err(why)
+    }
+
+    /// Goes on where this very process was under another binary.
+    pub(super) fn resume(&mut self, state: State, estate: &mut Estate) {
+        let now = now();
+        info!(
+            "[emperor] upgraded to version {}: {} masters serve on",
+            env!("CARGO_PKG_VERSION"),
+            state.masters.len()
+        );
+        for name in state.halted {
+            self.handle(Event::Halt(name));
+        }
+        for name in state.dozing {
+            self.handle(Event::Dozes(name));
+        }
+        for (name, failures, millis) in state.waiting {
+            let wait = std::time::Duration::from_millis(millis);
+            self.handle(Event::Failed(name, failures, wait));
+        }
+        for kept in state.kept {
+            if let Some(status) = &kept.status {
+                self.told.entry(kept.name.clone()).or_default().generation = status.generation;
+            }
+            self.effects.resume_kept(kept, estate);
+        }
+        for master in state.masters {
+            let (name, pid) = (master.name.clone(), master.pid);
+            let Some(record) = self.effects.runtime.record(&name) else {
+                warn!("[emperor] {name} (pid {pid}): nothing is noted of it; left alone");
+                continue;
+            };
+            if !self.effects.resume_master(master, estate, now) {
+                continue;
+            }
+            self.adopted.push((name.clone(), record.config));
+            self.handle(Event::Adopted(name.clone(), pid));
+            if record.halted {
+                self.handle(Event::Halt(name));
+            }
+        }
+        for master in state.retired {
+            let (name, pid) = (master.name.clone(), master.pid);
+            if self.effects.resume_retired(master, estate, now) {
+                self.handle(Event::Retired(name, pid));
+            }
+        }
+        self.reload_after_resume = state.reload;
+        self.systemd.resume(state.ready, state.reloading);
+    }
+
+    /// What was to be reloaded before the upgrade; and whoever ended while nobody looked.
+    pub(super) fn finish_resume(&mut self) {
+        for name in std::mem::take(&mut self.reload_after_resume) {
+            self.handle(Event::Touched(name));
+        }
+        self.reap();
+    }
+}
+
+/// The number of a descriptor that is handed over.
+pub(crate) fn number<'a>(fds: &mut Vec<BorrowedFd<'a>>, fd: &'a impl AsFd) -> RawFd {
+    let fd = fd.as_fd();
+    fds.push(fd);
+    fd.as_raw_fd()
+}
