@@ -19,6 +19,7 @@ mod stanzas;
 mod start;
 mod status;
 mod storms;
+mod upgrade;
 
 use support::{Empire, Folder, uwsgi_get};
 

@@ -258,6 +258,9 @@ impl Alone {
     }
 }
 
+/// Where a copy of the program lies in a folder, if the test makes one.
+pub(crate) const COPY: &str = "bin/imperator";
+
 /// The command as built, in the folder, with what every start of it needs.
 pub(crate) fn command(folder: &Folder) -> Command {
     let program = Path::new(env!("CARGO_BIN_EXE_imperator"));
@@ -267,7 +270,15 @@ pub(crate) fn command(folder: &Folder) -> Command {
         "{} is missing: run `cargo build` before the tests",
         extension.display()
     );
-    let mut command = Command::new(program);
+    // A test may bring a copy of the program, to replace it while it runs.
+    let copy = folder.join(COPY);
+    let mut command = if copy.exists() {
+        let mut command = Command::new(copy);
+        command.env("IMPERATOR_PYTHON_EXTENSION", extension);
+        command
+    } else {
+        Command::new(program)
+    };
     command
         .current_dir(folder.path())
         .env("PATH", path_with_python())

@@ -21,7 +21,7 @@ mod original;
 mod process;
 mod wire;
 
-pub(crate) use empire::{Alone, Empire, app, command};
+pub(crate) use empire::{Alone, COPY, Empire, app, command};
 pub(crate) use folder::{Folder, repository, set_mode, target_directory, test_env};
 pub(crate) use frontend::{Apache, Nginx, Wrk, free_port, wrk};
 pub(crate) use load::{Load, Tally};

@@ -15,7 +15,7 @@ const FAILING: u8 = 1;
 const NOT_RUNNING: u8 = 3;
 const NO_PERMISSION: u8 = 4;
 
-const COMMANDS: &[&str] = &["status", "why", "reload", "retry", "stop"];
+const COMMANDS: &[&str] = &["status", "why", "reload", "retry", "stop", "upgrade"];
 
 /// Whether one of the commands stands first, or behind `--runtime-dir DIR`.
 pub(crate) fn is_asking(arguments: &[OsString]) -> bool {
@@ -78,6 +78,15 @@ fn parser() -> Command {
                 .about("Stops apps until they are reloaded, retried or changed")
                 .arg(apps(true)),
         )
+        .subcommand(
+            Command::new("upgrade")
+                .about("Puts the emperor's file on disk in the place of the one that runs")
+                .after_help(
+                    "Example: apt-get install imperator && imperator upgrade\n\nThe new file must \
+                     answer a self-check, else nothing changes. No app is touched: each gets a master \
+                     of the new version at its next reload.",
+                ),
+        )
 }
 
 pub(crate) fn run(arguments: &[OsString]) -> anyhow::Result<ExitCode> {
@@ -94,6 +103,9 @@ pub(crate) fn run(arguments: &[OsString]) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::from(2));
     };
     let runtime = place::runtime_directory(matches.get_one::<PathBuf>("runtime-dir").cloned());
+    if verb == "upgrade" {
+        return crate::upgrade::run(&runtime);
+    }
     let apps: Vec<String> = matches
         .get_many::<String>("app")
         .map(|apps| apps.cloned().collect())
@@ -115,7 +127,7 @@ pub(crate) fn run(arguments: &[OsString]) -> anyhow::Result<ExitCode> {
     }
 }
 
-fn unreachable(runtime: &Path, error: &io::Error) -> ExitCode {
+pub(crate) fn unreachable(runtime: &Path, error: &io::Error) -> ExitCode {
     let place = runtime.display();
     let kind = error.kind();
     let (text, code) =
@@ -136,7 +148,7 @@ fn unreachable(runtime: &Path, error: &io::Error) -> ExitCode {
     ExitCode::from(code)
 }
 
-fn complain(text: &str) {
+pub(crate) fn complain(text: &str) {
     let _ = writeln!(io::stderr(), "imperator: {text}");
 }
 

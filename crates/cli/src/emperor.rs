@@ -13,7 +13,10 @@ use imperator_core::finding::Finding;
 use imperator_core::message::Config;
 use imperator_core::settings::{Resolved, Settings};
 use imperator_core::stanzas;
+use imperator_emperor::monitor::source::Source;
 use imperator_emperor::run::Options;
+use imperator_emperor::upgrade::{self, Answer};
+use imperator_process::estate::Estate;
 use imperator_process::poll::{self, Interest};
 
 use crate::line::{self, Line};
@@ -43,6 +46,15 @@ enum Run {
 }
 
 pub(crate) fn run(arguments: &[OsString]) -> anyhow::Result<ExitCode> {
+    // Before anything else is opened.
+    let estate = Estate::take();
+    let executable = place::executable();
+    let resumes = estate.text.is_some();
+    if let Some(start) = upgrade::start_of(&estate) {
+        std::env::set_current_dir(&start)
+            .with_context(|| format!("cannot go back to {}", start.display()))?;
+    }
+    let start = std::env::current_dir().context("cannot tell the working directory")?;
     let words = words(arguments)?;
     let line = line::parse(&words).map_err(|why| anyhow!(why))?;
     if line.help {
@@ -56,7 +68,9 @@ pub(crate) fn run(arguments: &[OsString]) -> anyhow::Result<ExitCode> {
         Run::End(code) => Ok(exit_code(code)),
         Run::App(resolve) => Ok(exit_code(imperator_master::run_alone(resolve))),
         Run::Emperor(sources, own) => {
-            if let Next::Leave = own::apply(&own.settings, &runtime)? {
+            if resumes {
+                own::apply_again(&own.settings)?;
+            } else if let Next::Leave = own::apply(&own.settings, &runtime)? {
                 return Ok(ExitCode::SUCCESS);
             }
             log::start();
@@ -67,16 +81,41 @@ pub(crate) fn run(arguments: &[OsString]) -> anyhow::Result<ExitCode> {
                 sources,
                 cwd: std::env::current_dir().context("cannot tell the working directory")?,
                 runtime,
-                executable: std::env::current_exe().context("cannot find this very command")?,
+                executable: executable.context("cannot find this very command")?,
+                args: std::env::args_os().collect(),
+                start,
                 env: own.settings.env,
                 pidfile: own.settings.pidfile,
                 empire: own.settings.empire,
                 logs: own.settings.logs,
             };
-            imperator_emperor::run::run(&options)?;
+            imperator_emperor::run::run(&options, estate)?;
             Ok(ExitCode::SUCCESS)
         }
     }
+}
+
+/// Whether this binary could run here with these arguments: asked by another one that would execute
+/// it. Everything but the start itself.
+pub(crate) fn self_check(arguments: &[OsString]) -> anyhow::Result<ExitCode> {
+    let line = line::parse(&words(arguments)?).map_err(|why| anyhow!(why))?;
+    let cwd = std::env::current_dir().context("cannot tell the working directory")?;
+    match understand(line)? {
+        Run::Emperor(sources, _) => {
+            for text in &sources {
+                Source::parse(text, &cwd)?;
+            }
+        }
+        Run::App(_) | Run::End(_) => bail!("these arguments start no emperor"),
+    }
+    imperator_master::check_extension().map_err(|why| anyhow!(why))?;
+    let answer = Answer {
+        imperator: env!("CARGO_PKG_VERSION").to_owned(),
+        state: upgrade::VERSION,
+    };
+    let answer = serde_json::to_string(&answer).context("say who this is")?;
+    writeln!(std::io::stdout(), "{answer}").context("say who this is")?;
+    Ok(ExitCode::SUCCESS)
 }
 
 fn words(arguments: &[OsString]) -> anyhow::Result<Vec<String>> {

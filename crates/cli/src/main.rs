@@ -17,6 +17,7 @@ mod pidfile;
 mod place;
 mod resolve;
 mod table;
+mod upgrade;
 mod world;
 
 use std::ffi::OsString;
@@ -49,6 +50,7 @@ fn run(arguments: &[OsString]) -> anyhow::Result<ExitCode> {
         Some("master") => Ok(exit_code(imperator_master::run_under_emperor())),
         Some("perform") => perform::run(),
         Some("drain") => drain::run(rest),
+        Some(imperator_emperor::upgrade::SELF_CHECK) => emperor::self_check(rest),
         Some("check") => check::run(rest),
         Some("explain") => Ok(options::explain(rest)),
         Some("options") => Ok(options::list(rest)),

@@ -43,6 +43,15 @@ pub(crate) fn apply(settings: &Settings, runtime: &Path) -> anyhow::Result<Next>
     Ok(Next::Run)
 }
 
+/// The binary is another one, the process the same: only what a process forgets in between.
+pub(crate) fn apply_again(settings: &Settings) -> anyhow::Result<()> {
+    if let Some(directory) = &settings.chdir {
+        std::env::set_current_dir(directory)
+            .with_context(|| format!("cannot change into {}", directory.display()))?;
+    }
+    Ok(())
+}
+
 fn open_log(target: &LogTarget, settings: &Settings) -> anyhow::Result<File> {
     let Some(path) = target.path() else {
         bail!("an emperor logs to stderr or to a file");

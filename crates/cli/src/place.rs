@@ -1,5 +1,6 @@
 //! Where the runtime directory is when nobody says so.
 
+use imperator_process::image;
 use std::env;
 use std::path::PathBuf;
 
@@ -30,4 +31,25 @@ fn is_root() -> bool {
 
 fn user() -> u32 {
     rustix::process::geteuid().as_raw()
+}
+
+/// The path by which this program was started, so that what lies there later is its successor: a link
+/// of that name may lead elsewhere then.
+pub(crate) fn executable() -> std::io::Result<PathBuf> {
+    let own = image::own();
+    let is_own = |path: &PathBuf| own.as_ref().ok() == image::of(path).ok().as_ref();
+    let named = env::args_os().next().map(PathBuf::from);
+    let found = named.and_then(|name| {
+        if name.components().count() > 1 {
+            return Some(env::current_dir().ok()?.join(name)).filter(is_own);
+        }
+        let path = env::var_os("PATH")?;
+        let mut all = env::split_paths(&path).map(|it| it.join(&name));
+        all.find(is_own).filter(|it| it.is_absolute())
+    });
+    match found {
+        Some(path) => Ok(path),
+        // Of an upgraded process the kernel knows the file, too.
+        None => env::current_exe(),
+    }
 }

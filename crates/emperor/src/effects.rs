@@ -346,9 +346,9 @@ impl Master {
                         FromMaster::Report(status) => kept.note(status),
                         FromMaster::Goodbye { why } => self.goodbye = Some(why.clone()),
                         FromMaster::Hello { .. }
- | FromMaster::Ceded
- | FromMaster::Happened { .. }
- | FromMaster::Logs { .. } => (),
+                        | FromMaster::Ceded
+                        | FromMaster::Happened { .. }
+                        | FromMaster::Logs { .. } => (),
                     }
                     return Some(message);
                 }

@@ -344,6 +344,7 @@ mod tests {
             | Event::HeirFailed(_)
             | Event::HeirReported(..)
             | Event::Retired(..)
+            | Event::GiveUpHeir(_)
             | Event::Dispensable(_)
             | Event::Dozes(_)
             | Event::Failed(..)

@@ -17,9 +17,9 @@ use std::time::{Duration, Instant, SystemTime};
 
 use imperator_core::message::{AppStatus, Config};
 use imperator_core::signals::{self, Act, Who};
+use imperator_process::estate::{self, Estate};
 use imperator_process::poll::{Interest, PollSet};
 use imperator_process::signals::SignalSet;
-use imperator_process::estate::{self, Estate};
 use imperator_process::{limits, reap};
 use tracing::{info, warn};
 
@@ -129,11 +129,7 @@ struct Emperor {
 }
 
 impl Emperor {
-    fn new(
-        options: &Options,
-        state: Option<&State>,
-        estate: &mut Estate,
-    ) -> Result<Self, Fatal> {
+    fn new(options: &Options, state: Option<&State>, estate: &mut Estate) -> Result<Self, Fatal> {
         let failed = |doing| move |error| Fatal::Io { doing, error };
         let sources = options
             .sources

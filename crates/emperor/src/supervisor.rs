@@ -92,6 +92,7 @@ impl Supervisor {
             Event::HeirReported(name, state) => {
                 self.heir_reported(&name, state, now, &mut actions);
             }
+            Event::GiveUpHeir(name) => self.dismiss(&name, now, &mut actions),
             Event::Retired(name, pid) => {
                 let deadline = now + DEFAULT_MERCY + STOP_MARGIN;
                 self.retire(&name, pid, Force::Graceful, deadline);

@@ -113,6 +113,8 @@ pub fn read(text: &[u8]) -> Result<State, String> {
 /// A new binary that is asked whether it could run here.
 pub struct Check {
     pub pid: Pid,
+    /// Its pid may be another one's now.
+    pub is_reaped: bool,
     output: std::fs::File,
     text: Vec<u8>,
     pub deadline: Instant,
@@ -147,15 +149,12 @@ impl Check {
         plan.env = std::env::vars_os()
             .filter(|(key, _)| !crate::systemd::is_private(&key.to_string_lossy()))
             .collect();
-        plan.fds = vec![
-            (null.as_fd(), 0),
-            (write.as_fd(), 1),
-            (write.as_fd(), 2),
-        ];
+        plan.fds = vec![(null.as_fd(), 0), (write.as_fd(), 1), (write.as_fd(), 2)];
         plan.chdir = Some(start.to_owned());
         let pid = spawn::spawn(&plan).map_err(|error| error.to_string())?;
         Ok(Self {
             pid,
+            is_reaped: false,
             output: read.into(),
             text: Vec::new(),
             deadline: now + CHECK_LIMIT,
@@ -228,7 +227,8 @@ mod tests {
         let text = serde_json::to_vec(&state).unwrap();
         assert_eq!(read(&text), Ok(state));
         // A later one may say more, and leave out what has a default.
-        let more = br#"{"version":1,"start":"/","lock":3,"control":4,"masters":[],"kept":[],"x":1}"#;
+        let more =
+            br#"{"version":1,"start":"/","lock":3,"control":4,"masters":[],"kept":[],"x":1}"#;
         assert_eq!(read(more).unwrap().lock, 3);
         let other = br#"{"version":2,"masters":"elsewhere"}"#;
         assert_eq!(read(other), Err("it is of version 2, not 1".to_owned()));

@@ -40,6 +40,12 @@ pub(crate) fn open() -> Result<OwnedFd, Failure> {
     .of(CauseId::MissingFile))
 }
 
+/// # Errors
+/// Why no app could be run: a package that is half unpacked, most likely.
+pub fn check_extension() -> Result<(), String> {
+    open().map(drop).map_err(|failure| failure.summary)
+}
+
 fn candidates() -> Vec<PathBuf> {
     if let Some(path) = std::env::var_os(VARIABLE) {
         return vec![path.into()];

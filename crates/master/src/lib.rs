@@ -38,5 +38,6 @@ mod touched;
 mod trial;
 mod watch;
 
+pub use extension::check_extension;
 pub use start::{run_alone, run_under_emperor};
 pub use trial::{Imported, Trial, import, interpreter};

@@ -49,11 +49,13 @@ impl Effects {
 
     pub fn resume_kept(&mut self, state: KeptState, estate: &mut Estate) {
         let listeners = state.listeners.into_iter();
-        let listeners = listeners.filter_map(|(held, fd)| Some((held, estate.fd(fd)?)));
+        let listeners: Vec<_> = listeners
+            .filter_map(|(held, fd)| Some((held, estate.fd(fd)?)))
+            .collect();
         let logs = state.logs;
         let logs = logs.and_then(|(log, requests)| Some((estate.fd(log)?, estate.fd(requests)?)));
         let kept = Kept {
-            listeners: listeners.collect(),
+            listeners,
             logs,
             last_generation: state.last_generation,
             owner: state.owner,
@@ -64,12 +66,7 @@ impl Effects {
     }
 
     /// `false`: its channel was not handed over.
-    pub fn resume_master(
-        &mut self,
-        state: MasterState,
-        estate: &mut Estate,
-        now: Instant,
-    ) -> bool {
+    pub fn resume_master(&mut self, state: MasterState, estate: &mut Estate, now: Instant) -> bool {
         let name = state.name.clone();
         let Some(mut master) = resumed(state, estate, now) else {
             return false;

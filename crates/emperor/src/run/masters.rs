@@ -141,7 +141,11 @@ impl Emperor {
                     warn!("[emperor] {name}: its master (pid {pid}) speaks version {version}");
                 }
             }
-            FromMaster::Holding { .. } | FromMaster::Goodbye { .. } | FromMaster::Ceded | FromMaster::Logs { .. } | FromMaster::Happened { .. } => (),
+            FromMaster::Holding { .. }
+            | FromMaster::Goodbye { .. }
+            | FromMaster::Ceded
+            | FromMaster::Logs { .. }
+            | FromMaster::Happened { .. } => (),
             FromMaster::Report(status) => {
                 self.unreported.remove(name);
                 self.tell(name, &status);
@@ -223,6 +227,9 @@ impl Emperor {
 
     pub(super) fn reap(&mut self) {
         while let Some(reaped) = reap::next() {
+            if let Some(check) = &mut self.upgrade.check {
+                check.is_reaped |= check.pid == reaped.pid;
+            }
             let name = self.effects.masters.iter().find_map(|(name, master)| {
                 (master.pid == reaped.pid && master.pidfd.is_none()).then(|| name.clone())
             });

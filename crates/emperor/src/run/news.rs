@@ -88,7 +88,7 @@ impl Emperor {
         if self.first.is_empty() && !self.supervisor.is_stopping() {
             self.systemd.ready();
         }
-        let is_busy = self.supervisor.is_busy() || self.upgrade.check.is_some();
+        let is_busy = self.supervisor.is_busy() || self.upgrade.is_under_way();
         if self.systemd.is_reloading() && !is_busy {
             self.systemd.reloaded();
         }

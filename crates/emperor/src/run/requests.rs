@@ -27,7 +27,7 @@ impl Emperor {
                     self.supervisor.is_stopping(),
                 );
                 emperor.build.clone_from(&self.effects.build);
-                emperor.upgrading = self.upgrade.check.is_some();
+                emperor.upgrading = self.upgrade.is_under_way();
                 emperor.upgrade_failure.clone_from(&self.upgrade.failure);
                 let lines = lines.into_iter().map(|line| Reply::App(Box::new(line)));
                 std::iter::once(Reply::Emperor(emperor))

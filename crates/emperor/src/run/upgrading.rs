@@ -1,6 +1,7 @@
 //! The emperor's own binary is replaced while it runs: asked for, checked, done; and what the new one
 //! makes of the state that it finds.
 
+use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::time::Instant;
 
@@ -9,8 +10,8 @@ use imperator_process::{image, signals};
 use tracing::{error, info, warn};
 
 use super::{Emperor, now};
-use crate::supervisor::Event;
-use crate::upgrade::{self, Check, State};
+use crate::supervisor::{Event, Name};
+use crate::upgrade::{self, Answer, Check, State};
 
 /// What is under way.
 #[derive(Default)]
@@ -18,8 +19,18 @@ pub(super) struct Upgrade {
     pub(super) check: Option<Check>,
     /// All apps are to be reloaded when it is over, however it ends.
     reload_all: bool,
+    /// The file that has answered, to be executed when no signal comes in between.
+    checked: Option<String>,
+    /// Apps whose reload was put off for it.
+    reload: Vec<Name>,
     /// Why the last one changed nothing.
     pub(super) failure: Option<String>,
+}
+
+impl Upgrade {
+    pub(super) fn is_under_way(&self) -> bool {
+        self.check.is_some() || self.checked.is_some()
+    }
 }
 
 impl Emperor {
@@ -39,7 +50,7 @@ impl Emperor {
         if self.supervisor.is_stopping() {
             return Err("the emperor stops".to_owned());
         }
-        if self.upgrade.check.is_some() {
+        if self.upgrade.is_under_way() {
             self.upgrade.reload_all |= reload_all;
             return Ok(());
         }
@@ -75,52 +86,67 @@ impl Emperor {
     /// The self-check may have ended.
     pub(super) fn continue_upgrade(&mut self, now: Instant) {
         let result = self.upgrade.check.as_mut().and_then(|it| it.result(now));
-        let Some(result) = result else {
-            return;
+        let checked = match (self.upgrade.checked.take(), result) {
+            (Some(build), _) => Ok(build),
+            (None, Some(result)) => self.checked(result),
+            (None, None) => return,
         };
-        let Some(check) = self.upgrade.check.take() else {
-            return;
-        };
-        if result.is_err() {
-            // Whether it lives or not, it leads a group of its own.
-            let _ = signals::send_group(check.pid, signals::KILL);
-        }
         let on_disk = image::of(&self.executable).ok();
-        let result = match result {
-            Ok(_) if on_disk.as_ref() != Some(&check.build) => {
+        let result = match checked {
+            Ok(build) if on_disk.as_ref() != Some(&build) => {
                 Err("it was replaced by yet another one meanwhile".to_owned())
             }
             Ok(_) if self.supervisor.is_stopping() => Err("the emperor stops".to_owned()),
-            Ok(answer) => {
-                info!(
-                    "[emperor] upgrading to version {} of {}",
-                    answer.imperator,
-                    self.executable.display()
-                );
-                // Comes back only when it failed.
-                self.replace()
-            }
+            Ok(build) => match self.replace() {
+                Ok(()) => Ok(()),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {
+                    // The signal is heard first.
+                    self.upgrade.checked = Some(build);
+                    return;
+                }
+                Err(error) => Err(format!("cannot execute it: {error}")),
+            },
             Err(why) => Err(why),
         };
         if let Err(why) = result {
             self.refuse_upgrade(&why);
+        }
+        for name in std::mem::take(&mut self.upgrade.reload) {
+            self.handle(Event::Touched(name));
         }
         if std::mem::take(&mut self.upgrade.reload_all) {
             self.handle(Event::ReloadAll);
         }
     }
 
-    fn replace(&mut self) -> Result<(), String> {
+    fn checked(&mut self, result: Result<Answer, String>) -> Result<String, String> {
+        let check = self.upgrade.check.take().ok_or("nobody was asked")?;
+        let answer = result.inspect_err(|_| {
+            if !check.is_reaped {
+                // It leads a group of its own.
+                let _ = signals::send_group(check.pid, signals::KILL);
+            }
+        })?;
+        info!(
+            "[emperor] upgrading to version {} of {}",
+            answer.imperator,
+            self.executable.display()
+        );
+        Ok(check.build)
+    }
+
+    /// Comes back only when it was not done.
+    fn replace(&mut self) -> io::Result<()> {
         // Heirs of this version are of no use any more; their apps reload later.
-        let mut reload = self.supervisor.waiting_for_reload();
         for name in self.supervisor.with_heirs() {
-            self.effects.dismiss(&name);
-            reload.push(name);
+            self.handle(Event::GiveUpHeir(name.clone()));
+            self.upgrade.reload.push(name);
         }
+        let mut reload = self.supervisor.waiting_for_reload();
+        reload.extend(self.upgrade.reload.iter().cloned());
         if self.upgrade.reload_all {
             reload = self.supervisor.names();
         }
-        let again = reload.clone();
         let now = now();
         let mut fds = Vec::new();
         let (masters, retired, kept) = self.effects.hand_over(&mut fds);
@@ -139,21 +165,9 @@ impl Emperor {
             ready: self.systemd.is_ready(),
             reloading: self.systemd.is_reloading(),
         };
-        let text = serde_json::to_vec(&state).map_err(|error| error.to_string())?;
+        let text = serde_json::to_vec(&state)?;
         let is_calm = || !self.signals.is_pending();
-        let replaced = estate::replace(&self.executable, &self.args, &text, &fds, is_calm);
-        drop(fds);
-        let why = match replaced {
-            Ok(()) => String::new(),
-            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {
-                "a signal came in between; try again".to_owned()
-            }
-            Err(error) => format!("cannot execute it: {error}"),
-        };
-        for name in again {
-            self.handle(Event::Touched(name));
-        }
-        Err(why)
+        estate::replace(&self.executable, &self.args, &text, &fds, is_calm)
     }
 
     /// Goes on where this very process was under another binary.

@@ -75,6 +75,8 @@ pub enum Event {
     HeirFailed(Name),
     /// A master that is to take over told how it is.
     HeirReported(Name, AppState),
+    /// Its heir is of no use any more.
+    GiveUpHeir(Name),
     /// A master that another one succeeded under an earlier binary of this emperor.
     Retired(Name, Pid),
     /// Its master sleeps, and its sockets are kept where the emperor's death does not matter.

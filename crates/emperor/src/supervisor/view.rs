@@ -24,7 +24,10 @@ impl Supervisor {
     /// Apps that an earlier emperor knew and that have no master; whether they are wanted is seen
     /// later.
     pub fn without_master(&self) -> Vec<Name> {
-        let found = self.apps.iter().filter(|(_, app)| app.state.pid().is_none());
+        let found = self
+            .apps
+            .iter()
+            .filter(|(_, app)| app.state.pid().is_none());
         found.map(|(name, _)| name.clone()).collect()
     }
 
@@ -65,7 +68,15 @@ impl Supervisor {
 
     /// Apps that shall reload when there is a place.
     pub fn waiting_for_reload(&self) -> Vec<Name> {
-        let waits = |app: &App| matches!(app.state, State::Up { order: Some((Order::Reload, _)), .. });
+        let waits = |app: &App| {
+            matches!(
+                app.state,
+                State::Up {
+                    order: Some((Order::Reload, _)),
+                    ..
+                }
+            )
+        };
         let found = self.apps.iter().filter(|(_, app)| waits(app));
         found.map(|(name, _)| name.clone()).collect()
     }

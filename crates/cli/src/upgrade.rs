@@ -1,0 +1,67 @@
+//! `imperator upgrade`: asks the emperor to put the file on disk in its own place, and waits for what
+//! comes of it.
+
+use std::io::{self, Write};
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use imperator_emperor::control::{self, EmperorStatus, Reply, Request};
+
+use crate::ask::{complain, unreachable};
+
+/// The self-check has 20 s; the rest is the new binary's start.
+const PATIENCE: Duration = Duration::from_secs(45);
+/// How often the emperor is asked.
+const EVERY: Duration = Duration::from_millis(50);
+
+pub(crate) fn run(runtime: &Path) -> anyhow::Result<ExitCode> {
+    let before = match status(runtime) {
+        Ok(status) => status,
+        Err(error) => return Ok(unreachable(runtime, &error)),
+    };
+    let Some(before) = before.filter(|it| it.build.is_some()) else {
+        complain(
+            "the emperor that runs is too old to be upgraded in place\n  hint: restart it; apps serve on",
+        );
+        return Ok(ExitCode::FAILURE);
+    };
+    if let Err(error) = control::ask(runtime, &Request::Upgrade) {
+        return Ok(unreachable(runtime, &error));
+    }
+    let end = now() + PATIENCE;
+    while now() < end {
+        // Between two binaries nobody answers for a moment.
+        if let Ok(Some(after)) = status(runtime) {
+            if after.build != before.build {
+                let text = format!(
+                    "upgraded: version {} runs with pid {}; each app follows at its next reload\n",
+                    after.version, after.pid
+                );
+                let _ = io::stdout().write_all(text.as_bytes());
+                return Ok(ExitCode::SUCCESS);
+            }
+            if let Some(why) = after.upgrade_failure.filter(|_| !after.upgrading) {
+                complain(&why);
+                return Ok(ExitCode::FAILURE);
+            }
+        }
+        std::thread::sleep(EVERY);
+    }
+    complain("nothing came of it in time; see the emperor's log");
+    Ok(ExitCode::FAILURE)
+}
+
+fn status(runtime: &Path) -> io::Result<Option<EmperorStatus>> {
+    let replies = control::ask(runtime, &Request::Status)?;
+    let emperor = replies.into_iter().find_map(|reply| match reply {
+        Reply::Emperor(status) => Some(status),
+        Reply::App(_) | Reply::Done { .. } | Reply::Refused { .. } | Reply::End => None,
+    });
+    Ok(emperor)
+}
+
+#[expect(clippy::disallowed_methods, reason = "the edge reads the clock")]
+fn now() -> Instant {
+    Instant::now()
+}
