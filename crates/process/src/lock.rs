@@ -58,6 +58,6 @@ mod tests {
         assert!(Lock::try_take(&path).unwrap().is_none());
         drop(first);
         assert!(Lock::try_take(&path).unwrap().is_some());
-        std::fs::removefile(&path).unwrap();
+        std::fs::remove_file(&path).unwrap();
     }
 }
