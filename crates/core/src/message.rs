@@ -18,6 +18,10 @@ use crate::history::Entry;
 use crate::settings::{Protocol, Settings};
 use crate::why::{CauseId, Evidence};
 
+mod pem;
+
+pub use self::pem::Pem;
+
 /// Raised when a message changes its meaning; fields may be added without.
 pub const VERSION: u32 = 1;
 
@@ -455,20 +459,6 @@ pub struct Setup {
     /// Its generation has not served yet: `ready-request` comes before the first connection.
     #[serde(default)]
     pub unproven: bool,
-}
-
-/// Certificate and key of an HTTPS socket, as their files hold them.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Pem {
-    pub certificate: String,
-    pub key: String,
-}
-
-/// A key is not for logs.
-impl std::fmt::Debug for Pem {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Pem").finish_non_exhaustive()
-    }
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
