@@ -10,7 +10,12 @@ fn status_is_a_table_with_the_way_out_and_its_exit_code_tells() {
     let output = empire.command(&["status"]);
     let table = String::from_utf8_lossy(&output.stdout).into_owned();
     assert_eq!(output.status.code(), Some(0), "{table}");
-    for part in ["Emperor", "blog", "serving", "blog.s", "PYTHON"] {
+    for part in ["Emperor", "blog", "serving", "REQ/S", "LAST TROUBLE"] {
+        assert!(table.contains(part), "{part} is missing in\n{table}");
+    }
+    let output = empire.command(&["status", "blog"]);
+    let table = String::from_utf8_lossy(&output.stdout).into_owned();
+    for part in ["blog.s", "python", "worker", "blog.ini"] {
         assert!(table.contains(part), "{part} is missing in\n{table}");
     }
     empire.write("bad.ini", &ini("bad", "x").replace("app.py", "missing.py"));

@@ -1,21 +1,36 @@
-//! The commands that ask a running emperor: status, why, reload, retry, stop.
+//! The commands that ask a running emperor: status, why, reload, stop and their like. Some of them
+//! ask the masters themselves while no emperor is there.
+
+mod commands;
+mod history;
+mod logs;
+mod numbers;
+mod shown;
+mod wait;
 
 use std::ffi::OsString;
 use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Duration;
 
-use clap::{Arg, ArgAction, ArgMatches, Command};
-use imperator_emperor::control::{self, AppLine, EmperorStatus, Reply, Request};
+use clap::ArgMatches;
+use imperator_core::history::{Entry, What};
+use imperator_core::nearest::nearest;
+use imperator_emperor::chronicle;
+use imperator_emperor::control::{self, AppLine, EmperorStatus, Reason, Reply, Request, Stopped};
+use imperator_emperor::orphans::{self, Orphan};
+use imperator_emperor::supervisor::{DEFAULT_MERCY, STOP_MARGIN};
+use serde_json::{Value, json};
 
 use crate::{place, table};
 
-/// Exit codes as init scripts have them (LSB): 3 is "not running".
+/// Exit codes, in part as init scripts have them (LSB). `docs/commands.md` lists them.
 const FAILING: u8 = 1;
+const UNKNOWN: u8 = 2;
 const NOT_RUNNING: u8 = 3;
 const NO_PERMISSION: u8 = 4;
-
-const COMMANDS: &[&str] = &["status", "why", "reload", "retry", "stop", "upgrade"];
+const LATE: u8 = 5;
 
 /// Whether one of the commands stands first, or behind `--runtime-dir DIR`.
 pub(crate) fn is_asking(arguments: &[OsString]) -> bool {
@@ -27,72 +42,32 @@ pub(crate) fn is_asking(arguments: &[OsString]) -> bool {
         Some(joined) if joined.starts_with("--runtime-dir=") => words.next(),
         first => first,
     };
-    first.is_some_and(|word| COMMANDS.contains(&word))
+    first.is_some_and(|word| commands::ALL.iter().any(|entry| entry.name == word))
 }
 
-fn parser() -> Command {
-    let runtime = Arg::new("runtime-dir")
-        .long("runtime-dir")
-        .value_name("DIR")
-        .value_parser(clap::value_parser!(PathBuf))
-        .global(true)
-        .help("The runtime directory of the emperor that is asked");
-    let apps = |required| {
-        Arg::new("app")
-            .value_name("APP")
-            .action(ArgAction::Append)
-            .required(required)
-            .help("An app's name as status shows it; a stanza's own name where that is enough")
-    };
-    let json = Arg::new("json")
-        .long("json")
-        .action(ArgAction::SetTrue)
-        .help("For programs");
-    Command::new("imperator")
-        .version(env!("CARGO_PKG_VERSION"))
-        .arg(runtime)
-        .subcommand_required(true)
-        .subcommand(
-            Command::new("status")
-                .about("Shows how every app is")
-                .arg(json)
-                .arg(apps(false)),
-        )
-        .subcommand(
-            Command::new("why")
-                .about("Tells why an app does not run")
-                .arg(apps(false)),
-        )
-        .subcommand(
-            Command::new("reload")
-                .about("Brings up new generations; all apps without a name")
-                .arg(apps(false)),
-        )
-        .subcommand(
-            Command::new("retry")
-                .about("Tries again now what waits after a failure")
-                .arg(apps(false)),
-        )
-        .subcommand(
-            Command::new("stop")
-                .about("Stops apps until they are reloaded, retried or changed")
-                .arg(apps(true)),
-        )
-        .subcommand(
-            Command::new("upgrade")
-                .about("Puts the emperor's file on disk in the place of the one that runs")
-                .after_help(
-                    "Example: apt-get install imperator && imperator upgrade\n\nThe new file must \
-                     answer a self-check, else nothing changes. No app is touched: each gets a master \
-                     of the new version at its next reload.",
-                ),
-        )
+/// What was typed.
+struct Question {
+    runtime: PathBuf,
+    apps: Vec<String>,
+    json: bool,
+    matches: ArgMatches,
+}
+
+impl Question {
+    fn has(&self, flag: &str) -> bool {
+        self.matches.try_get_one::<bool>(flag).ok().flatten() == Some(&true)
+    }
+
+    fn timeout(&self) -> Duration {
+        let seconds = self.matches.try_get_one::<u64>("timeout").ok().flatten();
+        Duration::from_secs(seconds.copied().unwrap_or_default())
+    }
 }
 
 pub(crate) fn run(arguments: &[OsString]) -> anyhow::Result<ExitCode> {
     let program = OsString::from("imperator");
     let words = std::iter::once(&program).chain(arguments);
-    let matches = match parser().try_get_matches_from(words) {
+    let matches = match commands::parser().try_get_matches_from(words) {
         Ok(matches) => matches,
         Err(error) => {
             let _ = error.print();
@@ -102,50 +77,118 @@ pub(crate) fn run(arguments: &[OsString]) -> anyhow::Result<ExitCode> {
     let Some((verb, matches)) = matches.subcommand() else {
         return Ok(ExitCode::from(2));
     };
-    let runtime = place::runtime_directory(matches.get_one::<PathBuf>("runtime-dir").cloned());
     if verb == "upgrade" {
-        return crate::upgrade::run(&runtime);
+        let given = matches.get_one::<PathBuf>("runtime-dir").cloned();
+        return crate::upgrade::run(&place::asked_directory(given));
     }
-    let apps: Vec<String> = matches
-        .get_many::<String>("app")
-        .map(|apps| apps.cloned().collect())
-        .unwrap_or_default();
-    let request = match verb {
-        "reload" => Request::Reload { apps: apps.clone() },
-        "retry" => Request::Retry { apps: apps.clone() },
-        "stop" => Request::Stop { apps: apps.clone() },
-        _ => Request::Status,
+    let apps = matches.get_many::<String>("app").into_iter().flatten();
+    let question = Question {
+        runtime: place::asked_directory(matches.get_one::<PathBuf>("runtime-dir").cloned()),
+        apps: apps.cloned().collect(),
+        json: matches.get_flag("json"),
+        matches: matches.clone(),
     };
-    let replies = match control::ask(&runtime, &request) {
-        Ok(replies) => replies,
-        Err(error) => return Ok(unreachable(&runtime, &error)),
+    let code = match verb {
+        "status" => status(&question),
+        "why" => why(&question),
+        "history" => history::run(&question),
+        "logs" => logs::run(&question),
+        "wait-ready" => wait::ready(&question),
+        verb => order(&question, verb),
     };
-    match verb {
-        "status" => status(&replies, &apps, matches),
-        "why" => why(&replies, &apps),
-        _ => done(&replies),
+    Ok(ExitCode::from(code.unwrap_or_else(|code| code)))
+}
+
+/// An exit code; `Err` where the command can do no more.
+type Code = Result<u8, u8>;
+
+/// An emperor's whole answer, taken apart.
+#[derive(Default)]
+struct Answered {
+    emperor: Option<EmperorStatus>,
+    apps: Vec<AppLine>,
+    done: Vec<Done>,
+    refused: Vec<(String, Reason)>,
+    histories: Vec<(String, Vec<Entry>)>,
+    guest: Option<(String, std::os::fd::OwnedFd)>,
+}
+
+struct Done {
+    text: String,
+    app: Option<String>,
+    order: u64,
+}
+
+impl Answered {
+    /// Says what was refused; the exit code for it.
+    fn complain(&self) -> u8 {
+        let code = |(why, reason): &(String, Reason)| {
+            complain(why);
+            match reason {
+                Reason::Unknown => UNKNOWN,
+                Reason::Forbidden => NO_PERMISSION,
+                Reason::Failed => FAILING,
+            }
+        };
+        self.refused.iter().map(code).max().unwrap_or(0)
     }
 }
 
-pub(crate) fn unreachable(runtime: &Path, error: &io::Error) -> ExitCode {
-    let place = runtime.display();
+fn ask(runtime: &Path, request: &Request) -> io::Result<Answered> {
+    let mut answered = Answered::default();
+    for (reply, beside) in control::ask(runtime, request)? {
+        match reply {
+            Reply::Emperor(status) => answered.emperor = Some(status),
+            Reply::App(line) => answered.apps.push(*line),
+            Reply::Done { text, app, order } => answered.done.push(Done { text, app, order }),
+            Reply::Refused { why, reason } => answered.refused.push((why, reason)),
+            Reply::History { app, entries } => answered.histories.push((app, entries)),
+            Reply::Guest { app } => answered.guest = beside.map(|channel| (app, channel)),
+            Reply::End => (),
+        }
+    }
+    Ok(answered)
+}
+
+/// Whether this means that no emperor runs there.
+fn is_nobody(error: &io::Error) -> bool {
     let kind = error.kind();
-    let (text, code) =
-        if kind == io::ErrorKind::NotFound || kind == io::ErrorKind::ConnectionRefused {
-            let text = format!(
-                "no emperor runs with the runtime directory {place}\n  hint: name another one with \
+    kind == io::ErrorKind::NotFound || kind == io::ErrorKind::ConnectionRefused
+}
+
+/// The masters that are there without an emperor; with the exit code when there are none.
+fn left(question: &Question, error: &io::Error) -> Result<Vec<Orphan>, u8> {
+    if !is_nobody(error) {
+        return Err(unreachable(&question.runtime, error));
+    }
+    match orphans::find(&question.runtime) {
+        Ok(orphans) if orphans.is_empty() => Err(unreachable(&question.runtime, error)),
+        Ok(orphans) => Ok(orphans),
+        Err(other) if is_nobody(&other) => Err(unreachable(&question.runtime, error)),
+        Err(other) => Err(unreachable(&question.runtime, &other)),
+    }
+}
+
+pub(crate) fn unreachable(runtime: &Path, error: &io::Error) -> u8 {
+    let place = runtime.display();
+    let (text, code) = if is_nobody(error) {
+        let text = format!(
+            "no emperor runs with the runtime directory {place}\n  hint: name another one with \
              --runtime-dir"
-            );
-            (text, NOT_RUNNING)
-        } else if kind == io::ErrorKind::PermissionDenied {
-            let text = format!("the emperor in {place} answers only its own user and root");
-            (text, NO_PERMISSION)
-        } else {
-            let text = format!("the emperor in {place} does not answer: {error}");
-            (text, FAILING)
-        };
+        );
+        (text, NOT_RUNNING)
+    } else if error.kind() == io::ErrorKind::PermissionDenied {
+        let text = format!(
+            "the emperor in {place} answers only its own user, root, and the group that its option \
+             control-group names"
+        );
+        (text, NO_PERMISSION)
+    } else {
+        let text = format!("the emperor in {place} does not answer: {error}");
+        (text, FAILING)
+    };
     complain(&text);
-    ExitCode::from(code)
+    code
 }
 
 pub(crate) fn complain(text: &str) {
@@ -157,77 +200,180 @@ fn print(text: &str) {
     let _ = io::stdout().write_all(text.as_bytes());
 }
 
-/// An emperor's answer to `Status`, taken apart.
-fn sorted(replies: &[Reply]) -> (Option<&EmperorStatus>, Vec<&AppLine>) {
-    let mut emperor = None;
-    let mut apps = Vec::new();
-    for reply in replies {
-        match reply {
-            Reply::Emperor(status) => emperor = Some(status),
-            Reply::App(line) => apps.push(&**line),
-            Reply::Done { .. } | Reply::Refused { .. } | Reply::End => (),
-        }
-    }
-    (emperor, apps)
+fn print_json(value: &Value) {
+    print(&format!("{value:#}\n"));
 }
 
-fn status(replies: &[Reply], wanted: &[String], matches: &ArgMatches) -> anyhow::Result<ExitCode> {
-    let (emperor, mut apps) = sorted(replies);
-    if !wanted.is_empty() {
-        apps.retain(|app| wanted.iter().any(|name| is_named(app, name)));
-        if apps.is_empty() {
-            complain(&format!("no app is named {}", wanted.join(" or ")));
-            return Ok(ExitCode::from(2));
+/// How the apps are: all, or those that were named.
+struct View {
+    emperor: Option<EmperorStatus>,
+    apps: Vec<AppLine>,
+    /// For names that nobody knows.
+    code: u8,
+}
+
+fn view(question: &Question) -> Result<View, u8> {
+    let request = Request::Status {
+        apps: question.apps.clone(),
+    };
+    match ask(&question.runtime, &request) {
+        Ok(answered) => Ok(View {
+            code: answered.complain(),
+            emperor: answered.emperor,
+            apps: answered.apps,
+        }),
+        Err(error) => {
+            let orphans = left(question, &error)?;
+            let (orphans, code) = choose(orphans, &question.apps);
+            complain(&format!(
+                "no emperor runs with the runtime directory {}: this is what its masters say\n  \
+                 hint: start it again; it takes them over as they run",
+                question.runtime.display()
+            ));
+            Ok(View {
+                emperor: None,
+                apps: orphans::lines(&orphans),
+                code: code.max(FAILING),
+            })
         }
     }
-    if matches.get_flag("json") {
-        print(&format!("{:#}\n", table::json(emperor, &apps)));
+}
+
+/// Those of these names, all without any; and the exit code for names that nobody has.
+fn choose(mut orphans: Vec<Orphan>, names: &[String]) -> (Vec<Orphan>, u8) {
+    let mut code = 0;
+    for name in names {
+        if !orphans.iter().any(|it| is_named(&it.record.name, name)) {
+            let all = orphans.iter().map(|it| it.record.name.as_str());
+            let meant = nearest(name, all).map(|meant| format!(", did you mean {meant}?"));
+            let meant = meant.unwrap_or_default();
+            complain(&format!("no app is named \"{name}\"{meant}"));
+            code = UNKNOWN;
+        }
+    }
+    if !names.is_empty() {
+        orphans.retain(|it| names.iter().any(|name| is_named(&it.record.name, name)));
+    }
+    (orphans, code)
+}
+
+/// The whole name, or a stanza's own name.
+fn is_named(app: &str, name: &str) -> bool {
+    app == name || app.split_once(':').is_some_and(|(_, own)| own == name)
+}
+
+fn status(question: &Question) -> Code {
+    let view = view(question)?;
+    let apps: Vec<&AppLine> = view.apps.iter().collect();
+    if question.json {
+        print_json(&table::json(view.emperor.as_ref(), &apps));
     } else {
         let colour = io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-        print(&table::text(emperor, &apps, colour));
+        let details = !question.apps.is_empty();
+        let look = shown::Look {
+            colour,
+            columns: numbers::columns(),
+            now: numbers::unix_seconds(),
+        };
+        print(&shown::text(view.emperor.as_ref(), &apps, details, &look));
     }
     let failing = apps.iter().any(|app| app.condition.is_failure());
-    Ok(ExitCode::from(if failing { FAILING } else { 0 }))
+    Ok(view.code.max(if failing { FAILING } else { 0 }))
 }
 
-fn why(replies: &[Reply], wanted: &[String]) -> anyhow::Result<ExitCode> {
-    let (_, mut apps) = sorted(replies);
-    if wanted.is_empty() {
-        apps.retain(|app| app.failure.is_some());
-        if apps.is_empty() {
+fn why(question: &Question) -> Code {
+    let mut view = view(question)?;
+    if question.apps.is_empty() {
+        view.apps
+            .retain(|app| app.failure.is_some() || app.condition.is_failure());
+        if view.apps.is_empty() && !question.json {
             print("every app runs as its files say\n");
         }
+    }
+    if question.json {
+        let apps: Vec<&AppLine> = view.apps.iter().collect();
+        print_json(&table::json(view.emperor.as_ref(), &apps));
     } else {
-        apps.retain(|app| wanted.iter().any(|name| is_named(app, name)));
-        if apps.is_empty() {
-            complain(&format!("no app is named {}", wanted.join(" or ")));
-            return Ok(ExitCode::from(2));
+        for app in &view.apps {
+            print(&table::why(app));
         }
     }
-    for app in &apps {
-        print(&table::why(app));
+    let failing = view.apps.iter().any(|app| app.failure.is_some());
+    Ok(view.code.max(if failing { FAILING } else { 0 }))
+}
+
+/// reload, retry, start, restart, stop.
+fn order(question: &Question, verb: &str) -> Code {
+    let apps = question.apps.clone();
+    let all = question.has("all");
+    let request = match verb {
+        "reload" => Request::Reload { apps },
+        "retry" => Request::Retry { apps },
+        "start" => Request::Start { apps },
+        "restart" => Request::Restart { apps },
+        _ => Request::Stop { apps, all },
+    };
+    let answered = match ask(&question.runtime, &request) {
+        Ok(answered) => answered,
+        Err(error) if verb == "stop" => return stop_left(question, &error),
+        Err(error) => return Err(unreachable(&question.runtime, &error)),
+    };
+    let code = answered.complain();
+    if question.has("wait") {
+        let waited = wait::obeyed(question, verb, answered.done)?;
+        return Ok(code.max(waited));
     }
-    let failing = apps.iter().any(|app| app.failure.is_some());
-    Ok(ExitCode::from(if failing { FAILING } else { 0 }))
-}
-
-/// The whole name, the file's name, or a stanza's own name.
-fn is_named(app: &AppLine, name: &str) -> bool {
-    let own = app.name.split_once(':').map(|(_, own)| own);
-    app.name == name || app.id == name || own == Some(name)
-}
-
-fn done(replies: &[Reply]) -> anyhow::Result<ExitCode> {
-    let mut code = 0;
-    for reply in replies {
-        match reply {
-            Reply::Done { text } => print(&format!("{text}\n")),
-            Reply::Refused { why } => {
-                complain(why);
-                code = FAILING;
-            }
-            Reply::Emperor(_) | Reply::App(_) | Reply::End => (),
+    if question.json {
+        let done = answered
+            .done
+            .iter()
+            .map(|done| json!({"app": done.app, "done": done.text}));
+        let refused = answered.refused.iter();
+        let refused = refused.map(|(why, reason)| json!({"why": why, "reason": reason}));
+        let (done, refused): (Vec<_>, Vec<_>) = (done.collect(), refused.collect());
+        print_json(&json!({ "done": done, "refused": refused }));
+    } else {
+        for done in &answered.done {
+            print(&format!("{}\n", done.text));
+        }
+        if answered.done.is_empty() && answered.refused.is_empty() {
+            print("there is no app for this\n");
         }
     }
-    Ok(ExitCode::from(code))
+    Ok(code)
+}
+
+/// Stops masters that have no emperor, and waits for their end: nobody else does.
+fn stop_left(question: &Question, error: &io::Error) -> Code {
+    let orphans = left(question, error)?;
+    let (orphans, code) = choose(orphans, &question.apps);
+    let names: Vec<String> = orphans.iter().map(|it| it.record.name.clone()).collect();
+    let by = Stopped {
+        by: numbers::who(),
+        at: numbers::unix_seconds(),
+    };
+    for name in &names {
+        let entry = Entry::new(by.at * 1_000_000, What::StopAsked, "without an emperor");
+        // It is stopped all the same.
+        let _ = chronicle::note(&question.runtime, name, &entry.by(by.by.clone()));
+    }
+    let patience = match question.has("wait") {
+        true => question.timeout(),
+        false => DEFAULT_MERCY + STOP_MARGIN,
+    };
+    let left = orphans::stop(orphans, &by, patience);
+    let stopped: Vec<&String> = names.iter().filter(|name| !left.contains(name)).collect();
+    if question.json {
+        print_json(&json!({ "stopped": stopped, "late": left }));
+    } else {
+        for name in stopped {
+            print(&format!(
+                "{name} has stopped; imperator start {name} starts it again\n"
+            ));
+        }
+        for name in &left {
+            complain(&format!("{name} still finishes its requests"));
+        }
+    }
+    Ok(code.max(if left.is_empty() { 0 } else { LATE }))
 }

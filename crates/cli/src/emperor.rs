@@ -78,6 +78,7 @@ pub(crate) fn run(arguments: &[OsString]) -> anyhow::Result<ExitCode> {
                 tracing::warn!("{finding}");
             }
             let options = Options {
+                control_group: control_group(&own.settings)?,
                 sources,
                 cwd: std::env::current_dir().context("cannot tell the working directory")?,
                 runtime,
@@ -116,6 +117,12 @@ pub(crate) fn self_check(arguments: &[OsString]) -> anyhow::Result<ExitCode> {
     let answer = serde_json::to_string(&answer).context("say who this is")?;
     writeln!(std::io::stdout(), "{answer}").context("say who this is")?;
     Ok(ExitCode::SUCCESS)
+}
+
+fn control_group(settings: &Settings) -> anyhow::Result<Option<u32>> {
+    let name = settings.empire.control_group.as_deref();
+    let group = name.map(imperator_process::privileges::group).transpose();
+    group.context("control-group")
 }
 
 fn words(arguments: &[OsString]) -> anyhow::Result<Vec<String>> {

@@ -18,11 +18,17 @@ Before anything runs:
   imperator migrate FILE|DIR…    what becomes of what runs under uWSGI today
 
 Ask a running emperor:
-  imperator status [--json]      how every app is
-  imperator why APP              why an app does not run, with its traceback
+  imperator status [APP…]        how every app is, one line each
+  imperator why [APP…]           why an app does not run, with its traceback
   imperator reload [APP…]        new generations beside the old ones; no request is lost
+  imperator stop APP…            stop apps until somebody starts them; --all
+  imperator start APP…           start what was stopped
+  imperator restart APP…         stop and start, with a new master
   imperator retry [APP…]         try again now what waits after a failure
-  imperator stop APP…            stop apps until they are reloaded, retried or changed
+  imperator history [APP…]       what happened when and by whom
+  imperator logs APP             what it printed last; -f follows
+  imperator wait-ready [APP…]    return when they serve: for deploy scripts and probes
+  Each has --help with examples, and --json. docs/commands.md tells their exit codes.
 
 Ask about options:
   imperator explain OPTION       what it does here, what it did in uWSGI, unit, default

@@ -4,6 +4,8 @@ use imperator_process::image;
 use std::env;
 use std::path::PathBuf;
 
+use imperator_emperor::runtime::CONTROL_SOCKET;
+
 /// `--runtime-dir`, or what systemd gave, or the usual place of root or of a user.
 pub(crate) fn runtime_directory(given: Option<PathBuf>) -> PathBuf {
     if let Some(path) = given {
@@ -23,6 +25,18 @@ pub(crate) fn runtime_directory(given: Option<PathBuf>) -> PathBuf {
         Some(path) if path.is_absolute() => path.join("imperator"),
         Some(_) | None => env::temp_dir().join(format!("imperator-{}", user())),
     }
+}
+
+/// The same, for who asks an emperor: one without an emperor of his own means root's.
+pub(crate) fn asked_directory(given: Option<PathBuf>) -> PathBuf {
+    let is_given = given.is_some() || env::var_os("RUNTIME_DIRECTORY").is_some();
+    let own = runtime_directory(given);
+    let roots = PathBuf::from("/run/imperator");
+    let has_socket = |path: &PathBuf| path.join(CONTROL_SOCKET).exists();
+    if !is_given && !has_socket(&own) && has_socket(&roots) {
+        return roots;
+    }
+    own
 }
 
 fn is_root() -> bool {

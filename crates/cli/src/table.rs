@@ -1,8 +1,8 @@
-//! How a status looks: a table for people, JSON for programs, a failure with its way out.
+//! How a status looks: JSON for programs, a failure with its way out. `shown.rs` has the table.
 
 use std::fmt::Write as _;
 
-use imperator_core::message::Failure;
+use imperator_core::message::{AppStatus, Failure};
 use imperator_emperor::control::{AppLine, Condition, EmperorStatus};
 use serde_json::{Value, json};
 
@@ -13,6 +13,10 @@ pub(crate) fn json(emperor: Option<&EmperorStatus>, apps: &[&AppLine]) -> Value 
             let mut value = json!(app);
             value["state"] = json!(coarse(app.condition));
             value["requests"] = json!(requests(app));
+            let status = app.status.as_ref();
+            value["idle"] = json!(status.map(idle));
+            let rate = status.and_then(|status| status.rate_milli);
+            value["requests_per_second"] = json!(rate.map(|rate| rate as f64 / 1000.0));
             value
         })
         .collect();
@@ -34,115 +38,24 @@ fn coarse(condition: Condition) -> &'static str {
     }
 }
 
-/// One app with a very long name does not push all others' columns off the screen.
-const WIDEST: usize = 40;
-
-pub(crate) fn text(emperor: Option<&EmperorStatus>, apps: &[&AppLine], colour: bool) -> String {
-    let mut text = String::new();
-    if let Some(emperor) = emperor {
-        let failing = match emperor.failing {
-            0 => String::new(),
-            failing => format!(", {failing} failing"),
-        };
-        let _ = writeln!(
-            text,
-            "Emperor {} (pid {}) over {}: {} {}{failing}",
-            emperor.version,
-            emperor.pid,
-            emperor.sources.join(", "),
-            emperor.apps,
-            if emperor.apps == 1 { "app" } else { "apps" },
-        );
-    }
-    if apps.is_empty() {
-        return text;
-    }
-    let mut rows = vec![
-        [
-            "APP",
-            "STATE",
-            "GEN",
-            "WORKERS",
-            "REQUESTS",
-            "PYTHON",
-            "LISTENS ON",
-        ]
-        .map(str::to_owned)
-        .to_vec(),
-    ];
-    rows.extend(apps.iter().map(|app| row(app)));
-    let widths: Vec<usize> = (0..rows[0].len())
-        .map(|column| {
-            rows.iter()
-                .map(|row| row[column].chars().count())
-                .max()
-                .unwrap_or(0)
-                .min(WIDEST)
-        })
-        .collect();
-    for (index, row) in rows.iter().enumerate() {
-        let mut line = String::new();
-        for (cell, width) in row.iter().zip(&widths) {
-            let _ = write!(line, "{cell:width$}  ");
-        }
-        let line = line.trim_end();
-        let app = index.checked_sub(1).map(|index| apps[index]);
-        let tint = app.filter(|_| colour).map_or("", |app| tint(app.condition));
-        if tint.is_empty() {
-            let _ = writeln!(text, "{line}");
-        } else {
-            let _ = writeln!(text, "{tint}{line}\u{1b}[0m");
-        }
-        if let Some(failure) = app.and_then(|app| app.failure.as_ref()) {
-            explain(&mut text, failure);
-        }
-        if let Some(millis) = app.and_then(|app| app.retry_in_ms) {
-            let _ = writeln!(text, "    retried in {} s", millis.div_ceil(1000));
-        }
-    }
-    if apps
+/// Workers that accept and have nothing to do.
+pub(crate) fn idle(status: &AppStatus) -> u32 {
+    let accepting = status
+        .workers
         .iter()
-        .any(|app| app.failure.as_ref().is_some_and(|it| it.detail.is_some()))
-    {
-        text.push_str("imperator why APP shows the traceback\n");
-    }
-    text
+        .filter(|it| it.state == "accepting")
+        .count();
+    u32::try_from(accepting)
+        .unwrap_or(u32::MAX)
+        .saturating_sub(status.busy)
 }
 
-fn row(app: &AppLine) -> Vec<String> {
-    let dash = || "-".to_owned();
-    let status = app.status.as_ref();
-    let number = |value: Option<u32>| value.map_or_else(dash, |value| value.to_string());
-    vec![
-        app.name.clone(),
-        app.condition.word().to_owned(),
-        number(status.and_then(|status| status.generation)),
-        status.map_or_else(dash, |status| status.workers.len().to_string()),
-        status.map_or_else(dash, |_| requests(app).to_string()),
-        status
-            .and_then(|status| status.python.clone())
-            .unwrap_or_else(dash),
-        status.map_or_else(dash, |status| status.sockets.join(" ")),
-    ]
-}
-
-fn requests(app: &AppLine) -> u64 {
+pub(crate) fn requests(app: &AppLine) -> u64 {
     let workers = app.status.iter().flat_map(|status| &status.workers);
     workers.map(|worker| worker.requests).sum()
 }
 
-fn tint(condition: Condition) -> &'static str {
-    match condition {
-        Condition::Serving => "\u{1b}[32m",
-        Condition::Reloading | Condition::Starting | Condition::Waiting | Condition::Asleep => "",
-        Condition::ServingOld | Condition::Paused | Condition::Stopping | Condition::Stopped => {
-            "\u{1b}[33m"
-        }
-        Condition::Failing | Condition::Silent => "\u{1b}[31m",
-    }
-}
-
-fn explain(text: &mut String, failure: &Failure) {
+pub(crate) fn explain(text: &mut String, failure: &Failure) {
     let _ = writeln!(text, "    {}", failure.summary);
     if let Some(hint) = &failure.hint {
         let _ = writeln!(text, "    hint: {hint}");

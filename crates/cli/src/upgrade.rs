@@ -18,7 +18,7 @@ const EVERY: Duration = Duration::from_millis(50);
 pub(crate) fn run(runtime: &Path) -> anyhow::Result<ExitCode> {
     let before = match status(runtime) {
         Ok(status) => status,
-        Err(error) => return Ok(unreachable(runtime, &error)),
+        Err(error) => return Ok(ExitCode::from(unreachable(runtime, &error))),
     };
     let Some(before) = before.filter(|it| it.build.is_some()) else {
         complain(
@@ -27,7 +27,7 @@ pub(crate) fn run(runtime: &Path) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::FAILURE);
     };
     if let Err(error) = control::ask(runtime, &Request::Upgrade) {
-        return Ok(unreachable(runtime, &error));
+        return Ok(ExitCode::from(unreachable(runtime, &error)));
     }
     let end = now() + PATIENCE;
     while now() < end {
@@ -53,10 +53,15 @@ pub(crate) fn run(runtime: &Path) -> anyhow::Result<ExitCode> {
 }
 
 fn status(runtime: &Path) -> io::Result<Option<EmperorStatus>> {
-    let replies = control::ask(runtime, &Request::Status)?;
-    let emperor = replies.into_iter().find_map(|reply| match reply {
+    let replies = control::ask(runtime, &Request::Status { apps: Vec::new() })?;
+    let emperor = replies.into_iter().find_map(|(reply, _)| match reply {
         Reply::Emperor(status) => Some(status),
-        Reply::App(_) | Reply::Done { .. } | Reply::Refused { .. } | Reply::End => None,
+        Reply::App(_)
+        | Reply::Done { .. }
+        | Reply::Refused { .. }
+        | Reply::History { .. }
+        | Reply::Guest { .. }
+        | Reply::End => None,
     });
     Ok(emperor)
 }

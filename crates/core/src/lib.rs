@@ -13,6 +13,7 @@ pub mod finding;
 pub mod history;
 pub mod ini;
 pub mod message;
+pub mod nearest;
 pub mod options;
 pub mod packet;
 pub mod pattern;

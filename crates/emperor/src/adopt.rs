@@ -9,7 +9,7 @@ use imperator_process::channel::Channel;
 use tracing::{info, warn};
 
 use crate::control;
-use crate::runtime::{self, Runtime};
+use crate::runtime::{self, AppRecord, Runtime};
 use crate::supervisor::{Name, Pid};
 
 /// A master that took our connection. Whether it answers is seen later.
@@ -20,11 +20,13 @@ pub struct Orphan {
     pub config: Config,
     pub channel: Channel,
     pub pidfd: Option<OwnedFd>,
+    /// It was told to stop by hand, and may be about to.
+    pub stopped: Option<AppRecord>,
 }
 
-/// All masters that live, and the names of apps that were stopped by hand. Directories of dead
-/// ones are cleaned away.
-pub fn find(runtime: &Runtime) -> (Vec<Orphan>, Vec<Name>) {
+/// All masters that live, and the apps that were stopped by hand. Directories of dead ones are
+/// cleaned away.
+pub fn find(runtime: &Runtime) -> (Vec<Orphan>, Vec<AppRecord>) {
     let mut orphans = Vec::new();
     let mut halted = Vec::new();
     for directory in runtime.app_directories() {
@@ -32,9 +34,10 @@ pub fn find(runtime: &Runtime) -> (Vec<Orphan>, Vec<Name>) {
         match control::connect(&directory.join(runtime::MASTER_SOCKET)) {
             Ok((channel, pid)) => match record {
                 Some(record) if control::is_friend(channel.as_fd()) => orphans.push(Orphan {
-                    name: record.name,
+                    name: record.name.clone(),
                     pid,
-                    config: record.config,
+                    config: record.config.clone(),
+                    stopped: Some(record).filter(|record| record.halted),
                     pidfd: pidfd(pid),
                     channel,
                 }),
@@ -48,7 +51,7 @@ pub fn find(runtime: &Runtime) -> (Vec<Orphan>, Vec<Name>) {
                 ),
             },
             Err(error) if is_nobody(&error) => match record {
-                Some(record) if record.halted => halted.push(record.name),
+                Some(record) if record.halted => halted.push(record),
                 Some(_) | None => clean(directory),
             },
             Err(error) => warn!(

@@ -2,6 +2,8 @@
 //! SEQPACKET message; an answer is one message per app, then `End`. Nobody can make the emperor
 //! wait: who does not read is dropped.
 
+mod words;
+
 use std::collections::VecDeque;
 use std::fs;
 use std::io;
@@ -10,149 +12,86 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use imperator_core::message::{AppStatus, Config, Failure};
 use imperator_process::channel::{Channel, Received};
+use imperator_process::privileges;
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
-use serde::{Deserialize, Serialize};
+
+pub use self::words::{AppLine, Ask, Condition, EmperorStatus, Reason, Reply, Request, Stopped};
 
 /// More clients at once are turned away.
 const MAX_CLIENTS: usize = 64;
+/// … and of one user who is no operator.
+const MAX_OF_ONE: usize = 8;
 /// A client that has not asked, or not read its answer, by then is dropped.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// So long a status waits for masters to tell their numbers; it is shown as last known after.
 const FRESHNESS: Duration = Duration::from_millis(300);
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "ask", rename_all = "kebab-case")]
-pub enum Request {
-    Status,
-    /// `apps` empty: all.
-    Reload {
-        apps: Vec<String>,
-    },
-    Retry {
-        apps: Vec<String>,
-    },
-    Stop {
-        apps: Vec<String>,
-    },
-    /// Take the file on disk in the place of this binary, if it is another one.
-    Upgrade,
+/// Who asks.
+#[derive(Debug, Clone)]
+pub struct Asker {
+    pub uid: u32,
+    /// Root, the emperor's own user, or of the group of `control-group`; others have a say only
+    /// about what is theirs.
+    pub is_operator: bool,
+    /// As sudo tells; only root is believed.
+    pub sudo: Option<String>,
 }
 
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "say", rename_all = "kebab-case")]
-pub enum Reply {
-    Emperor(EmperorStatus),
-    App(Box<AppLine>),
-    /// What was done.
-    Done {
-        text: String,
-    },
-    Refused {
-        why: String,
-    },
-    End,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct EmperorStatus {
-    pub version: String,
-    pub pid: u32,
-    pub runtime: String,
-    pub sources: Vec<String>,
-    pub stopping: bool,
-    pub apps: usize,
-    pub failing: usize,
-    /// Which file it runs on.
-    #[serde(default)]
-    pub build: Option<String>,
-    /// A new file is asked whether it could take over.
-    #[serde(default)]
-    pub upgrading: bool,
-    /// Why the last upgrade changed nothing.
-    #[serde(default)]
-    pub upgrade_failure: Option<String>,
-}
-
-/// How an app is, in one word.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Condition {
-    /// Serves, and the last thing that was tried worked.
-    Serving,
-    /// Serves, and a new generation is on its way.
-    Reloading,
-    /// Serves as before, but what its files say now cannot be run.
-    ServingOld,
-    Starting,
-    /// Waits for its turn to start.
-    Waiting,
-    Failing,
-    Paused,
-    /// Nothing of it runs, as its config wants it; the first connection starts it.
-    Asleep,
-    Stopping,
-    /// By hand.
-    Stopped,
-    /// Its master does not answer.
-    Silent,
-}
-
-impl Condition {
-    pub fn is_failure(self) -> bool {
-        match self {
-            Self::ServingOld | Self::Failing | Self::Silent => true,
-            Self::Serving
-            | Self::Reloading
-            | Self::Starting
-            | Self::Waiting
-            | Self::Asleep
-            | Self::Paused
-            | Self::Stopping
-            | Self::Stopped => false,
-        }
-    }
-
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::Serving => "serving",
-            Self::Reloading => "reloading",
-            Self::ServingOld => "serving-old",
-            Self::Starting => "starting",
-            Self::Waiting => "waiting",
-            Self::Failing => "failing",
-            Self::Paused => "paused",
-            Self::Asleep => "asleep",
-            Self::Stopping => "stopping",
-            Self::Stopped => "stopped",
-            Self::Silent => "silent",
+impl Asker {
+    /// For the history: `uid 1000`, `uid 0, sudo by alice`.
+    pub fn name(&self) -> String {
+        match &self.sudo {
+            Some(user) => format!("uid {}, sudo by {user}", self.uid),
+            None => format!("uid {}", self.uid),
         }
     }
 }
 
-/// One app, as the emperor and its master see it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct AppLine {
-    pub name: String,
-    /// The original's id: the file name for a file's own app.
-    pub id: String,
-    pub condition: Condition,
-    pub config: Option<Config>,
-    /// The master's.
-    pub pid: Option<i32>,
-    pub adopted: bool,
-    pub failure: Option<Failure>,
-    pub retry_in_ms: Option<u64>,
-    /// As its master told last.
-    pub status: Option<AppStatus>,
+/// Who may use the socket.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Rights {
+    /// `control-group`
+    pub group: Option<u32>,
+    /// Each user may ask about the apps that are theirs (`emperor-tyrant`).
+    pub owners: bool,
 }
+
+impl Rights {
+    fn mode(self) -> u32 {
+        match (self.owners, self.group) {
+            (true, _) => 0o666,
+            (false, Some(_)) => 0o660,
+            (false, None) => 0o600,
+        }
+    }
+
+    /// `None`: there is nothing here for the other end.
+    fn of(self, socket: BorrowedFd<'_>) -> Option<Asker> {
+        let peer = privileges::peer(socket).ok()?;
+        let is_friend = is_friend(socket);
+        let in_group = |group| {
+            let groups = privileges::peer_groups(socket);
+            peer.gid == group || groups.is_ok_and(|all| all.contains(&group))
+        };
+        let is_operator = is_friend || self.group.is_some_and(in_group);
+        (is_operator || self.owners).then_some(Asker {
+            uid: peer.uid,
+            is_operator,
+            sudo: None,
+        })
+    }
+}
+
+/// What is sent to a client, perhaps with a descriptor.
+pub type Answer = (Reply, Option<OwnedFd>);
 
 struct Client {
     channel: Channel,
-    out: VecDeque<Reply>,
+    asker: Asker,
+    out: VecDeque<Answer>,
     deadline: Instant,
     /// It asked, and is answered then or when all is known.
     asked: Option<(Request, Instant)>,
@@ -162,6 +101,7 @@ struct Client {
 
 pub struct Control {
     listener: OwnedFd,
+    rights: Rights,
     clients: Vec<Client>,
     /// See [`spare`].
     spare: Option<fs::File>,
@@ -172,20 +112,21 @@ impl Control {
     ///
     /// # Errors
     /// What bind(2) says.
-    pub fn bind(path: &Path) -> io::Result<Self> {
-        Self::listen_at(path).map(Self::resume)
+    pub fn bind(path: &Path, rights: Rights) -> io::Result<Self> {
+        Ok(Self::resume(Self::listen_at(path, rights)?, rights))
     }
 
     /// On a socket that this process has bound before.
-    pub fn resume(listener: OwnedFd) -> Self {
+    pub fn resume(listener: OwnedFd, rights: Rights) -> Self {
         Self {
             listener,
+            rights,
             clients: Vec::new(),
             spare: spare(),
         }
     }
 
-    fn listen_at(path: &Path) -> io::Result<OwnedFd> {
+    fn listen_at(path: &Path, rights: Rights) -> io::Result<OwnedFd> {
         match fs::remove_file(path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             Ok(()) | Err(_) => (),
@@ -197,7 +138,12 @@ impl Control {
             None,
         )?;
         rustix::net::bind(&listener, &SocketAddrUnix::new(path)?)?;
+        // Closed for all until it belongs to whom it is for; nobody connects before listen(2).
         fs::set_permissions(path, fs::Permissions::from_mode(0o600))?;
+        if let Some(group) = rights.group {
+            std::os::unix::fs::chown(path, None, Some(group))?;
+        }
+        fs::set_permissions(path, fs::Permissions::from_mode(rights.mode()))?;
         rustix::net::listen(&listener, 64)?;
         Ok(listener)
     }
@@ -226,37 +172,41 @@ impl Control {
         self.clients.iter().map(due).min()
     }
 
-    /// Accepts and reads what came. Whether somebody asks for the status: then the masters are
-    /// asked for theirs first.
-    pub fn listen(&mut self, now: Instant) -> bool {
+    /// Accepts and reads what came. The apps whose status somebody asks for (an empty list: all):
+    /// then their masters are asked for theirs first.
+    pub fn listen(&mut self, now: Instant) -> Vec<Vec<String>> {
         self.accept(now);
-        let mut asks_status = false;
+        let mut asked_for = Vec::new();
         self.clients.retain_mut(|client| {
             if client.answered || client.asked.is_some() {
                 return true;
             }
-            match client.channel.receive::<Request>() {
-                Ok(Received::Message(request, _)) => {
-                    let wait = if request == Request::Status {
-                        asks_status = true;
+            match client.channel.receive::<Ask>() {
+                Ok(Received::Message(Ask { request, sudo }, _)) => {
+                    let wait = if let Request::Status { apps } = &request {
+                        asked_for.push(apps.clone());
                         FRESHNESS
                     } else {
                         Duration::ZERO
                     };
+                    client.asker.sudo = sudo.filter(|_| client.asker.uid == 0);
                     client.asked = Some((request, now + wait));
                     true
                 }
                 Ok(Received::Empty) => true,
                 Ok(Received::Closed) => false,
                 Err(error) => {
-                    let why = format!("not understood: {error}");
-                    client.out.extend([Reply::Refused { why }, Reply::End]);
+                    let refused = Reply::Refused {
+                        why: format!("the emperor does not understand this: {error}"),
+                        reason: Reason::Failed,
+                    };
+                    client.out.extend([(refused, None), (Reply::End, None)]);
                     client.answered = true;
                     true
                 }
             }
         });
-        asks_status
+        asked_for
     }
 
     /// Answers and writes what can be. `fresh`: all masters have told how they are. `answer` makes
@@ -265,7 +215,7 @@ impl Control {
         &mut self,
         fresh: bool,
         now: Instant,
-        mut answer: impl FnMut(Request) -> Vec<Reply>,
+        mut answer: impl FnMut(&Asker, Request) -> Vec<Answer>,
     ) {
         self.clients.retain_mut(|client| {
             if client
@@ -274,13 +224,14 @@ impl Control {
                 .is_some_and(|(_, at)| fresh || *at <= now)
                 && let Some((request, _)) = client.asked.take()
             {
-                client.out.extend(answer(request));
-                client.out.push_back(Reply::End);
+                client.out.extend(answer(&client.asker, request));
+                client.out.push_back((Reply::End, None));
                 client.answered = true;
                 client.deadline = now + PATIENCE;
             }
-            while let Some(reply) = client.out.front() {
-                match client.channel.send(reply, &[]) {
+            while let Some((reply, beside)) = client.out.front() {
+                let beside: Vec<_> = beside.iter().map(AsFd::as_fd).collect();
+                match client.channel.send(reply, &beside) {
                     Ok(()) => {
                         client.out.pop_front();
                     }
@@ -305,11 +256,18 @@ impl Control {
                 Err(Errno::MFILE | Errno::NFILE) if self.spare.take().is_some() => continue,
                 Err(_) => return,
             };
-            if self.clients.len() >= MAX_CLIENTS || !is_friend(socket.as_fd()) {
+            let Some(asker) = self.rights.of(socket.as_fd()) else {
+                continue;
+            };
+            let same = |client: &&Client| client.asker.uid == asker.uid;
+            let of_one = self.clients.iter().filter(same).count();
+            let has_room = asker.is_operator || of_one < MAX_OF_ONE;
+            if self.clients.len() >= MAX_CLIENTS || !has_room {
                 continue;
             }
             self.clients.push(Client {
                 channel: Channel::from(socket),
+                asker,
                 out: VecDeque::new(),
                 deadline: now + PATIENCE,
                 asked: None,
@@ -354,11 +312,15 @@ pub fn connect(path: &Path) -> io::Result<(Channel, i32)> {
 ///
 /// # Errors
 /// What connect(2) says; `TimedOut` when the answer is not whole after ten seconds.
-pub fn ask(runtime: &Path, request: &Request) -> io::Result<Vec<Reply>> {
+pub fn ask(runtime: &Path, request: &Request) -> io::Result<Vec<Answer>> {
     use imperator_process::poll::{Interest, wait_one};
 
     let (channel, _) = connect(&runtime.join(crate::runtime::CONTROL_SOCKET))?;
-    channel.send(request, &[])?;
+    let ask = Ask {
+        request: request.clone(),
+        sudo: std::env::var("SUDO_USER").ok(),
+    };
+    channel.send(&ask, &[])?;
     let mut replies = Vec::new();
     loop {
         if !wait_one(&channel, Interest::Read, PATIENCE)? {
@@ -366,7 +328,7 @@ pub fn ask(runtime: &Path, request: &Request) -> io::Result<Vec<Reply>> {
         }
         match channel.receive::<Reply>()? {
             Received::Message(Reply::End, _) | Received::Closed => return Ok(replies),
-            Received::Message(reply, _) => replies.push(reply),
+            Received::Message(reply, beside) => replies.push((reply, beside.into_iter().next())),
             Received::Empty => (),
         }
     }

@@ -19,6 +19,7 @@ use imperator_process::signals;
 use imperator_process::spawn::{self, Plan};
 use tracing::{error, info, warn};
 
+use crate::control::Stopped;
 use crate::hooks;
 use crate::plan::App;
 use crate::run::Options;
@@ -70,6 +71,8 @@ pub struct Kept {
     pub status: Option<AppStatus>,
     /// Why the last spawn failed, or how the last master died.
     pub death: Option<Failure>,
+    /// Stopped by hand, by whom.
+    pub stopped: Option<Stopped>,
 }
 
 pub struct Effects {
@@ -120,7 +123,9 @@ impl Effects {
     /// # Errors
     /// One line that says what failed.
     pub fn spawn(&mut self, name: &str, app: &App, now: Instant) -> Result<Pid, String> {
-        self.kept.entry(name.to_owned()).or_default().status = None;
+        let kept = self.kept.entry(name.to_owned()).or_default();
+        kept.status = None;
+        kept.stopped = None;
         let master = self.launch(name, app, false, now)?;
         let pid = master.pid;
         self.masters.insert(name.to_owned(), master);
@@ -139,6 +144,7 @@ impl Effects {
             name: name.to_owned(),
             config: app.config.clone(),
             halted: false,
+            stopped: None,
         };
         let runtime = self
             .runtime
@@ -286,10 +292,10 @@ impl Effects {
         master.receive(name, kept)
     }
 
-    /// Asks all masters for a fresh report; tells which were asked.
-    pub fn ask_all(&mut self) -> BTreeSet<Name> {
+    /// Asks masters for a fresh report; tells which were asked.
+    pub fn ask(&mut self, wanted: impl Fn(&str) -> bool) -> BTreeSet<Name> {
         let mut asked = BTreeSet::new();
-        for (name, master) in &mut self.masters {
+        for (name, master) in self.masters.iter_mut().filter(|(name, _)| wanted(name)) {
             // One that has not read its earlier orders is not asked on top.
             if !master.hung_up && master.unsent.is_empty() && master.spoke {
                 say(name, master, ToMaster::Report);
@@ -297,6 +303,21 @@ impl Effects {
             }
         }
         asked
+    }
+
+    /// A channel on which a client may ask this app's master itself, and give no order.
+    ///
+    /// # Errors
+    /// There is no master, or it takes no messages now.
+    pub fn let_in(&mut self, name: &str) -> io::Result<OwnedFd> {
+        let master = self.masters.get(name).filter(|it| !it.hung_up);
+        let master = master.ok_or(io::ErrorKind::NotFound)?;
+        if !master.unsent.is_empty() {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        let (here, there) = Channel::pair()?;
+        master.channel.send(&ToMaster::Guest, &[there.as_fd()])?;
+        Ok(here.into())
     }
 
     pub fn is_adopted(&self, name: &str) -> bool {

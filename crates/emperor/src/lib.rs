@@ -9,11 +9,13 @@
 #![forbid(unsafe_code)]
 
 pub mod adopt;
+pub mod chronicle;
 pub mod control;
 pub mod drain;
 pub mod effects;
 mod hooks;
 pub mod monitor;
+pub mod orphans;
 mod own_log;
 pub mod plan;
 pub mod run;

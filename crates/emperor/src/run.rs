@@ -1,6 +1,7 @@
 //! The emperor's loop: waits for signals, files, masters and clients, and lets the pure parts
 //! decide. The only place here that reads the clock.
 
+mod clock;
 mod masters;
 mod news;
 mod options;
@@ -13,8 +14,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
+use imperator_core::history::What;
 use imperator_core::message::{AppStatus, Config};
 use imperator_core::signals::{self, Act, Who};
 use imperator_process::estate::{self, Estate};
@@ -24,7 +26,8 @@ use imperator_process::{limits, reap};
 use tracing::{info, warn};
 
 use crate::adopt;
-use crate::control::Control;
+use crate::chronicle::Chronicle;
+use crate::control::{Control, Rights};
 use crate::effects::others::Peer;
 use crate::effects::{Effects, Kept, SILENCE};
 use crate::monitor::Monitor;
@@ -36,6 +39,7 @@ use crate::stats::Stats;
 use crate::supervisor::{Event, Name, Supervisor};
 use crate::systemd::Systemd;
 use crate::upgrade::{self, State};
+use clock::{now, unix_micros, unix_seconds, wall_clock};
 use upgrading::Upgrade;
 
 /// An included file that changed so shortly before we heard of it may have changed after it was read.
@@ -110,6 +114,7 @@ struct Emperor {
     effects: Effects,
     monitor: Monitor,
     control: Control,
+    chronicle: Chronicle,
     stats: Option<Stats>,
     own_log: Option<OwnLog>,
     systemd: Systemd,
@@ -144,11 +149,16 @@ impl Emperor {
         reap::become_subreaper().map_err(failed("become a subreaper"))?;
         let signals =
             SignalSet::listen(&signals::handled(Who::Emperor)).map_err(failed("handle signals"))?;
+        let rights = Rights {
+            group: options.control_group,
+            owners: options.empire.tyrant,
+        };
         let control = match state.and_then(|state| estate.fd(state.control)) {
-            Some(listener) => Control::resume(listener),
-            None => Control::bind(&runtime.control_socket())
+            Some(listener) => Control::resume(listener, rights),
+            None => Control::bind(&runtime.control_socket(), rights)
                 .map_err(failed("bind the control socket"))?,
         };
+        let chronicle = Chronicle::open(runtime.path());
         let stats = options.empire.stats.as_ref().map(Stats::bind);
         let mut stats = stats
             .transpose()
@@ -171,6 +181,7 @@ impl Emperor {
             effects: Effects::new(runtime, options, nofile_soft),
             monitor,
             control,
+            chronicle,
             stats,
             own_log: OwnLog::of(&options.logs),
             systemd: Systemd::new(now),
@@ -213,6 +224,10 @@ impl Emperor {
             }
         }
         self.first = self.plan.apps().keys().cloned().collect();
+        self.record_all(&events);
+        let (plan, supervisor) = (&self.plan, &self.supervisor);
+        let is_wanted = |name: &str| plan.app(name).is_some() || supervisor.contains(name);
+        self.chronicle.settle(is_wanted);
         for event in events {
             self.handle(event);
         }
@@ -226,18 +241,24 @@ impl Emperor {
     fn adopt(&mut self) {
         let now = now();
         let (orphans, halted) = adopt::find(&self.effects.runtime);
-        for name in halted {
-            self.handle(Event::Halt(name));
+        for record in halted {
+            self.stopped_before(record);
         }
+        let by = format!("by the emperor, pid {}", std::process::id());
         for orphan in orphans {
             info!(
                 "[emperor] adopting vassal {} (master pid {})",
                 orphan.name, orphan.pid
             );
+            self.record(&orphan.name, What::Adopted, &by, None);
             self.adopted.push((orphan.name.clone(), orphan.config));
             self.effects
                 .adopt(&orphan.name, orphan.pid, orphan.channel, orphan.pidfd, now);
             self.handle(Event::Adopted(orphan.name, orphan.pid));
+            if let Some(record) = orphan.stopped {
+                // Its requests were being finished when the emperor before was killed.
+                self.stopped_before(record);
+            }
         }
     }
 
@@ -378,6 +399,9 @@ impl Emperor {
                 info!("[emperor] {name}: reloading all vassals");
                 self.systemd.reloading();
                 self.scan(true);
+                for asked in self.supervisor.names() {
+                    self.record(&asked, What::ReloadAsked, "", Some(&name));
+                }
                 // With another binary in place of this one first, if there is one.
                 if self.begin_upgrade(true).is_err() {
                     self.handle(Event::ReloadAll);
@@ -454,6 +478,7 @@ impl Emperor {
             .plan
             .apply(changes, self.monitor.sources(), &self.cwd, &readers);
         self.place_adopted();
+        self.record_all(&events);
         for event in events {
             self.handle(event);
         }
@@ -476,26 +501,4 @@ struct Ready {
     monitor: bool,
     readable: Vec<Peer>,
     writable: Vec<Peer>,
-}
-
-#[expect(
-    clippy::disallowed_methods,
-    reason = "the run loop reads the clock for all that it calls"
-)]
-fn now() -> Instant {
-    Instant::now()
-}
-
-#[expect(
-    clippy::disallowed_methods,
-    reason = "files and failures have times of day"
-)]
-fn wall_clock() -> SystemTime {
-    SystemTime::now()
-}
-
-fn unix_seconds() -> u64 {
-    wall_clock()
-        .duration_since(SystemTime::UNIX_EPOCH)
-        .map_or(0, |time| time.as_secs())
 }

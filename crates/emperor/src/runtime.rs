@@ -13,6 +13,8 @@ use imperator_core::message::Config;
 use imperator_process::lock::Lock;
 use serde::{Deserialize, Serialize};
 
+use crate::control::Stopped;
+
 /// A longer encoded name is cut and told apart by a hash.
 const MAX_NAME: usize = 60;
 /// The shortest useful cut name: a few letters, `~` and the hash.
@@ -96,6 +98,9 @@ pub struct AppRecord {
     /// Stopped by hand.
     #[serde(default)]
     pub halted: bool,
+    /// By whom and when.
+    #[serde(default)]
+    pub stopped: Option<Stopped>,
 }
 
 impl Runtime {
@@ -191,9 +196,7 @@ impl Runtime {
     pub fn remember(&self, record: &AppRecord) -> io::Result<PathBuf> {
         let directory = self.app_directory(&record.name);
         make_private(&directory)?;
-        let new = directory.join("state.json.new");
-        fs::write(&new, serde_json::to_vec(record)?)?;
-        fs::rename(new, directory.join("state.json"))?;
+        write_record(&directory, record)?;
         Ok(directory)
     }
 
@@ -212,6 +215,14 @@ impl Drop for Runtime {
         let _ = fs::remove_file(self.control_socket());
         let _ = fs::remove_file(self.path.join("emperor.pid"));
     }
+}
+
+/// # Errors
+/// What write(2) or rename(2) says.
+pub fn write_record(directory: &Path, record: &AppRecord) -> io::Result<()> {
+    let new = directory.join("state.json.new");
+    fs::write(&new, serde_json::to_vec(record)?)?;
+    fs::rename(new, directory.join("state.json"))
 }
 
 /// What an earlier emperor noted in an app's directory.
@@ -285,6 +296,7 @@ mod tests {
                 section: None,
             },
             halted: true,
+            stopped: None,
         };
         let directory = first.remember(&record).unwrap();
         assert_eq!(first.app_directories(), std::slice::from_ref(&directory));

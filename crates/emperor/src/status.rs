@@ -36,6 +36,8 @@ pub fn lines(
             failure: Some(problem(why)),
             retry_in_ms: None,
             status: None,
+            stopped: None,
+            trouble: None,
         })
         .collect();
     for (name, app) in plan.apps() {
@@ -53,6 +55,8 @@ pub fn lines(
             failure,
             retry_in_ms,
             status: kept.and_then(|kept| kept.status.clone()),
+            stopped: kept.and_then(|kept| kept.stopped.clone()),
+            trouble: None,
         };
         if let Some((_, why)) = problems.get(name.as_str()) {
             line.failure = Some(problem(why));
@@ -76,6 +80,8 @@ pub fn lines(
         failure: None,
         retry_in_ms: None,
         status: effects.kept.get(&name).and_then(|kept| kept.status.clone()),
+        stopped: None,
+        trouble: None,
         name,
     }));
     lines.sort_by(|a, b| a.name.cmp(&b.name));
@@ -170,18 +176,26 @@ fn judge(
                 };
                 return (condition, None, None);
             };
-            let condition = match status.state {
-                AppState::Starting => Condition::Starting,
-                AppState::Serving if status.next.is_some() => Condition::Reloading,
-                AppState::Serving if status.failure.is_some() => Condition::ServingOld,
-                AppState::Serving => Condition::Serving,
-                AppState::Failing => Condition::Failing,
-                AppState::Paused => Condition::Paused,
-                AppState::Asleep => Condition::Asleep,
-                AppState::Stopping => Condition::Stopping,
-            };
-            (condition, status.failure.clone(), status.retry_in_ms)
+            (
+                condition(status),
+                status.failure.clone(),
+                status.retry_in_ms,
+            )
         }
+    }
+}
+
+/// How an app is, as its master tells.
+pub fn condition(status: &AppStatus) -> Condition {
+    match status.state {
+        AppState::Starting => Condition::Starting,
+        AppState::Serving if status.next.is_some() => Condition::Reloading,
+        AppState::Serving if status.failure.is_some() => Condition::ServingOld,
+        AppState::Serving => Condition::Serving,
+        AppState::Failing => Condition::Failing,
+        AppState::Paused => Condition::Paused,
+        AppState::Asleep => Condition::Asleep,
+        AppState::Stopping => Condition::Stopping,
     }
 }
 

@@ -70,6 +70,7 @@ impl Supervisor {
             Event::Ended(pid) => self.bury(pid, now, &mut actions),
             Event::Retry(name) => self.retry(name.as_ref(), now, &mut actions),
             Event::Halt(name) => self.give_up(&name, Fate::Halt, now, &mut actions),
+            Event::Restart(name) => self.restart(&name, now, &mut actions),
             Event::ReloadAll => {
                 for name in self.names() {
                     self.renew(&name, Order::Reload, now);
@@ -446,10 +447,35 @@ impl Supervisor {
                         after: None,
                     };
                 }
+                State::Stopping { fate, .. } if name.is_some() && *fate == Fate::Halt => {
+                    *fate = Fate::Respawn;
+                }
+                State::Spawning { fate } if name.is_some() && *fate == Some(Fate::Halt) => {
+                    *fate = None;
+                }
                 State::Halted | State::Dozing | State::Spawning { .. } | State::Stopping { .. } => {
                     ()
                 }
             }
+        }
+    }
+
+    fn restart(&mut self, name: &str, now: Instant, actions: &mut Vec<Action>) {
+        let Some(app) = self.apps.get_mut(name) else {
+            return;
+        };
+        if self.stopping {
+            return;
+        }
+        app.deaths.reset();
+        match &mut app.state {
+            State::Stopping { fate, .. } if *fate == Fate::Forget => (),
+            State::Waiting { .. }
+            | State::Spawning { .. }
+            | State::Up { .. }
+            | State::Stopping { .. }
+            | State::Halted
+            | State::Dozing => self.give_up(name, Fate::Respawn, now, actions),
         }
     }
 

@@ -13,6 +13,7 @@ use imperator_process::spawn::{self, Plan};
 use imperator_process::{fds, image};
 use serde::{Deserialize, Serialize};
 
+use crate::control::Stopped;
 use crate::supervisor::{Name, Pid};
 
 /// Raised when the text changes its meaning; fields may be added without.
@@ -87,6 +88,8 @@ pub struct KeptState {
     pub status: Option<AppStatus>,
     #[serde(default)]
     pub death: Option<Failure>,
+    #[serde(default)]
+    pub stopped: Option<Stopped>,
 }
 
 /// Where the arguments of a process that took another one's place are to be understood.

@@ -6,6 +6,14 @@ use super::Support::{Differs, Full};
 use super::{Draft, Opt, Value, ignored, opt, values};
 
 pub(super) static OPTIONS: &[Opt] = &[
+    opt(
+        "control-group",
+        Value::Text,
+        Full,
+        "let this group, too, use status, reload, stop and their like on this emperor",
+        set!(empire.control_group, text),
+    )
+    .ours(),
     ignored(
         "emperor-curse-tolerance",
         Value::Seconds,

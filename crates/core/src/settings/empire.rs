@@ -23,6 +23,8 @@ pub struct Empire {
     /// JSON about the vassals, in the original's shape.
     pub stats: Option<Address>,
     pub pidfile: Option<PathBuf>,
+    /// Who may use the control socket beside root and the emperor's own user.
+    pub control_group: Option<String>,
     pub vassals: Vassals,
     /// Program that is run with the vassal's name before its master starts.
     pub start_hook: Option<PathBuf>,
@@ -52,6 +54,7 @@ impl Default for Empire {
             tyrant_initgroups: false,
             stats: None,
             pidfile: None,
+            control_group: None,
             vassals: Vassals::default(),
             start_hook: None,
             stop_hook: None,

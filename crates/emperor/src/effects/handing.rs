@@ -42,6 +42,7 @@ impl Effects {
                 owner: kept.owner.clone(),
                 status: kept.status.clone(),
                 death: kept.death.clone(),
+                stopped: kept.stopped.clone(),
             }
         });
         (masters, retired, kept.collect())
@@ -61,6 +62,7 @@ impl Effects {
             owner: state.owner,
             status: state.status,
             death: state.death,
+            stopped: state.stopped,
         };
         self.kept.insert(state.name, kept);
     }

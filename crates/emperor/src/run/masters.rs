@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use imperator_core::history::What;
 use imperator_core::message::{AppState, Failure, FromMaster, VERSION};
 use imperator_process::reap;
 use tracing::{debug, error, info, warn};
@@ -54,6 +55,7 @@ impl Emperor {
                 self.effects.forget(&name);
                 self.told.remove(&name);
                 self.first.remove(&name);
+                self.chronicle.gone(&name);
                 self.includes_changed = true;
                 None
             }
@@ -95,6 +97,7 @@ impl Emperor {
     }
 
     fn note_death(&mut self, name: &str, summary: String) {
+        self.record(name, What::Died, &summary, None);
         let kept = self.effects.kept.entry(name.to_owned()).or_default();
         kept.death = Some(Failure {
             summary,
@@ -144,8 +147,8 @@ impl Emperor {
             FromMaster::Holding { .. }
             | FromMaster::Goodbye { .. }
             | FromMaster::Ceded
-            | FromMaster::Logs { .. }
-            | FromMaster::Happened { .. } => (),
+            | FromMaster::Logs { .. } => (),
+            FromMaster::Happened { entries } => self.chronicle.hear(name, entries),
             FromMaster::Report(status) => {
                 self.unreported.remove(name);
                 self.tell(name, &status);
@@ -168,6 +171,8 @@ impl Emperor {
                 if state == AppState::Serving {
                     self.tell(name, &status);
                 }
+            } else if let FromMaster::Happened { entries } = message {
+                self.chronicle.hear(name, entries);
             }
         }
     }

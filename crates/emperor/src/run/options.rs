@@ -31,6 +31,8 @@ pub struct Options {
     pub pidfile: Option<PathBuf>,
     /// What its own config says about the vassals.
     pub empire: Empire,
+    /// Whose members are operators, beside root and the emperor's own user.
+    pub control_group: Option<u32>,
     /// What it says about its own log and numbers.
     pub logs: Logs,
 }

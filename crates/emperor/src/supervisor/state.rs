@@ -63,8 +63,10 @@ pub enum Event {
     Ended(Pid),
     /// Try now what waits after a failure; `None`: all apps.
     Retry(Option<Name>),
-    /// Somebody said `stop`: until `retry`, `reload` or a change of its file.
+    /// Somebody said `stop`: until `start`, `retry`, `reload` or a change of its file.
     Halt(Name),
+    /// Stop it, and start a new master when the old one has ended.
+    Restart(Name),
     ReloadAll,
     PauseAll,
     /// Its master runs on another file than new ones would: a reload replaces it.

@@ -64,6 +64,7 @@ fn read(text: &str) -> Event {
             Event::Failed(name(1), words[2].parse().expect("a count"), wait)
         }
         "leave" => Event::Leave,
+        "restart" => Event::Restart(name(1)),
         "reload-all" => Event::ReloadAll,
         "pause-all" => Event::PauseAll,
         "stop" => Event::Stop,
@@ -105,6 +106,35 @@ fn an_app_that_is_found_gets_a_master_and_one_that_goes_is_stopped() {
         6100 ms serving blog          ->
         7000 ms gone blog             -> stop blog
         7200 ms ended 100             -> forget blog
+    ",
+    );
+}
+
+#[test]
+fn a_restart_ends_the_master_before_the_next_one_comes() {
+    check(
+        2,
+        "
+           0 ms found blog            -> spawn blog
+           0 ms spawned blog 100      ->
+         300 ms serving blog          ->
+        1000 ms restart blog          -> stop blog
+        1100 ms restart blog          ->
+        1200 ms ended 100             -> spawn blog
+        1200 ms spawned blog 101      ->
+        1300 ms serving blog          ->
+        2000 ms halt blog             -> stop blog
+        2050 ms retry                 ->
+        2100 ms ended 101             ->
+        3000 ms restart blog          -> spawn blog
+        3000 ms spawned blog 102      ->
+        3100 ms halt blog             -> stop blog
+        3200 ms retry blog            ->
+        3300 ms ended 102             -> spawn blog
+        3300 ms spawned blog 103      ->
+        3400 ms gone blog             -> stop blog
+        3500 ms restart blog          ->
+        3600 ms ended 103             -> forget blog
     ",
     );
 }
