@@ -213,7 +213,7 @@ mod tests {
         }
         first.tell("shop", entry(1));
         // Killed: nothing is closed in order, and a line may be cut.
-        fs::File::options()
+        File::options()
             .append(true)
             .open(folder.path().join(FILE))
             .and_then(|mut file| file.write_all(b"{\"app\":\"blog\",\"at"))

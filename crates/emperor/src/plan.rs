@@ -335,6 +335,7 @@ mod tests {
             | Event::Ended(_)
             | Event::Retry(_)
             | Event::Halt(_)
+            | Event::Restart(_)
             | Event::ReloadAll
             | Event::PauseAll
             | Event::Stop

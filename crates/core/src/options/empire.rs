@@ -10,7 +10,7 @@ pub(super) static OPTIONS: &[Opt] = &[
         "control-group",
         Value::Text,
         Full,
-        "let this group, too, use status, reload, stop and their like on this emperor",
+        "whose members may ask this emperor, and order it, beside root",
         set!(empire.control_group, text),
     )
     .ours(),
