@@ -7,6 +7,7 @@
 mod apps;
 mod beside;
 mod failures;
+mod generations;
 mod identity;
 mod lifecycle;
 mod logs;

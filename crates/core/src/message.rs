@@ -305,9 +305,6 @@ pub struct AppStatus {
     /// The last failure; cleared by the next generation that becomes ready.
     #[serde(default)]
     pub failure: Option<Failure>,
-    /// The generation that `failure` is about.
-    #[serde(default)]
-    pub failed: Option<u32>,
     /// Failures of the first generation in a row.
     #[serde(default)]
     pub failures: u32,
@@ -547,6 +544,12 @@ pub enum FromWorker {
         /// The exception, when it was one.
         #[serde(default)]
         error: Option<LoadError>,
+    },
+    /// The app is imported and does not answer `ready-request` as it must.
+    Unready {
+        summary: String,
+        hint: String,
+        detail: String,
     },
     /// A mold's answer to `Fork`.
     Forked {

@@ -8,14 +8,17 @@ use imperator_core::backoff::Backoff;
 use imperator_core::message::AppState;
 use imperator_process::reap::End;
 
+mod again;
 mod ending;
 mod policies;
+mod rolling;
 mod scaling;
 mod starting;
 
 use crate::event::{Action, Cause, Event, Order, ProcessId};
 use crate::generation::{Generation, Process, Role, State};
 use crate::scale::Scaler;
+use again::{Again, Chain};
 use policies::Turn;
 
 /// Resolving a config and binding its sockets has deadlines of its own; this one is for their bugs.
@@ -29,7 +32,8 @@ const MAX_LIMBO: usize = 256;
 /// Invariants, checked after every step in debug builds and tests:
 /// - a pid stands in at most one process, from `Spawned` until `Exited` and no longer;
 /// - a generation has at most one mold;
-/// - at most one generation serves and one starts; no other has a worker that is not ending;
+/// - at most one generation serves and one starts; no other has a worker that is not ending,
+///   except while the serving one takes over one worker after another (`rolling.rs`);
 /// - whatever is starting, leaving, draining or killed has a deadline.
 #[derive(Debug)]
 pub(crate) struct App {
@@ -50,6 +54,9 @@ pub(crate) struct App {
     recycle: VecDeque<Turn>,
     /// What the next generation replaces is killed, not drained.
     brutal: bool,
+    /// Reloads that came during a reload: since when, and the one that is still to come.
+    chain: Option<Chain>,
+    again: Option<Again>,
     /// No process is wanted; a connection wakes the app.
     asleep: bool,
     /// A connection has come since the app slept last.
@@ -77,6 +84,8 @@ impl App {
             strays: 0,
             recycle: VecDeque::new(),
             brutal: false,
+            chain: None,
+            again: None,
             asleep: false,
             called: false,
             scaler: Scaler::default(),
@@ -92,12 +101,9 @@ impl App {
         }
         match event {
             Event::Begin => self.begin(false, now, &mut actions),
-            Event::Reload => self.reload(false, now, &mut actions),
-            Event::ReloadNow => {
-                self.reload(false, now, &mut actions);
-                self.brutal = !self.stopping;
-            }
-            Event::Changed => self.reload(true, now, &mut actions),
+            Event::Reload => self.reload(Again::PLAIN, now, &mut actions),
+            Event::ReloadNow => self.reload(Again::BRUTAL, now, &mut actions),
+            Event::Changed => self.reload(Again::IF_CHANGED, now, &mut actions),
             Event::ReloadWorkers { brutal } => self.reload_workers(brutal, now, &mut actions),
             Event::ReloadChain => self.reload_chain(),
             Event::More => self.more(1, &mut actions),
@@ -131,8 +137,10 @@ impl App {
             Event::PrepareFailed {
                 generation,
                 failure,
+                fallback,
             } => {
-                if self.is_next(generation) {
+                if let Some(next) = self.next.as_mut().filter(|next| next.id == generation) {
+                    next.shape.fallback = fallback;
                     self.fail_next(Cause::Said(failure), now, &mut actions);
                 }
             }
@@ -163,6 +171,10 @@ impl App {
         self.recycle(now, &mut actions);
         self.fill(now, &mut actions);
         self.promote(now, &mut actions);
+        if self.roll(now, &mut actions) {
+            self.fill(now, &mut actions);
+        }
+        self.reload_again(now, &mut actions);
         if self.stopping && self.processes.is_empty() {
             self.ended = true;
             actions.push(Action::End);
@@ -184,9 +196,13 @@ impl App {
             slots.filter_map(move |(worker, slot)| slot.respawn_at.filter(|_| vacant(worker)))
         });
         let respawns = respawns.filter(|_| !self.stopping);
+        let molds = self.serving.iter().filter(|it| it.lacks_mold());
+        let molds = molds.filter_map(|it| it.mold_slot.respawn_at);
         processes
             .chain(next)
             .chain(respawns)
+            .chain(molds)
+            .chain(self.again_at())
             .chain(self.retry_at)
             .chain(self.next_turn())
             .min()
@@ -195,7 +211,7 @@ impl App {
     pub(crate) fn state(&self) -> AppState {
         let accepts = |serving: &Generation| {
             self.processes.values().any(|it| {
-                it.generation == serving.id
+                it.generation <= serving.id
                     && matches!(it.state, State::Up { .. } | State::Leaving { .. })
                     && it.role != Role::Mold
             })
@@ -278,6 +294,7 @@ impl App {
     fn stop(&mut self, order: Order, now: Instant, actions: &mut Vec<Action>) {
         self.stopping = true;
         self.retry_at = None;
+        self.again = None;
         actions.push(match order {
             Order::Drain => Action::Cede,
             Order::Finish | Order::Pause | Order::Resume | Order::Heard => Action::UnlinkSockets,
@@ -329,7 +346,7 @@ impl App {
             let current = self.serving() == Some(it.generation) || self.is_next(it.generation);
             let ending = matches!(it.state, State::Draining { .. } | State::Killed { .. });
             assert!(
-                current || ending,
+                current || ending || self.is_outgoing(it),
                 "{process} belongs to no generation: {self:#?}"
             );
             let molds = self.processes.values();
@@ -345,8 +362,12 @@ impl App {
 }
 
 #[cfg(test)]
+mod generation_tests;
+#[cfg(test)]
 mod lifecycle_tests;
 #[cfg(test)]
 mod random;
+#[cfg(test)]
+mod storm_tests;
 #[cfg(test)]
 mod tests;

@@ -129,6 +129,7 @@ impl Effects {
             | Action::Abandon { .. }
             | Action::Fork { .. }
             | Action::Say { .. }
+            | Action::Stacks { .. }
             | Action::Forget { .. }
             | Action::UnlinkSockets
             | Action::Cede

@@ -67,6 +67,8 @@ pub(crate) struct Ready {
     pub tls: Vec<Option<Pem>>,
     /// Where its processes work.
     pub cwd: PathBuf,
+    /// The same without symlinks: what `current` means is decided once for a generation.
+    pub place: PathBuf,
     /// What hooks changed in its environment.
     pub env: Vec<(String, Option<String>)>,
     pub has_served: bool,
@@ -87,6 +89,10 @@ pub(crate) struct Child {
     /// Forks that a mold was asked for, in order.
     forks: VecDeque<(u32, ProcessId)>,
     pub born: u64,
+    /// Its app is imported.
+    pub has_loaded: bool,
+    /// The kernel is to kill it before others (`oom.rs`).
+    pub is_raised: bool,
     pub harakiri: crate::harakiri::Watch,
 }
 
@@ -108,6 +114,10 @@ pub(crate) struct Effects {
     /// The generation that failed last.
     pub failing: Option<u32>,
     pub failed_to_prepare: bool,
+    /// What the last config names for the case that it fails.
+    pub fallback: Option<String>,
+    /// The generation that runs that one instead.
+    pub falling: Option<u32>,
     /// Processes of ours that are neither mold nor worker.
     pub helpers: BTreeSet<i32>,
     /// Every file that the last config was read from.
@@ -147,7 +157,11 @@ impl Effects {
             Action::Prepare {
                 generation,
                 only_if_changed,
-            } => self.prepare(generation, only_if_changed, now),
+                fallback,
+            } => {
+                self.falling = fallback.then_some(generation);
+                self.prepare(generation, only_if_changed, now)
+            }
             Action::Abandon { generation } => {
                 self.abandon(generation);
                 Vec::new()
@@ -169,6 +183,10 @@ impl Effects {
             } => self.fork(process, mold, generation, worker),
             Action::Say { process, order } => {
                 self.say(process, order);
+                Vec::new()
+            }
+            Action::Stacks { process, pid } => {
+                self.ask_for_stacks(process, pid);
                 Vec::new()
             }
             Action::Kill { pid, .. } => {

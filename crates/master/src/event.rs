@@ -31,6 +31,10 @@ pub(crate) struct Shape {
     pub mercy: Duration,
     /// How long the generation may take to become ready.
     pub ready_timeout: Duration,
+    /// Its workers come at most so many at a time, and old ones go as they come.
+    pub overlap: Option<u32>,
+    /// There is another config for the case that this one's first generation fails.
+    pub fallback: bool,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -82,6 +86,8 @@ pub(crate) enum Event {
     PrepareFailed {
         generation: u32,
         failure: Box<Failure>,
+        /// As `Shape::fallback`.
+        fallback: bool,
     },
     /// Its hooks run, and `Prepare` is answered later: at this time at the latest.
     Busy {
@@ -178,10 +184,12 @@ pub(crate) enum Parting {
 
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Action {
-    /// Resolve the config, bind its sockets, find interpreter and user.
+    /// Resolve the config, bind its sockets, find interpreter and user. `fallback`: the one that
+    /// the config names for the case that it fails.
     Prepare {
         generation: u32,
         only_if_changed: bool,
+        fallback: bool,
     },
     /// No answer to `Prepare` is wanted any more.
     Abandon {
@@ -205,6 +213,11 @@ pub(crate) enum Action {
     Say {
         process: ProcessId,
         order: Order,
+    },
+    /// Its Python stacks are to be logged: it is late, and its end is near.
+    Stacks {
+        process: ProcessId,
+        pid: i32,
     },
     /// SIGKILL to the process group.
     Kill {
@@ -251,9 +264,11 @@ impl fmt::Display for Action {
             Self::Prepare {
                 generation,
                 only_if_changed,
+                fallback,
             } => {
                 let when = if *only_if_changed { " if changed" } else { "" };
-                write!(f, "prepare {generation}{when}")
+                let what = if *fallback { " fallback" } else { "" };
+                write!(f, "prepare {generation}{when}{what}")
             }
             Self::Abandon { generation } => write!(f, "abandon {generation}"),
             Self::SpawnMold {
@@ -281,6 +296,7 @@ impl fmt::Display for Action {
                 };
                 write!(f, "{order} {process}")
             }
+            Self::Stacks { process, pid } => write!(f, "stacks {process} {pid}"),
             Self::Kill { process, pid } => write!(f, "kill {process} {pid}"),
             Self::Serve { generation } => write!(f, "serve {generation}"),
             Self::Failed { generation, cause } => match cause {

@@ -229,6 +229,33 @@ fn load_hint(cause: CauseId, summary: &str, error: &LoadError) -> String {
     found.map_or_else(|| WAY_OUT.to_owned(), |(_, hint)| hint)
 }
 
+/// The app answers `ready-request`, but not as it must.
+pub(crate) fn unready(settings: &Settings, summary: String, hint: String, said: &str) -> Failure {
+    Failure {
+        detail: Some(cut(said)).filter(|said| !said.is_empty()),
+        cause: CauseId::ReadinessRequest,
+        ..at(settings, &READY, summary, hint)
+    }
+}
+
+/// It does not answer that at all.
+pub(crate) fn never_ready(
+    settings: &Settings,
+    path: &str,
+    after: Duration,
+    output: &str,
+) -> Failure {
+    let text = format!(
+        "ready-request = {path} was not answered within {}",
+        seconds(after)
+    );
+    let hint = "look at the stacks for what the app waits for, or raise ready-timeout";
+    unready(settings, text, hint.to_owned(), output)
+}
+
+/// The options that name what must be answered.
+const READY: [&str; 1] = ["ready-request"];
+
 pub(crate) fn unfit(settings: &Settings, why: &str) -> Failure {
     let options = ["virtualenv", "home", "venv", "pyhome", "python"];
     let hint = "set virtualenv or python to a CPython 3.9 or later";

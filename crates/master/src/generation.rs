@@ -4,11 +4,14 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use imperator_core::backoff::Backoff;
+use imperator_core::settings::scaling::Scaling;
 
 use crate::event::{Parting, ProcessId, Shape};
 
 /// A worker that ended before this age died young: it is replaced with a growing delay.
 pub(crate) const YOUNG: Duration = Duration::from_secs(10);
+/// So long a process that is late may take to write its Python stacks.
+pub(crate) const STACKS: Duration = Duration::from_millis(300);
 /// A killed process that is not reaped by then hangs in the kernel; nobody waits for it longer.
 pub(crate) const GIVE_UP: Duration = Duration::from_secs(10);
 
@@ -31,8 +34,8 @@ pub(crate) enum State {
         deadline: Instant,
         patient: bool,
     },
-    /// Finishes its requests; killed at the deadline.
-    Draining { deadline: Instant },
+    /// Finishes its requests; at the deadline it tells its stacks (`told`), and is killed.
+    Draining { deadline: Instant, told: bool },
     Killed {
         give_up: Instant,
         /// It had not finished at its deadline.
@@ -45,7 +48,7 @@ impl State {
         match self {
             Self::Starting { deadline }
             | Self::Leaving { deadline, .. }
-            | Self::Draining { deadline }
+            | Self::Draining { deadline, .. }
             | Self::Killed {
                 give_up: deadline, ..
             } => Some(deadline),
@@ -154,13 +157,60 @@ pub(crate) struct Generation {
     pub id: u32,
     pub phase: Phase,
     pub shape: Shape,
+    pub began: Instant,
+    /// From its begin until it served.
+    pub took: Option<Duration>,
     /// When it must be ready.
     pub deadline: Instant,
+    /// It is late, and its stacks were asked for.
+    pub asked: bool,
     pub slots: BTreeMap<u32, Slot>,
     pub mold: Option<ProcessId>,
+    /// When a mold that died may be made anew.
+    pub mold_slot: Slot,
+    /// While it takes over one worker after another: how many workers the app may have.
+    pub room: Option<u32>,
+    /// Of the config that another one names for the case that it fails.
+    pub is_fallback: bool,
 }
 
 impl Generation {
+    /// Nothing is known of it yet but that it must be prepared until then.
+    pub(crate) fn new(id: u32, only_if_changed: bool, now: Instant, deadline: Instant) -> Self {
+        Self {
+            id,
+            phase: Phase::Preparing { only_if_changed },
+            shape: Shape {
+                workers: 0,
+                scaling: Scaling::default(),
+                direct: true,
+                mercy: Duration::ZERO,
+                ready_timeout: Duration::ZERO,
+                overlap: None,
+                fallback: false,
+            },
+            began: now,
+            took: None,
+            deadline,
+            asked: false,
+            slots: BTreeMap::new(),
+            mold: None,
+            mold_slot: Slot::default(),
+            room: None,
+            is_fallback: false,
+        }
+    }
+
+    /// Places that are to be filled.
+    pub(crate) fn wanted(&self) -> usize {
+        self.slots.values().filter(|slot| !slot.cheap).count()
+    }
+
+    /// A mold is to be there, is not, and may be made.
+    pub(crate) fn lacks_mold(&self) -> bool {
+        self.phase == Phase::Serving && !self.shape.direct && self.mold.is_none()
+    }
+
     /// Its workers exist or are to exist.
     pub(crate) fn wants_workers(&self) -> bool {
         matches!(self.phase, Phase::Filling | Phase::Serving)

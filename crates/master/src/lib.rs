@@ -23,6 +23,7 @@ mod lines;
 mod log;
 mod modules;
 mod obstacle;
+mod oom;
 mod pem;
 mod pidfile;
 mod prepare;

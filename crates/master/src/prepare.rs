@@ -33,8 +33,15 @@ impl Effects {
         if self.serving.is_none() {
             self.log.forget_recent();
         }
+        let args = match (self.falling, &self.fallback) {
+            (Some(falling), Some(fallback)) if falling == generation => vec![fallback.clone()],
+            (_, _) => {
+                self.fallback = None;
+                self.origin.resolve.clone()
+            }
+        };
         let request = Request {
-            args: &self.origin.resolve,
+            args: &args,
             cwd: &self.origin.cwd,
             env: own_env(true),
             log: std::os::fd::AsFd::as_fd(&self.log.app.write),
@@ -46,7 +53,7 @@ impl Effects {
                 self.resolving = Some(resolving);
                 Vec::new()
             }
-            Err(failure) => vec![unprepared(generation, failure)],
+            Err(failure) => vec![self.unprepared(generation, failure)],
         }
     }
 
@@ -71,17 +78,19 @@ impl Effects {
         };
         let (generation, only_if_changed) = (resolving.generation, resolving.only_if_changed);
         self.resolving = None;
-        match result.and_then(|resolved| self.understand_config(resolved)) {
+        let result = result.and_then(|resolved| self.understand_config(generation, resolved));
+        match result {
             Ok((settings, files, notes)) => {
                 self.prepare_settings(generation, only_if_changed, settings, files, notes, now)
             }
-            Err(failure) => vec![unprepared(generation, failure)],
+            Err(failure) => vec![self.unprepared(generation, failure)],
         }
     }
 
     fn understand_config(
         &mut self,
-        resolved: Resolved,
+        generation: u32,
+        mut resolved: Resolved,
     ) -> Result<(Settings, Vec<PathBuf>, Vec<String>), Failure> {
         let mut notes = Vec::new();
         let mut errors = resolved.findings.iter().filter(|it| it.is_error());
@@ -91,6 +100,19 @@ impl Effects {
             if !finding.is_error() {
                 notes.push(finding.to_string().replace("\n  hint:", "; hint:"));
             }
+        }
+        if self.falling == Some(generation) {
+            let text = "the app cannot be started, and \"fallback-config\" takes its place";
+            let file = self.fallback.as_deref().unwrap_or_default();
+            notes.push(format!("{text}: {file}; hint: mend the app and reload it"));
+            // Who mends the app itself wants it tried again.
+            resolved.files.retain(|file| !self.files.contains(file));
+            resolved.files.splice(0..0, self.files.iter().cloned());
+            if let Some(settings) = &mut resolved.settings {
+                settings.readiness.fallback = None;
+            }
+        } else if let Some(settings) = &resolved.settings {
+            self.fallback.clone_from(&settings.readiness.fallback);
         }
         // Also of a broken config: who mends one of these files wants it tried again.
         self.files.clone_from(&resolved.files);
@@ -235,6 +257,7 @@ impl Effects {
             python: None,
             load_seconds: 0.0,
             cwd: PathBuf::new(),
+            place: PathBuf::new(),
             env: Vec::new(),
             has_served: false,
             born: Default::default(),
@@ -246,9 +269,13 @@ impl Effects {
         if is_first {
             self.beside.wakes(generation);
         }
-        self.failure = None;
-        self.failed_to_prepare = false;
+        // Why a fallback serves is told until the app itself does.
+        if self.falling != Some(generation) {
+            self.failure = None;
+            self.failed_to_prepare = false;
+        }
         self.notes.clear();
+        self.calm_all(generation);
         self.configure(generation);
         if let Some(ready) = self.generations.get(&generation)
             && let Err(error) = self.sockets.set_look(ready.look)
@@ -350,7 +377,21 @@ impl Effects {
         let ready = self.generations.get(&generation);
         let settings = ready.map_or(&default, |ready| &ready.settings);
         let ran = ready.is_some_and(|ready| ready.python.is_some());
-        let mut failure = failure::explain(settings, cause, &self.log.recent(), ran);
+        let mut its = self
+            .children
+            .values()
+            .filter(|it| it.generation == generation);
+        let is_asked = its.any(|it| it.worker.is_some() && it.has_loaded);
+        let asked = settings.readiness.request.as_deref().filter(|_| is_asked);
+        let recent = self.log.recent();
+        let mut failure = match (cause, asked) {
+            (Cause::Late { after }, Some(path)) => {
+                failure::never_ready(settings, path, *after, &recent)
+            }
+            (Cause::Late { .. } | Cause::Said(_) | Cause::Ended { .. }, _) => {
+                failure::explain(settings, cause, &recent, ran)
+            }
+        };
         failure.at = clock::epoch();
         failure.generation = Some(generation);
         self.failed_to_prepare = ready.is_none();
@@ -401,12 +442,14 @@ impl Effects {
         );
         self.log.note(&text);
     }
-}
 
-pub(crate) fn unprepared(generation: u32, failure: Failure) -> Event {
-    let failure = Box::new(failure);
-    Event::PrepareFailed {
-        generation,
-        failure,
+    pub(crate) fn unprepared(&self, generation: u32, failure: Failure) -> Event {
+        let failure = Box::new(failure);
+        let fallback = self.fallback.is_some() && self.falling != Some(generation);
+        Event::PrepareFailed {
+            generation,
+            failure,
+            fallback,
+        }
     }
 }

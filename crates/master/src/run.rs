@@ -83,12 +83,18 @@ impl Master {
                 if event == Event::StopNow {
                     self.effects.end_beside_now(now);
                 }
+                let before = self.app.starting();
                 for action in self.app.step(event, now) {
                     let failed = self.effects.tell_before(&action);
                     self.queue.extend(self.effects.carry_out(action, now));
                     self.effects.tell_failure(failed);
                 }
-                self.effects.chronicle.heard_for(self.app.starting());
+                // A reload may have to wait for the one that is on its way.
+                let begun = self
+                    .app
+                    .starting()
+                    .filter(|_| self.app.starting() != before);
+                self.effects.chronicle.heard_for(begun);
             }
             self.tell();
             if self.effects.has_just_ceded() {

@@ -218,6 +218,8 @@ fn master(
         failure: None,
         failing: None,
         failed_to_prepare: false,
+        fallback: None,
+        falling: None,
         helpers: BTreeSet::new(),
         files: Vec::new(),
         touched: Touched::default(),

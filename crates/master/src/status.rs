@@ -66,12 +66,13 @@ pub(crate) fn status(app: &App, effects: &Effects, now: Instant) -> AppStatus {
         dispensable,
         state: app.state(),
         generation: app.serving(),
-        next: app.starting(),
+        next: app
+            .starting()
+            .or(app.serving().filter(|_| app.is_rolling())),
         workers,
         mold: mold.and_then(|it| it.pid),
         sockets: effects.shown_sockets(),
         failure: effects.failure.clone(),
-        failed: effects.failing.filter(|_| effects.failure.is_some()),
         failures: app.failures(),
         retry_in_ms: app.retry_at().map(|at| {
             let wait = at.saturating_duration_since(now);

@@ -160,6 +160,7 @@ impl Running {
                 Heard::Message(
                     FromWorker::Forked { .. }
                     | FromWorker::ForkFailed { .. }
+                    | FromWorker::Unready { .. }
                     | FromWorker::Accepting
                     | FromWorker::Modules { .. }
                     | FromWorker::Asks { .. }

@@ -17,6 +17,7 @@ mod log;
 mod modules;
 mod mold;
 mod place;
+mod ready;
 mod run;
 mod stray;
 mod title;

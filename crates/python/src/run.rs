@@ -68,6 +68,9 @@ pub(crate) fn run(py: Python<'_>) -> i32 {
     let mut ours: Vec<BorrowedFd<'_>> = fds.iter().map(AsFd::as_fd).collect();
     ours.push(line.as_fd());
     stray::guard(&ours);
+    if let Err(error) = worker::dump_stacks_on_demand(py) {
+        log::line(&errors::traceback(py, &error));
+    }
     let apps = load_apps(py, &setup, &line);
     let birth = match (setup.worker, counters) {
         (Some(worker), Some(counters)) => Birth {

@@ -12,7 +12,7 @@ use pyo3::types::{PyCFunction, PyDict};
 use crate::load::Mounted;
 use crate::mold::Birth;
 use crate::wsgi::WsgiApp;
-use crate::{errors, gevent, interpreter, log, stray, uwsgi};
+use crate::{errors, gevent, interpreter, log, ready, stray, uwsgi};
 
 /// Serves until the worker is drained; returns the exit code.
 pub(crate) fn run(
@@ -51,7 +51,7 @@ fn try_run(
     let is_gevent = setup.settings.interpreter.gevent.is_some();
     // One thread runs all greenlets.
     let threads = if is_gevent { 1 } else { setup.settings.cores() };
-    let id = birth.worker;
+    let (id, unproven) = (birth.worker, birth.unproven);
     let worker = WorkerContext::start(Parts {
         setup,
         listeners,
@@ -65,6 +65,9 @@ fn try_run(
         start_tracebacker(py, prefix, id);
     }
     uwsgi::begin(py, &worker);
+    if unproven {
+        ready::prove(py, &worker, &apps)?;
+    }
     let stack = worker.settings().limits.thread_stack;
     let usual = stack.map(|bytes| set_stack_size(py, bytes));
     let threads = (1..threads)
@@ -136,9 +139,9 @@ fn start_thread<'py>(
     Ok(thread)
 }
 
-/// The master asks with a signal for the stacks of all threads before it kills a worker that
-/// hangs; faulthandler needs no lock for that.
-fn dump_stacks_on_demand(py: Python<'_>) -> PyResult<()> {
+/// The master asks with a signal for the stacks of all threads before it kills a process that
+/// hangs, also while it is imported; faulthandler needs no lock for that.
+pub(crate) fn dump_stacks_on_demand(py: Python<'_>) -> PyResult<()> {
     let options = PyDict::new(py);
     options.set_item("file", 2)?;
     options.set_item("all_threads", true)?;

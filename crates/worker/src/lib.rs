@@ -8,6 +8,7 @@ pub mod context;
 pub mod errors;
 pub mod exchange;
 pub mod mount;
+pub mod ready;
 mod serve;
 pub mod signals;
 

@@ -66,7 +66,19 @@ pub(super) const ELSEWHERE: &[(&str, &str)] = &[
     ("python", "an_interpreter_that_does_not_exist"),
     ("pause", "servers_are_ordered_by_their_pid_files"),
     ("pythonpath", "the_last_pythonpath_is_searched_first"),
+    (
+        "ready-host",
+        "a_generation_must_answer_its_ready_request_before_it_serves",
+    ),
+    (
+        "ready-request",
+        "a_generation_must_answer_its_ready_request_before_it_serves",
+    ),
     ("ready-timeout", "a_module_that_hangs"),
+    (
+        "reload-overlap",
+        "an_overlap_of_one_has_one_worker_more_than_usual_and_loses_nothing",
+    ),
     (
         "original-defaults",
         "the_originals_defaults_are_one_line_away",

@@ -79,7 +79,7 @@ pub(super) static OPTIONS: &[Opt] = &[
     opt(
         "fallback-config",
         Value::Path,
-        Differs("only for a config that cannot be run, not for an app that ends"),
+        Differs("also when the first generation of the app fails, whatever its exit code"),
         "config to run when this one cannot be run",
         nothing,
     )

@@ -109,6 +109,37 @@ pub(super) static OPTIONS: &[Opt] = &[
     .aka(&["workers"])
     .short('p'),
     opt(
+        "ready-host",
+        Value::Text,
+        Full,
+        "the Host of ready-request",
+        |draft, given| {
+            draft.settings.readiness.host = Draft::some_text(given)?;
+            Ok(())
+        },
+    )
+    .default("localhost")
+    .ours(),
+    opt(
+        "ready-request",
+        Value::Text,
+        Full,
+        "path that a generation must answer before it serves",
+        |draft, given| {
+            let path = Draft::some_text(given)?;
+            let is_plain = path.bytes().all(|byte| byte.is_ascii_graphic());
+            if !path.starts_with('/') || !is_plain {
+                return Err(Invalid::with_hint(
+                    format!("\"{path}\" is no path of a URL"),
+                    "write ready-request = /path, with %XX for other characters",
+                ));
+            }
+            draft.settings.readiness.request = Some(path);
+            Ok(())
+        },
+    )
+    .ours(),
+    opt(
         "ready-timeout",
         Value::Seconds,
         Full,
@@ -119,6 +150,18 @@ pub(super) static OPTIONS: &[Opt] = &[
         },
     )
     .default("60")
+    .ours(),
+    opt(
+        "reload-overlap",
+        Value::Number,
+        Full,
+        "a reload starts at most so many workers at a time",
+        |draft, given| {
+            let overlap = draft.number32(given)?;
+            draft.settings.readiness.overlap = Some(overlap).filter(|&overlap| overlap > 0);
+            Ok(())
+        },
+    )
     .ours(),
     opt(
         "threads",

@@ -8,7 +8,7 @@ use imperator_process::reap::End;
 use super::policies::Why;
 use super::{App, PREPARE_LIMIT};
 use crate::event::{Action, Cause, Order, Parting, ProcessId};
-use crate::generation::{GIVE_UP, Phase, Process, Role, State, YOUNG};
+use crate::generation::{GIVE_UP, Phase, Process, Role, STACKS, State, YOUNG};
 
 /// How long a worker that does not accept yet may go on before it is killed.
 const STARTING_MERCY: Duration = Duration::from_secs(2);
@@ -112,7 +112,7 @@ impl App {
     }
 
     /// Its forks that were not reported never will be: closing their channels ends them. Workers
-    /// that come later load the app themselves.
+    /// load the app themselves until there is another mold.
     pub(super) fn mold_is_gone(
         &mut self,
         generation: u32,
@@ -135,21 +135,21 @@ impl App {
         self.empty_limbo();
     }
 
-    fn detach_mold(&mut self, mold: ProcessId) {
+    pub(super) fn detach_mold(&mut self, mold: ProcessId) {
         let mut generations = self.serving.iter_mut().chain(self.next.iter_mut());
         if let Some(it) = generations.find(|it| it.mold == Some(mold)) {
             it.mold = None;
-            it.shape.direct = true;
         }
     }
 
     /// A worker of the serving generation is gone: when may the next one come?
     pub(super) fn vacate(&mut self, lost: &Process, now: Instant) {
-        let Role::Worker(worker) = lost.role else {
-            return;
-        };
         let serving = self.serving.as_mut().filter(|it| it.id == lost.generation);
-        let Some(slot) = serving.and_then(|it| it.slots.get_mut(&worker)) else {
+        let slot = serving.and_then(|it| match lost.role {
+            Role::Worker(worker) => it.slots.get_mut(&worker),
+            Role::Mold => Some(&mut it.mold_slot),
+        });
+        let Some(slot) = slot else {
             return;
         };
         match lost.state {
@@ -166,25 +166,54 @@ impl App {
             return;
         };
         let generation = next.id;
+        // What comes of a process that was asked for its stacks says nothing new.
+        let cause = match next.asked {
+            true => Cause::Late {
+                after: next.shape.ready_timeout,
+            },
+            false => cause,
+        };
         self.brutal = false;
         if matches!(next.phase, Phase::Preparing { .. }) {
             actions.push(Action::Abandon { generation });
         }
         actions.push(Action::Failed { generation, cause });
         self.end_generation(generation, now, actions);
-        if self.serving.is_none() && !self.stopping {
-            self.retry_at = Some(now + self.backoff.fail());
+        if self.serving.is_some() || self.stopping || self.again.is_some() {
+            return;
         }
+        if next.shape.fallback && !next.is_fallback {
+            return self.begin_fallback(now, actions);
+        }
+        self.retry_at = Some(now + self.backoff.fail());
     }
 
-    /// Drains those of a generation that accept, and ends the others.
     pub(super) fn end_generation(
         &mut self,
         generation: u32,
         now: Instant,
         actions: &mut Vec<Action>,
     ) {
-        for process in self.ids(|it| it.generation == generation) {
+        self.end_those(|it| it.generation == generation, now, actions);
+    }
+
+    pub(super) fn end_all_before(
+        &mut self,
+        generation: u32,
+        now: Instant,
+        actions: &mut Vec<Action>,
+    ) {
+        self.end_those(|it| it.generation < generation, now, actions);
+    }
+
+    /// Drains those that accept, and ends the others.
+    fn end_those(
+        &mut self,
+        which: impl Fn(&Process) -> bool,
+        now: Instant,
+        actions: &mut Vec<Action>,
+    ) {
+        for process in self.ids(which) {
             match self.processes[&process].state {
                 State::Starting { .. } => self.let_go(process, Order::Drain, now, actions),
                 State::Up { .. } | State::Leaving { .. } => {
@@ -214,7 +243,8 @@ impl App {
             && matches!(it.state, State::Draining { .. })
         {
             let deadline = now + it.mercy.min(STARTING_MERCY);
-            it.state = State::Draining { deadline };
+            let told = false;
+            it.state = State::Draining { deadline, told };
         }
     }
 
@@ -227,7 +257,8 @@ impl App {
     ) {
         if let Some(it) = self.processes.get_mut(&process) {
             let deadline = now + it.mercy;
-            it.state = State::Draining { deadline };
+            let told = false;
+            it.state = State::Draining { deadline, told };
             it.excused = true;
             let has_no_mercy = it.mercy.is_zero();
             actions.push(Action::Say { process, order });
@@ -273,6 +304,9 @@ impl App {
                         it.state = State::Up { since };
                     }
                 }
+                State::Draining { told: false, .. } if it.was_up && it.role != Role::Mold => {
+                    self.ask_for_stacks(process, now, actions);
+                }
                 State::Starting { .. } | State::Leaving { .. } | State::Draining { .. } => {
                     self.kill(process, now, actions);
                 }
@@ -293,7 +327,8 @@ impl App {
                 State::Up { .. } => (),
             }
         }
-        if self.next.as_ref().is_some_and(|next| next.deadline <= now) {
+        if self.next.as_ref().is_some_and(|next| next.deadline <= now) && !self.waits_for_room(now)
+        {
             self.late(now, actions);
         }
         if self.retry_at.is_some_and(|at| at <= now) {
@@ -301,12 +336,52 @@ impl App {
         }
     }
 
+    /// The next generation is not ready in time: its processes tell where they are, then it is
+    /// given up.
     pub(super) fn late(&mut self, now: Instant, actions: &mut Vec<Action>) {
-        let after = match &self.next {
-            Some(next) if matches!(next.phase, Phase::Preparing { .. }) => PREPARE_LIMIT,
-            Some(next) => next.shape.ready_timeout,
-            None => return,
+        let Some(next) = &mut self.next else {
+            return;
         };
+        let after = match next.phase {
+            Phase::Preparing { .. } => PREPARE_LIMIT,
+            Phase::Loading | Phase::Filling | Phase::Serving => next.shape.ready_timeout,
+        };
+        let generation = next.id;
+        let starts = |it: &Process| matches!(it.state, State::Starting { .. }) && it.pid.is_some();
+        let late = self.ids(|it| it.generation == generation && starts(it));
+        if let Some(next) = self.next.as_mut().filter(|next| !next.asked)
+            && !late.is_empty()
+        {
+            next.asked = true;
+            next.deadline = now + STACKS;
+            for process in late {
+                self.ask_for_stacks(process, now, actions);
+            }
+            // Those without a pid wait for it no longer than the others.
+            for it in self.processes.values_mut() {
+                if let State::Starting { deadline } = &mut it.state
+                    && it.generation == generation
+                {
+                    *deadline = now + STACKS;
+                }
+            }
+            return;
+        }
         self.fail_next(Cause::Late { after }, now, actions);
+    }
+
+    /// What it does is told before it is killed.
+    fn ask_for_stacks(&mut self, process: ProcessId, now: Instant, actions: &mut Vec<Action>) {
+        let Some(it) = self.processes.get_mut(&process) else {
+            return;
+        };
+        let deadline = now + STACKS;
+        if matches!(it.state, State::Draining { .. }) {
+            let told = true;
+            it.state = State::Draining { deadline, told };
+        }
+        if let Some(pid) = it.pid {
+            actions.push(Action::Stacks { process, pid });
+        }
     }
 }

@@ -175,8 +175,8 @@ fn worn_workers_are_replaced_one_at_a_time_and_go_when_the_next_one_accepts() {
        20001 ms  worn #2              ->
        20002 ms  worn #2              ->
        20003 ms  spawned #3 102       ->
-       20050 ms  accepting #3         -> drain #1, worker 1.2 #4
-       20051 ms  exited 100 0         -> forget #1
+       20050 ms  accepting #3         -> drain #1
+       20051 ms  exited 100 0         -> forget #1, worker 1.2 #4
        20052 ms  spawned #4 103       ->
        20100 ms  accepting #4         -> drain #2
         ",

@@ -1,13 +1,11 @@
 //! The part of the app's decisions that is about replacing what works: reloads, and workers one
 //! after another. Pure, like `app.rs`.
 
-use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use imperator_core::settings::scaling::Scaling;
-
+use super::again::Again;
 use super::{App, PREPARE_LIMIT};
-use crate::event::{Action, ProcessId, Shape};
+use crate::event::{Action, ProcessId};
 use crate::generation::{Generation, Phase, Process, Role, State};
 
 /// A worn worker whose replacement failed gets its next turn after this.
@@ -37,43 +35,40 @@ impl App {
         self.retry_at = None;
         self.last_generation = self.last_generation.saturating_add(1);
         let generation = self.last_generation;
-        self.next = Some(Generation {
-            id: generation,
-            phase: Phase::Preparing { only_if_changed },
-            shape: Shape {
-                workers: 0,
-                scaling: Scaling::default(),
-                direct: true,
-                mercy: Duration::ZERO,
-                ready_timeout: Duration::ZERO,
-            },
-            deadline: now + PREPARE_LIMIT,
-            slots: BTreeMap::new(),
-            mold: None,
-        });
+        let deadline = now + PREPARE_LIMIT;
+        self.next = Some(Generation::new(generation, only_if_changed, now, deadline));
         actions.push(Action::Prepare {
             generation,
             only_if_changed,
+            fallback: false,
         });
     }
 
-    /// The last reload wins: one that is on its way starts anew.
-    pub(super) fn reload(
-        &mut self,
-        only_if_changed: bool,
-        now: Instant,
-        actions: &mut Vec<Action>,
-    ) {
-        if self.stopping {
+    /// The first generation failed: the config that its config names for that is tried at once.
+    pub(super) fn begin_fallback(&mut self, now: Instant, actions: &mut Vec<Action>) {
+        self.begin(false, now, actions);
+        if let Some(next) = &mut self.next {
+            next.is_fallback = true;
+        }
+        if let Some(Action::Prepare { fallback, .. }) = actions.last_mut() {
+            *fallback = true;
+        }
+    }
+
+    /// The last reload wins: one that is on its way starts anew, as soon as `again.rs` lets it.
+    pub(super) fn reload(&mut self, how: Again, now: Instant, actions: &mut Vec<Action>) {
+        if self.stopping || self.is_later(how, now) {
             return;
         }
+        let only_if_changed = how.only_if_changed;
+        self.brutal |= how.brutal;
         self.backoff.reset();
         let forced_before = self.next.as_ref().is_some_and(|next| {
             let only_if_changed = true;
             next.phase != Phase::Preparing { only_if_changed }
         });
         let only_if_changed = only_if_changed && self.serving.is_some() && !forced_before;
-        self.keep_what_accepts(actions);
+        self.keep_what_accepts(now, actions);
         if let Some(next) = self.next.take() {
             actions.push(Action::Abandon {
                 generation: next.id,
@@ -88,7 +83,7 @@ impl App {
             *at = now;
         }
         if let Some(serving) = &mut self.serving {
-            for slot in serving.slots.values_mut() {
+            for slot in serving.slots.values_mut().chain([&mut serving.mold_slot]) {
                 slot.respawn_at = slot.respawn_at.map(|at| at.min(now));
             }
         }
@@ -173,9 +168,13 @@ impl App {
         };
         let moves = |it: &Process| match it.state {
             State::Starting { .. } | State::Leaving { .. } => it.generation == serving,
-            State::Up { .. } | State::Draining { .. } | State::Killed { .. } => false,
+            // Those that go for their age go alone: what they finish may be long, and what they
+            // hold of the memory is why some of them go.
+            State::Draining { .. } | State::Killed { .. } => it.worn && it.generation == serving,
+            State::Up { .. } => false,
         };
-        self.stopping || self.next.is_some() || self.processes.values().any(moves)
+        let all = &self.processes;
+        self.stopping || self.next.is_some() || self.is_rolling() || all.values().any(moves)
     }
 
     /// The replacement of a worker that was to go for its age alone failed: it serves on, and who

@@ -117,7 +117,7 @@ impl World {
         for action in self.app.step(event, self.now) {
             assert!(!self.ended, "an action after the end: {action}");
             match &action {
-                Action::Kill { pid, .. } => {
+                Action::Kill { pid, .. } | Action::Stacks { pid, .. } => {
                     let mut living = self.living.iter();
                     assert!(living.any(|it| it.1 == *pid), "kill of a reaped pid {pid}");
                 }
@@ -138,10 +138,11 @@ impl World {
                     assert!(self.app.processes().is_empty());
                     self.ended = true;
                 }
-                Action::SpawnMold { .. }
-                | Action::SpawnWorker { .. }
-                | Action::Fork { .. }
-                | Action::Prepare { .. } => self.asked.push(action),
+                Action::SpawnWorker { generation, .. } | Action::Fork { generation, .. } => {
+                    self.check_room(*generation);
+                    self.asked.push(action);
+                }
+                Action::SpawnMold { .. } | Action::Prepare { .. } => self.asked.push(action),
                 Action::Say { .. }
                 | Action::Abandon { .. }
                 | Action::Failed { .. }
@@ -177,6 +178,18 @@ impl World {
         );
     }
 
+    /// With `reload-overlap` a generation starts nobody beyond its room.
+    fn check_room(&self, started: u32) {
+        let all = self.app.next.iter().chain(&self.app.serving);
+        let room = all.filter(|it| it.id == started).find_map(|it| it.room);
+        let workers = self.app.processes().values();
+        let workers = workers.filter(|it| it.role != Role::Mold).count();
+        assert!(
+            room.is_none_or(|room| workers <= room as usize),
+            "{workers} workers where there is room for {room:?}"
+        );
+    }
+
     fn accepting(&self) -> Vec<(ProcessId, u32)> {
         let all = self.app.processes().iter();
         all.filter(|(_, it)| it.is_up() && it.role != Role::Mold)
@@ -206,6 +219,14 @@ impl World {
             it.slots.get(&worker).is_some_and(|slot| slot.cheap)
         };
         let scaled = serving.is_some_and(is_cheap);
+        if let Some(serving) = serving.filter(|serving| it.generation < serving.id) {
+            let accepting = self.serving_workers().len();
+            assert!(
+                accepting >= serving.wanted(),
+                "an old worker drains while {accepting} of {} accept",
+                serving.wanted()
+            );
+        }
         if self.app.serving() == Some(it.generation) && !stopping && !scaled {
             let mut others = self.app.processes().values();
             assert!(
@@ -281,11 +302,13 @@ impl World {
             Action::Prepare {
                 generation,
                 only_if_changed,
+                ..
             } => {
                 let event = match (well, only_if_changed && generation % 3 == 0) {
                     (false, _) => Event::PrepareFailed {
                         generation,
                         failure: failure(),
+                        fallback: generation % 3 == 1,
                     },
                     (true, true) => Event::Unchanged { generation },
                     (true, false) => Event::Prepared {
@@ -304,6 +327,8 @@ impl World {
                             direct: generation % 2 == 0,
                             mercy: MERCY,
                             ready_timeout: READY,
+                            overlap: (generation % 7 < 3).then_some(generation % 7 + 1),
+                            fallback: generation % 3 == 1,
                         },
                     },
                 };
@@ -325,6 +350,7 @@ impl World {
             Action::Abandon { .. }
             | Action::Say { .. }
             | Action::Kill { .. }
+            | Action::Stacks { .. }
             | Action::Serve { .. }
             | Action::Failed { .. }
             | Action::Forget { .. }

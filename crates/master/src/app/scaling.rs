@@ -39,7 +39,7 @@ impl App {
         let shape = serving.shape;
         self.busy = sample.busy;
         // Another generation is on its way, and takes over as many workers as there are.
-        if self.next.is_some() {
+        if self.next.is_some() || self.is_rolling() {
             return;
         }
         let id = serving.id;
@@ -155,7 +155,7 @@ impl App {
         self.called = false;
         self.scaler = Scaler::default();
         self.recycle.clear();
-        self.end_generation(old.id, now, actions);
+        self.end_all_before(old.id.saturating_add(1), now, actions);
     }
 
     /// A connection waits: the app is loaded, and answers it.

@@ -37,6 +37,9 @@ impl App {
         let workers = shape.workers.max(1);
         // A reload costs no capacity: as many as serve now.
         let wanted = shape.scaling.first(workers).max(running.min(workers));
+        let most = running.max(wanted);
+        next.room = shape.overlap.filter(|_| self.serving.is_some());
+        next.room = next.room.map(|extra| most.saturating_add(extra));
         next.slots = (1..=workers)
             .map(|worker| (worker, Slot::new(worker > wanted)))
             .collect();
@@ -85,16 +88,23 @@ impl App {
         now: Instant,
         actions: &mut Vec<Action>,
     ) {
-        let Some(next) = self.next.as_mut().filter(|it| it.mold == Some(process)) else {
+        let mut current = self.next.iter_mut().chain(self.serving.iter_mut());
+        let Some(its) = current.find(|it| it.mold == Some(process)) else {
             return;
         };
-        if next.phase != Phase::Loading {
+        match its.phase {
+            Phase::Loading => its.phase = Phase::Filling,
+            // One that was made anew.
+            Phase::Serving => (),
+            Phase::Preparing { .. } | Phase::Filling => return,
+        }
+        let loads = |it: &Process| matches!(it.state, State::Starting { .. });
+        if !self.processes.get(&process).is_some_and(loads) {
             return;
         }
-        next.phase = Phase::Filling;
         if threads {
-            next.mold = None;
-            next.shape.direct = true;
+            its.mold = None;
+            its.shape.direct = true;
             self.say_goodbye(process, Order::Drain, now, actions);
         } else if let Some(it) = self.processes.get_mut(&process) {
             it.state = State::Up { since: now };
@@ -137,6 +147,7 @@ impl App {
             end: None,
             parting: Parting::Told,
         });
+        self.detach_mold(process);
         self.empty_limbo();
         self.start_failed(&it, cause, now, actions);
     }
@@ -181,7 +192,8 @@ impl App {
             // Said before our order reached it: it may have a request, and finishes that.
             State::Draining { .. } => {
                 let deadline = now + it.mercy;
-                it.state = State::Draining { deadline };
+                let told = false;
+                it.state = State::Draining { deadline, told };
                 return;
             }
             State::Up { .. } | State::Leaving { .. } | State::Killed { .. } => return,
@@ -209,9 +221,13 @@ impl App {
                 continue;
             }
             let id = generation.id;
+            self.fill_mold(&generation, now, actions);
             for (&worker, slot) in &generation.slots {
                 if slot.cheap || !slot.is_due(now) || self.slot_is_held(id, worker) {
                     continue;
+                }
+                if !self.has_room(&generation) {
+                    break;
                 }
                 let deadline = match generation.phase {
                     Phase::Serving => now + generation.shape.ready_timeout,
@@ -222,12 +238,14 @@ impl App {
                 let mercy = generation.shape.mercy;
                 let process = self.add(id, Role::Worker(worker), deadline, mercy);
                 let action = match generation.mold {
-                    Some(mold) if !generation.shape.direct => Action::Fork {
-                        process,
-                        mold,
-                        generation: id,
-                        worker,
-                    },
+                    Some(mold) if self.processes.get(&mold).is_some_and(Process::is_up) => {
+                        Action::Fork {
+                            process,
+                            mold,
+                            generation: id,
+                            worker,
+                        }
+                    }
                     Some(_) | None => Action::SpawnWorker {
                         process,
                         generation: id,
@@ -239,9 +257,30 @@ impl App {
         }
     }
 
+    /// A mold that died is made anew, so that later workers share their memory again. Until it has
+    /// loaded the app, workers that are needed load it themselves.
+    fn fill_mold(&mut self, generation: &Generation, now: Instant, actions: &mut Vec<Action>) {
+        let id = generation.id;
+        let mut all = self.processes.values();
+        let is_there = all.any(|it| it.generation == id && it.role == Role::Mold);
+        if !generation.lacks_mold() || is_there || !generation.mold_slot.is_due(now) {
+            return;
+        }
+        let deadline = now + generation.shape.ready_timeout;
+        let process = self.add(id, Role::Mold, deadline, generation.shape.mercy);
+        if let Some(serving) = &mut self.serving {
+            serving.mold = Some(process);
+        }
+        let generation = id;
+        actions.push(Action::SpawnMold {
+            process,
+            generation,
+        });
+    }
+
     /// A reload while the first generation fills: what accepts already must not go before its
     /// successor is ready, so it serves from now on, and its other workers follow.
-    pub(super) fn keep_what_accepts(&mut self, actions: &mut Vec<Action>) {
+    pub(super) fn keep_what_accepts(&mut self, now: Instant, actions: &mut Vec<Action>) {
         let accepts = |next: &&mut Generation| {
             let mut all = self.processes.values();
             next.phase == Phase::Filling
@@ -252,6 +291,7 @@ impl App {
         }
         if let Some(next) = self.next.as_mut().filter(accepts) {
             next.phase = Phase::Serving;
+            next.took = Some(now.saturating_duration_since(next.began));
             actions.push(Action::Serve {
                 generation: next.id,
             });
@@ -260,32 +300,42 @@ impl App {
     }
 
     /// The starting generation is ready when all its first workers accept: it serves, and the old
-    /// one drains.
+    /// one drains. With `reload-overlap` it is proven by those that there is room for, and the old
+    /// one's workers drain as more of them come.
     pub(super) fn promote(&mut self, now: Instant, actions: &mut Vec<Action>) {
+        let is_proven = self.next.as_ref().is_some_and(|it| self.is_proven(it.id));
         let is_ready = |next: &&mut Generation| {
             let up = |worker: &u32| {
                 let mut all = self.processes.values();
                 all.any(|it| it.is_worker(next.id, *worker) && it.is_up())
             };
             let mut wanted = next.slots.iter().filter(|(_, slot)| !slot.cheap);
-            next.phase == Phase::Filling && wanted.all(|(worker, _)| up(worker))
+            let is_ready = match next.room {
+                None => wanted.all(|(worker, _)| up(worker)),
+                Some(_) => is_proven,
+            };
+            next.phase == Phase::Filling && is_ready
         };
         let Some(next) = self.next.as_mut().filter(is_ready) else {
             return;
         };
         next.phase = Phase::Serving;
+        next.took = Some(now.saturating_duration_since(next.began));
         let generation = next.id;
+        let rolls = next.room.is_some();
         let old = std::mem::replace(&mut self.serving, self.next.take());
         self.backoff.reset();
         self.retry_at = None;
         self.recycle.clear();
         let brutal = std::mem::take(&mut self.brutal);
         actions.push(Action::Serve { generation });
-        if let Some(old) = old {
-            if brutal {
-                self.have_no_mercy(|it| it.generation == old.id);
-            }
-            self.end_generation(old.id, now, actions);
+        if brutal {
+            self.have_no_mercy(|it| it.generation < generation);
+        }
+        match old {
+            Some(_) if rolls => self.retire_slowly(generation, now, actions),
+            Some(_) => self.end_all_before(generation, now, actions),
+            None => (),
         }
     }
 

@@ -74,6 +74,8 @@ fn event(words: &[&str]) -> Event {
                 direct: how.starts_with("direct"),
                 mercy: MERCY,
                 ready_timeout: READY,
+                overlap: how.split('+').any(|it| it == "rolling").then_some(1),
+                fallback: how.split('+').any(|it| it == "spare"),
             },
         },
         ["reload-now"] => Event::ReloadNow,
@@ -100,6 +102,12 @@ fn event(words: &[&str]) -> Event {
         ["unprepared", generation] => Event::PrepareFailed {
             generation: number(generation),
             failure: failure("config"),
+            fallback: false,
+        },
+        ["unprepared", generation, "spare"] => Event::PrepareFailed {
+            generation: number(generation),
+            failure: failure("config"),
+            fallback: true,
         },
         ["spawned", id, pid] => Event::Spawned {
             process: process(id),
@@ -215,8 +223,10 @@ fn a_reload_brings_up_the_next_generation_and_only_then_drains_the_old() {
          110 ms  spawned #2 200        ->
          190 ms  accepting #2          -> serve 2, drain #1
         5189 ms  tick                  ->
-        5190 ms  tick                  -> kill #1 100
-        5200 ms  killed 100            -> forget #1
+        5190 ms  tick                  -> stacks #1 100
+        5489 ms  tick                  ->
+        5490 ms  tick                  -> kill #1 100
+        5500 ms  killed 100            -> forget #1
         ",
     );
 }
@@ -298,7 +308,8 @@ fn a_worker_that_begins_to_accept_while_its_generation_is_given_up_finishes_its_
         2049 ms  tick                  ->
         2050 ms  tick                  -> kill #2 101
         5059 ms  tick                  ->
-        5060 ms  tick                  -> kill #1 100
+        5060 ms  tick                  -> stacks #1 100
+        5360 ms  tick                  -> kill #1 100
         ",
     );
 }
@@ -311,9 +322,11 @@ fn an_import_that_hangs_fails_at_its_deadline() {
             0 ms  prepared 1 x2 mold    -> mold 1 #1
             0 ms  spawned #1 100        ->
         19999 ms  tick                  ->
-        20000 ms  tick                  -> failed 1: late, kill #1 100
-        20001 ms  killed 100            -> forget #1
-        20500 ms  tick                  -> prepare 2
+        20000 ms  tick                  -> stacks #1 100
+        20299 ms  tick                  ->
+        20300 ms  tick                  -> failed 1: late, kill #1 100
+        20301 ms  killed 100            -> forget #1
+        20800 ms  tick                  -> prepare 2
         ",
     );
 }
@@ -410,8 +423,9 @@ fn a_stop_finishes_what_waits_and_kills_at_the_deadline() {
          101 ms  exited 100 0          -> forget #1
          101 ms  stop                  ->
          102 ms  exited 102 0          -> forget #2
-        5100 ms  tick                  -> kill #3 103
-        5101 ms  killed 103            -> forget #3, end
+        5100 ms  tick                  -> stacks #3 103
+        5400 ms  tick                  -> kill #3 103
+        5401 ms  killed 103            -> forget #3, end
         ",
     );
 }
@@ -468,8 +482,8 @@ fn a_mold_that_dies_takes_no_worker_with_it() {
           91 ms  spawned #3 103      ->
           91 ms  accepting #2        ->
           92 ms  accepting #3        -> serve 1
-         100 ms  killed 100          -> forget #1
-         200 ms  killed 103          -> forget #3, worker 1.2 #4
+         100 ms  killed 100          -> forget #1, mold 1 #4
+         200 ms  killed 103          -> forget #3, worker 1.2 #5
         ",
     );
 }

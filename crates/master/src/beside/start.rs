@@ -17,7 +17,6 @@ use crate::effects::children::app_env;
 use crate::effects::{Effects, Ready};
 use crate::event::{Event, Shape};
 use crate::identity;
-use crate::prepare::unprepared;
 
 /// What root does before anything else of a generation exists.
 const ROOT: [Phase; 7] = [
@@ -139,7 +138,7 @@ impl Effects {
                 Stage::Done => Ok(()),
             };
             if let Err(failure) = result {
-                return vec![unprepared(generation, failure)];
+                return vec![self.unprepared(generation, failure)];
             }
             pending.stage = match pending.stage {
                 Stage::Hooks => Stage::Sockets,
@@ -156,6 +155,8 @@ impl Effects {
             return Vec::new();
         };
         ready.env = pending.env;
+        // What cannot be looked at is told by the start that fails there.
+        ready.place = std::fs::canonicalize(&ready.cwd).unwrap_or_else(|_| ready.cwd.clone());
         let settings = &ready.settings;
         let workers = settings.processes.max(1);
         let mut scaling = settings.scaling;
@@ -167,6 +168,8 @@ impl Effects {
             direct: workers == 1 || settings.lazy_apps,
             mercy: settings.worker_reload_mercy,
             ready_timeout: settings.ready_timeout,
+            overlap: settings.readiness.overlap,
+            fallback: settings.readiness.fallback.is_some(),
         };
         self.generations.insert(generation, *ready);
         if self.serving.is_none() {
@@ -230,7 +233,7 @@ impl Effects {
                 self.advance(*pending, now)
             }
             (Purpose::Start(pending), Err(failure)) => {
-                vec![unprepared(pending.generation, failure)]
+                vec![self.unprepared(pending.generation, failure)]
             }
             (Purpose::Other(_), Ok(performed)) => {
                 let by = |command| (command, "a hook".to_owned());

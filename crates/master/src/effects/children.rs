@@ -20,7 +20,7 @@ use super::{Child, Effects, own_env};
 use crate::beside::extend_env;
 use crate::clock;
 use crate::event::{Event, Order, Parting, ProcessId};
-use crate::{failure, obstacle};
+use crate::{failure, obstacle, oom};
 
 const BOOT: &str = include_str!("../boot.py");
 
@@ -69,7 +69,7 @@ impl Effects {
         };
         let cwd = &self.origin.cwd;
         let mut plan = plan(&ready.interpreter, &ready.settings, cwd);
-        plan.chdir = Some(ready.cwd.clone());
+        plan.chdir = Some(ready.place.clone());
         extend_env(&mut plan.env, &ready.env);
         plan.fds = vec![
             (input.as_fd(), 0),
@@ -87,9 +87,12 @@ impl Effects {
             obstacle::look_at_start(&mut failure, ready, &error);
             failure
         })?;
+        let is_raised = oom::raise(pid);
         self.children.insert(
             process,
             Child {
+                has_loaded: false,
+                is_raised,
                 channel: ours,
                 is_open: true,
                 generation,
@@ -145,9 +148,12 @@ impl Effects {
             .channel
             .send(&order, &[theirs.as_fd(), counters_fd.as_fd()])?;
         parent.forks.push_back((worker, process));
+        let is_raised = parent.is_raised;
         self.children.insert(
             process,
             Child {
+                has_loaded: true,
+                is_raised,
                 channel: ours,
                 is_open: true,
                 generation,
@@ -181,6 +187,38 @@ impl Effects {
         if let (Some(pid), Order::Drain | Order::Finish) = (child.pid, order) {
             let _ = signals::send(pid, nix::libc::SIGTERM);
         }
+    }
+
+    /// It is up, and no likelier than others to be killed for want of memory.
+    pub(super) fn calm(&mut self, process: ProcessId) {
+        if let Some(child) = self.children.get_mut(&process)
+            && let Some(pid) = child.pid.filter(|_| child.is_raised)
+        {
+            // Where the kernel refuses, nothing else helps: it stays a likelier victim.
+            oom::calm(pid);
+            child.is_raised = false;
+        }
+    }
+
+    /// Those of a generation that serves.
+    pub(crate) fn calm_all(&mut self, generation: u32) {
+        let all = self.children.iter();
+        let its = all.filter(|(_, child)| child.generation == generation);
+        let its: Vec<_> = its.map(|(&process, _)| process).collect();
+        its.into_iter().for_each(|process| self.calm(process));
+    }
+
+    /// What it does is logged before it is killed. faulthandler needs no lock for that.
+    pub(super) fn ask_for_stacks(&mut self, process: ProcessId, pid: i32) {
+        let who = match self.children.get(&process).map(|child| child.worker) {
+            Some(Some(worker)) => format!("worker {worker} (pid {pid})"),
+            Some(None) => format!("the mold (pid {pid})"),
+            None => return,
+        };
+        let text = format!("{who} is late and will be killed; what it does now:");
+        self.log.note(&text);
+        // One that is gone has nothing to tell.
+        let _ = signals::send(pid, signals::stack_dump());
     }
 
     pub(super) fn forget(&mut self, process: ProcessId, end: Option<End>, parting: Parting) {

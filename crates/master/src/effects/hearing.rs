@@ -42,6 +42,7 @@ impl Effects {
     fn understand(&mut self, process: ProcessId, message: FromWorker) -> Option<Event> {
         let child = self.children.get_mut(&process)?;
         let ready = self.generations.get_mut(&child.generation)?;
+        let is_serving = self.serving == Some(child.generation);
         match message {
             FromWorker::Hello { version, python } => {
                 ready.python = Some(python);
@@ -68,9 +69,11 @@ impl Effects {
                 seconds,
             } => {
                 ready.load_seconds = seconds;
+                child.has_loaded = true;
                 let has_threads = !threads.is_empty();
+                let is_mold = child.worker.is_none();
                 let mut fresh = notes;
-                if child.worker.is_none() && has_threads {
+                if is_mold && has_threads {
                     fresh.push(format!(
                         "the app starts threads while it loads ({}): each worker loads it itself",
                         threads.join(", ")
@@ -80,6 +83,12 @@ impl Effects {
                 ready.notes.extend(fresh.iter().cloned());
                 for note in fresh {
                     self.note(note);
+                }
+                if is_serving {
+                    self.calm(process);
+                    if is_mold {
+                        self.log.note("the mold is there again");
+                    }
                 }
                 let threads = has_threads;
                 Some(Event::Loaded { process, threads })
@@ -96,9 +105,22 @@ impl Effects {
                 let failure = Box::new(failure);
                 Some(Event::LoadFailed { process, failure })
             }
+            FromWorker::Unready {
+                summary,
+                hint,
+                detail,
+            } => {
+                let failure = failure::unready(&ready.settings, summary, hint, &detail);
+                let failure = Box::new(failure);
+                Some(Event::LoadFailed { process, failure })
+            }
             FromWorker::Forked { worker, pid } => {
                 let process = take_fork(&mut child.forks, worker)?;
-                self.children.get_mut(&process)?.pid = Some(pid);
+                let child = self.children.get_mut(&process)?;
+                child.pid = Some(pid);
+                if self.serving == Some(child.generation) {
+                    self.calm(process);
+                }
                 Some(Event::Spawned { process, pid })
             }
             FromWorker::ForkFailed { worker, why } => {
@@ -137,8 +159,11 @@ impl Effects {
                 }
             }
             FromWorker::Accepting => {
+                if is_serving {
+                    self.calm(process);
+                }
                 // A replacement that failed before has come up after all.
-                if self.serving == Some(child.generation) && self.failing == self.serving {
+                if is_serving && self.failing == self.serving {
                     self.failure = None;
                     self.failing = None;
                 }
