@@ -210,6 +210,10 @@ pub(crate) const CASES: &[Case] = &[
     get("/raise/iteration", Status(500)).ours(),
     get("/raise/late", Broken).not_over(&[Way::Uwsgi]).ours(),
     get("/raise/again", Broken).not_over(&[Way::Uwsgi]).ours(),
+    // Over the uwsgi protocol nothing but the connection's end tells where such an answer ends.
+    get("/raise/late-chunk", Broken)
+        .not_over(&[Way::Uwsgi, Way::Nginx, Way::Apache])
+        .ours(),
     get("/silent", Status(500)).ours(),
     get("/text-chunk", Status(500)).ours(),
     get("/none", Status(500)).ours(),

@@ -7,6 +7,7 @@ import io
 import os
 import random
 import signal
+import ssl
 import subprocess
 import sys
 import threading
@@ -238,6 +239,12 @@ def raise_late(environ, start_response):
     return Closing("late", chunks())
 
 
+def raise_late_chunk(environ, start_response):
+    start_response("200 OK", TEXT)
+    yield b"begun"
+    raise ValueError("after the first chunk")
+
+
 def reraise(environ, start_response):
     def chunks():
         yield b"begun"
@@ -410,6 +417,7 @@ def facts(environ, start_response):
         "group=%d" % os.getpgid(0),
         "forked=%r" % (os.getpid() in after_fork),
         "random=%r" % random.random(),
+        "openssl=%s" % ssl.RAND_bytes(8).hex(),
         "thread=%s" % threading.current_thread().name,
         "main=%r" % (threading.current_thread() is threading.main_thread()),
         "threads=%s" % " ".join(sorted(thread.name for thread in threading.enumerate())),
@@ -478,6 +486,7 @@ OTHERS = {
     "/raise/after-start": raise_after_start,
     "/raise/iteration": raise_in_iteration,
     "/raise/late": raise_late,
+    "/raise/late-chunk": raise_late_chunk,
     "/raise/again": reraise,
     "/exit": system_exit,
     "/interrupt": interrupt,

@@ -4,8 +4,10 @@
 use std::io::{Read, Write};
 use std::thread;
 
+use super::harness::interpreters;
 use super::support::{
-    Address, Alone, Exchange, Folder, Signal, Vars, skips_without, test_env, uwsgi_get,
+    Address, Alone, Exchange, Folder, Signal, Vars, skips_without, target_directory, test_env,
+    uwsgi_get,
 };
 
 const APP: &str = "\
@@ -116,6 +118,46 @@ fn greenlets_of_one_worker_overlap_up_to_their_number() {
     let reply = uwsgi_get(app.path("s").as_path(), "/boom").expect("an answer");
     assert_eq!(reply.status, 500);
     assert!(text(&app, "/gevent").starts_with("slept on "));
+}
+
+/// Each Python with a gevent of its own, which `tests/run` puts beside the virtualenv.
+#[test]
+fn gevent_serves_on_every_python() {
+    let mut missing = Vec::new();
+    for python in interpreters() {
+        let name = python.to_string_lossy();
+        // `~/.pyenv/versions/3.12.1/bin/python`; Debian's is the virtualenv's.
+        let version = name.split('/').find(|part| part.starts_with("3."));
+        let Some(version) = version.and_then(|version| version.rsplit_once('.')) else {
+            continue;
+        };
+        let packages = target_directory().join("test-gevent").join(version.0);
+        if !packages.join("gevent").is_dir() {
+            missing.push(version.0.to_owned());
+            continue;
+        }
+        let folder = Folder::new();
+        folder.write("web.py", APP);
+        let ini = format!(
+            "[uwsgi]\nsocket = {{dir}}/s\nchdir = {{dir}}\nmodule = web\npython = {name}\n\
+             pythonpath = {}\ngevent = 5\ngevent-monkey-patch = true\nprocesses = 1\n",
+            packages.display()
+        );
+        let app = Alone::start_in(folder, &ini);
+        app.wait_for("the first answer", |app| {
+            uwsgi_get(app.path("s").as_path(), "/").ok()
+        });
+        for uri in ["/gevent", "/time"] {
+            let answers = ask_many(&app, 8, uri);
+            assert!(
+                answers.iter().all(|it| it.starts_with("slept on ")),
+                "{answers:?}"
+            );
+        }
+        assert_eq!(peak(&app), "5", "{}", app.report());
+    }
+    let what = format!("gevent for Python {missing:?} in target/test-gevent");
+    skips_without(&what, missing.is_empty());
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::harness::{BOTH, Protocol, Served, on_each, on_each_over_both};
-use super::support::{Signal, is_alive, send, stays, uwsgi_get};
+use super::support::{Empire, Folder, Signal, is_alive, repository, send, stays, uwsgi_get};
 
 /// The facts of `count` different workers, by pid. Each is held inside a request, so that the next
 /// request goes to another one.
@@ -55,13 +55,16 @@ fn a_mold_imports_once_and_forks_workers_that_are_the_masters() {
             let title = title(pid);
             assert!(title.starts_with("imperator: app worker "), "{title}");
         }
-        let mut randoms: Vec<&String> = workers.values().map(|facts| &facts["random"]).collect();
-        randoms.dedup();
-        assert_eq!(
-            randoms.len(),
-            3,
-            "forked workers draw different numbers: {randoms:?}"
-        );
+        for of in ["random", "openssl"] {
+            let mut randoms: Vec<&String> = workers.values().map(|facts| &facts[of]).collect();
+            randoms.sort();
+            randoms.dedup();
+            assert_eq!(
+                randoms.len(),
+                3,
+                "forked workers draw different numbers: {of} {randoms:?}"
+            );
+        }
         assert_eq!(served.app.folder.read("imports").lines().count(), 1);
         let molds = served.app.family().into_iter();
         let molds: Vec<String> = molds.map(|pid| title(&pid.to_string())).collect();
@@ -78,6 +81,21 @@ fn lazy_apps_import_in_every_worker() {
         workers(served, 2);
         assert_eq!(served.app.folder.read("imports").lines().count(), 2);
     });
+}
+
+#[test]
+fn an_app_that_starts_threads_is_loaded_per_worker_and_its_status_says_so() {
+    let folder = Folder::new();
+    let app = std::fs::read_to_string(repository().join("tests/wsgi/app.py")).unwrap();
+    folder.write("web.py", &app);
+    let ini = "[uwsgi]\nsocket = {dir}/s\nchdir = {dir}\nmodule = web\nprocesses = 2\n\
+               env = START_A_THREAD=1\n";
+    let empire = Empire::start_with(folder, &[("app.ini", ini)], &["{dir}/vassals"]);
+    let app = empire.wait_serving("app");
+    let notes = app["status"]["notes"].to_string();
+    let told = "the app starts threads while it loads (helper): each worker loads it itself";
+    assert!(notes.contains(told), "{notes}\n{}", empire.report());
+    assert!(app["status"]["mold"].is_null(), "{app}");
 }
 
 #[test]

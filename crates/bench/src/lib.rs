@@ -14,4 +14,5 @@ pub mod load;
 pub mod report;
 pub mod request;
 pub mod server;
+pub mod soak;
 pub mod target;

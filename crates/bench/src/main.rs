@@ -13,7 +13,7 @@ use imperator_bench::load::{MAX_CONNECTIONS, Plan, run};
 use imperator_bench::request::Kind;
 use imperator_bench::server::Setup;
 use imperator_bench::target::Target;
-use imperator_bench::{compare, configs, report};
+use imperator_bench::{compare, configs, report, soak};
 
 /// Loads uwsgi and HTTP sockets of this machine and checks every answer.
 #[derive(Parser)]
@@ -31,6 +31,31 @@ enum Command {
     Compare(Compare),
     /// Read and check many configs, as `imperator check` and `migrate` do
     Configs(Configs),
+    /// Mixed load on ours for a long time; exit code 1 when it holds more at the end, or loses requests
+    Soak(Soak),
+}
+
+#[derive(Args)]
+struct Soak {
+    /// Our command; the ini file is added
+    #[arg(long, default_value = "target/release/imperator")]
+    ours: String,
+    #[arg(long, default_value = "/usr/bin/python3")]
+    python: PathBuf,
+    #[arg(long, default_value_t = 60.0)]
+    minutes: f64,
+    /// Seconds between two reloads
+    #[arg(long, default_value_t = 120.0)]
+    reload_every: f64,
+    /// Seconds between two workers that are killed
+    #[arg(long, default_value_t = 300.0)]
+    kill_every: f64,
+    /// Seconds between two looks at what the processes hold
+    #[arg(long, default_value_t = 10.0)]
+    sample_every: f64,
+    /// Of each big upload and each big download
+    #[arg(long, default_value_t = 10.0)]
+    gigabytes: f64,
 }
 
 #[derive(Args)]
@@ -132,6 +157,7 @@ fn main() -> ExitCode {
         Command::Run(options) => load(&options),
         Command::Compare(options) => both(&options),
         Command::Configs(options) => configs(&options),
+        Command::Soak(options) => soak(&options),
     };
     match result {
         Ok(code) => code,
@@ -180,6 +206,30 @@ fn load(options: &Run) -> Result<ExitCode, anyhow::Error> {
         print!("{}", report::text(&title, &outcome));
     }
     let all_well = outcome.failed() == 0 && outcome.answered > 0;
+    Ok(if all_well {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}
+
+fn soak(options: &Soak) -> Result<ExitCode, anyhow::Error> {
+    ensure!(
+        options.gigabytes > 0.0 && options.gigabytes <= 1000.0,
+        "gigabytes: give more than 0, up to 1000"
+    );
+    let plan = soak::Options {
+        ours: options.ours.split_whitespace().map(str::to_owned).collect(),
+        python: options.python.clone(),
+        duration: seconds(options.minutes * 60.0)?,
+        reload_every: seconds(options.reload_every)?,
+        kill_every: seconds(options.kill_every)?,
+        sample_every: seconds(options.sample_every)?,
+        bulk_bytes: (options.gigabytes * 1e9) as u64,
+    };
+    let soaked = soak::soak(&plan, |line| eprintln!("{line}")).context("soak")?;
+    print!("{}", soaked.text());
+    let all_well = soaked.growth().is_empty() && soaked.failed() <= soaked.excused();
     Ok(if all_well {
         ExitCode::SUCCESS
     } else {

@@ -28,6 +28,7 @@ pub(crate) fn watch(py: Python<'_>) -> PyResult<()> {
         if !IS_OUR_FORK.load(Ordering::Relaxed) {
             IS_STRAY.store(true, Ordering::Relaxed);
             empty_guarded();
+            imperator_worker::signals::forget();
         }
     })?;
     let told = PyCFunction::new_closure(py, None, None, |_, _| {

@@ -16,7 +16,7 @@ use crate::sending::Sending;
 
 /// Connections of one worker that wait for their request or for an app thread, at most. Each costs
 /// a descriptor and up to buffer-size of memory.
-pub(crate) const MAX_WAITING: usize = 1024;
+pub(crate) const MAX_WAITING: usize = 4096;
 
 /// A whole request.
 #[derive(Debug)]

@@ -337,15 +337,23 @@ impl IoThread {
         }
     }
 
-    /// Idle kept connections leave a quarter of the places to those that ask something.
+    /// Idle kept connections leave a quarter of the places to those that ask something, and heads that
+    /// do not come leave an eighth: whoever has waited longest goes first, so that a crowd of slow
+    /// clients pushes itself out.
     fn make_room(&mut self) {
         let places = self.worker.handover.places;
-        if self.worker.handover.held() <= places - places / 4 {
+        let held = self.worker.handover.held();
+        if held <= places - places / 4 {
             return;
         }
         let mut oldest = self.deadlines.iter().map(|&(_, id)| id);
-        let idle = oldest.find(|id| self.parked.get(id).is_some_and(Parked::is_idle));
-        if let Some(id) = idle {
+        let find = |id: &u64, is: fn(&Parked) -> bool| self.parked.get(id).is_some_and(is);
+        let mut found = oldest.find(|id| find(id, Parked::is_idle));
+        if found.is_none() && held > places - places / 8 {
+            let mut oldest = self.deadlines.iter().map(|&(_, id)| id);
+            found = oldest.find(|id| find(id, Parked::has_no_head));
+        }
+        if let Some(id) = found {
             self.drop_parked(id);
         }
     }

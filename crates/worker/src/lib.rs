@@ -5,6 +5,8 @@
 
 pub mod app;
 pub mod context;
+#[cfg(any(test, feature = "entry"))]
+pub mod entry;
 pub mod errors;
 pub mod exchange;
 pub mod mount;

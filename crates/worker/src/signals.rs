@@ -4,6 +4,7 @@
 use std::io::{self, Read};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use signal_hook::SigId;
 use signal_hook::low_level::{pipe, unregister};
@@ -16,6 +17,9 @@ const SIGNALS: [(i32, &str); 4] = [
     (libc::SIGQUIT, "SIGQUIT"),
     (libc::SIGHUP, "SIGHUP"),
 ];
+
+/// The handler that hears for us: one function for all signals.
+static OURS: AtomicUsize = AtomicUsize::new(0);
 
 /// The registered handlers and their sockets.
 #[derive(Debug)]
@@ -52,9 +56,21 @@ fn register() -> io::Result<Signals> {
         socket.set_nonblocking(true)?;
         ring.set_nonblocking(true)?;
         let id = pipe::register(signal, ring)?;
+        OURS.store(crate::sys::disposition(signal), Ordering::Relaxed);
         heard.push(Heard { id, name, socket });
     }
     Ok(Signals { heard })
+}
+
+/// In a process that the app forked: a signal there is its own, and would else wake its parent. What
+/// the app itself handles stays.
+pub fn forget() {
+    let ours = OURS.load(Ordering::Relaxed);
+    for (signal, _) in SIGNALS {
+        if ours != 0 && crate::sys::disposition(signal) == ours {
+            crate::sys::default_disposition(signal);
+        }
+    }
 }
 
 impl Signals {

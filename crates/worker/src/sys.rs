@@ -27,6 +27,15 @@ pub(crate) fn default_disposition(signal: i32) {
     unsafe { libc::signal(signal, libc::SIG_DFL) };
 }
 
+/// The function that is called at `signal`, as a number; SIG_DFL and SIG_IGN are numbers as well.
+pub(crate) fn disposition(signal: i32) -> usize {
+    // SAFETY: all zeroes is a valid sigaction.
+    let mut now: libc::sigaction = unsafe { std::mem::zeroed() };
+    // SAFETY: nothing is changed (NULL), and `now` outlives the call; an unknown number is an error.
+    unsafe { libc::sigaction(signal, std::ptr::null(), &raw mut now) };
+    now.sa_sigaction
+}
+
 /// Ignores `signal`.
 pub(crate) fn ignore(signal: i32) {
     // SAFETY: SIG_IGN is always valid; an unknown number is an error without effect.

@@ -90,6 +90,11 @@ impl Parked {
         matches!(self.waiting.wait, Wait::Idle) && self.waiting.request.buffer.is_empty()
     }
 
+    /// It has asked nothing so far: no whole head came.
+    pub(crate) fn has_no_head(&self) -> bool {
+        matches!(self.waiting.wait, Wait::Head | Wait::Idle)
+    }
+
     pub(crate) fn into_job(self) -> Job {
         let Waiting {
             connection,

@@ -7,6 +7,7 @@
 
 mod answers;
 mod files;
+mod framing;
 mod http;
 mod lifecycle;
 mod support;
