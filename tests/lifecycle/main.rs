@@ -10,6 +10,7 @@ mod support;
 use std::path::PathBuf;
 
 use imperator_bench::lifecycle::breakage::Breakage;
+use imperator_bench::lifecycle::leaks;
 use imperator_bench::lifecycle::place::{Programs, Server, Setup};
 use imperator_bench::lifecycle::rows::{Event, run};
 use support::{Nginx, python, require, skips_without};
@@ -24,21 +25,26 @@ fn programs() -> Programs {
     }
 }
 
-/// Lets `event` happen to ours, and looks at the whole row.
-#[track_caller]
-fn must_lose_nothing(workers: usize, event: Event, times: usize) {
-    if skips_without("nginx", Nginx::is_installed()) {
-        return;
-    }
-    let setup = Setup {
+fn setup(workers: usize) -> Setup {
+    Setup {
         server: Server::Ours,
         programs: programs(),
         workers,
         threads: if workers == 1 { 8 } else { 4 },
         load_seconds: 0.0,
         max_requests: None,
-    };
-    let (row, mut place) = run(setup, event, times).unwrap_or_else(|error| panic!("{error:#}"));
+        ready_timeout: 30,
+    }
+}
+
+/// Lets `event` happen to ours, and looks at the whole row.
+#[track_caller]
+fn must_lose_nothing(workers: usize, event: Event, times: usize) {
+    if skips_without("nginx", Nginx::is_installed()) {
+        return;
+    }
+    let (row, mut place) =
+        run(setup(workers), event, times).unwrap_or_else(|error| panic!("{error:#}"));
     assert!(
         row.is_clean(),
         "{row:#?}\n{}\nkept: {}",
@@ -52,26 +58,26 @@ fn must_lose_nothing(workers: usize, event: Event, times: usize) {
 }
 
 #[test]
-fn ten_reloads_lose_nothing_with_four_workers() {
-    must_lose_nothing(4, Event::Reloads, 10);
+fn five_reloads_lose_nothing_with_four_workers() {
+    must_lose_nothing(4, Event::Reloads, 5);
 }
 
 #[test]
-fn ten_reloads_lose_nothing_with_one_worker() {
-    must_lose_nothing(1, Event::Reloads, 10);
+fn five_reloads_lose_nothing_with_one_worker() {
+    must_lose_nothing(1, Event::Reloads, 5);
 }
 
 #[test]
 fn code_that_cannot_be_loaded_loses_nothing() {
     for breakage in [Breakage::Import, Breakage::Segfault] {
-        must_lose_nothing(1, Event::Bad(breakage), 2);
+        must_lose_nothing(1, Event::Bad(breakage), 1);
     }
 }
 
 #[test]
 fn a_config_that_cannot_be_followed_loses_nothing() {
     for breakage in [Breakage::MissingVirtualenv, Breakage::PortTaken] {
-        must_lose_nothing(4, Event::Bad(breakage), 2);
+        must_lose_nothing(4, Event::Bad(breakage), 1);
     }
 }
 
@@ -82,7 +88,7 @@ fn a_killed_worker_costs_what_was_inside_it() {
 
 #[test]
 fn recycling_loses_nothing() {
-    must_lose_nothing(4, Event::Recycling, 12);
+    must_lose_nothing(4, Event::Recycling, 10);
 }
 
 #[test]
@@ -91,6 +97,23 @@ fn a_killed_emperor_costs_nothing() {
 }
 
 #[test]
+fn an_upgrade_of_the_emperor_costs_nothing() {
+    must_lose_nothing(4, Event::EmperorUpgraded, 1);
+}
+
+#[test]
 fn edits_of_other_apps_cost_nothing() {
     must_lose_nothing(1, Event::OthersEdited, 15);
+}
+
+#[test]
+fn reloads_and_apps_that_come_and_go_leave_nothing_behind() {
+    if skips_without("nginx", Nginx::is_installed()) {
+        return;
+    }
+    let told = |line: String| println!("{line}");
+    let found = leaks::measure(&setup(1), 8, &told).unwrap_or_else(|error| panic!("{error:#}"));
+    for leaks in found {
+        assert!(leaks.is_clean(), "{leaks:#?}");
+    }
 }

@@ -40,6 +40,28 @@ pub fn memory_of(pid: i32) -> u64 {
     kib.unwrap_or(0) * 1024
 }
 
+/// CPU time that the whole machine has used so far, of all processes and the kernel. proc(5).
+pub fn of_machine() -> Duration {
+    let text = std::fs::read_to_string("/proc/stat").unwrap_or_default();
+    let first = text.lines().next().unwrap_or_default();
+    let fields: Vec<u64> = first
+        .split_ascii_whitespace()
+        .skip(1)
+        .filter_map(|field| field.parse().ok())
+        .collect();
+    // All but idle and iowait; guests are part of user time already.
+    let busy = fields.iter().take(8).sum::<u64>() - fields.iter().skip(3).take(2).sum::<u64>();
+    to_duration(busy)
+}
+
+/// How many tasks want a CPU now.
+pub fn runnable() -> u64 {
+    let text = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    let tasks = text.split_ascii_whitespace().nth(3).unwrap_or_default();
+    let runnable = tasks.split('/').next().unwrap_or_default();
+    runnable.parse().unwrap_or(0)
+}
+
 struct Process {
     parent: i32,
     ticks: u64,

@@ -13,7 +13,7 @@ use imperator_bench::load::{MAX_CONNECTIONS, Plan, run};
 use imperator_bench::request::Kind;
 use imperator_bench::server::Setup;
 use imperator_bench::target::Target;
-use imperator_bench::{compare, configs, report, soak};
+use imperator_bench::{compare, configs, lifecycle, report, soak};
 
 /// Loads uwsgi and HTTP sockets of this machine and checks every answer.
 #[derive(Parser)]
@@ -31,6 +31,8 @@ enum Command {
     Compare(Compare),
     /// Read and check many configs, as `imperator check` and `migrate` do
     Configs(Configs),
+    /// Reload, break, kill and recycle ours and other servers under load, and count what fails
+    Lifecycle(lifecycle::command::Options),
     /// Mixed load on ours for a long time; exit code 1 when it holds more at the end, or loses requests
     Soak(Soak),
 }
@@ -158,6 +160,7 @@ fn main() -> ExitCode {
         Command::Compare(options) => both(&options),
         Command::Configs(options) => configs(&options),
         Command::Soak(options) => soak(&options),
+        Command::Lifecycle(options) => lifecycle::command::run(&options),
     };
     match result {
         Ok(code) => code,

@@ -39,6 +39,17 @@ pub const ALL: [Breakage; 15] = [
     Breakage::PortTaken,
 ];
 
+/// Those that show how another server takes a bad deploy: code that fails, hangs and crashes, and
+/// a config that cannot be followed.
+pub const SOME: [Breakage; 6] = [
+    Breakage::Import,
+    Breakage::Hang,
+    Breakage::Segfault,
+    Breakage::BrokenConfig,
+    Breakage::VanishedDirectory,
+    Breakage::PortTaken,
+];
+
 impl Breakage {
     pub fn name(self) -> &'static str {
         match self {

@@ -23,9 +23,10 @@ impl Place {
         match setup.server {
             Server::Ours => {
                 ini += &format!(
-                    "http-socket = {directory}/http.sock\npython = {}\nready-timeout = 2\n\
+                    "http-socket = {directory}/http.sock\npython = {}\nready-timeout = {}\n\
                      ready-request = /ready\n",
-                    setup.programs.python.display()
+                    setup.programs.python.display(),
+                    setup.ready_timeout,
                 );
             }
             Server::UwsgiLazy => ini += "plugin = python3\nlazy-apps = true\ndie-on-term = true\n",
@@ -45,19 +46,30 @@ impl Place {
     /// Another app beside the one under load.
     pub(super) fn other_config(&self, number: usize, edit: usize) -> String {
         let directory = self.directory().display();
-        let plugin = match self.setup.server {
-            Server::Ours => format!("python = {}", self.setup.programs.python.display()),
-            Server::Uwsgi
-            | Server::UwsgiLazy
-            | Server::UwsgiChain
-            | Server::UwsgiEmperor
-            | Server::Gunicorn
-            | Server::Granian => "plugin = python3".to_owned(),
-        };
         format!(
             "[uwsgi]\nsocket = {directory}/other{number}.sock\nchdir = {directory}\nmodule = other\n\
-             master = true\n{plugin}\nenv = EDIT={edit}\n"
+             master = true\n{}\nenv = EDIT={edit}\n",
+            self.interpreter()
         )
+    }
+
+    /// An app of one process that speaks HTTP.
+    pub(super) fn hello_config(&self, socket: &str, module: &str) -> String {
+        let directory = self.directory().display();
+        format!(
+            "[uwsgi]\nhttp-socket = {directory}/{socket}\nchdir = {directory}/app\nmodule = {module}\n\
+             master = true\nvacuum = true\n{}\n",
+            self.interpreter()
+        )
+    }
+
+    /// How a config names the Python.
+    fn interpreter(&self) -> String {
+        if self.setup.server == Server::Ours {
+            format!("python = {}", self.setup.programs.python.display())
+        } else {
+            "plugin = python3".to_owned()
+        }
     }
 
     pub(super) fn server_command(&self) -> Command {

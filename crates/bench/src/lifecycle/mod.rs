@@ -4,8 +4,14 @@
 pub mod account;
 pub mod ask;
 pub mod breakage;
+pub mod command;
 mod config;
+pub mod crowd;
+pub mod leaks;
 pub mod place;
 pub mod processes;
+pub mod reaction;
 pub mod rows;
+pub mod silence;
+pub mod table;
 pub mod traffic;

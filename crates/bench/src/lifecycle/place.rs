@@ -23,6 +23,9 @@ use crate::target::Target;
 
 /// How long a server may take to serve: it is reached only by one that does not.
 pub const PATIENCE: Duration = Duration::from_secs(30);
+/// Until then an edit was seen, and a touch is another change.
+const EDIT_SEEN: Duration = Duration::from_secs(1);
+const LAST_LINES: usize = 40;
 const APP: &str = include_str!("../../apps/life.py");
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -117,6 +120,8 @@ pub struct Setup {
     pub load_seconds: f64,
     /// Workers are replaced after so many requests.
     pub max_requests: Option<u32>,
+    /// How long ours may take to load, in seconds.
+    pub ready_timeout: u32,
 }
 
 pub struct Place {
@@ -132,11 +137,11 @@ pub struct Place {
 }
 
 impl Place {
-    /// Starts everything, and waits for a first answer through nginx.
+    /// Writes everything that is needed, and starts nothing.
     ///
     /// # Errors
-    /// With the server's last words, when there is none.
-    pub fn start(setup: Setup) -> Result<Self, anyhow::Error> {
+    /// When a file cannot be written.
+    pub fn prepare(setup: Setup) -> Result<Self, anyhow::Error> {
         processes::adopt_orphans();
         let directory = tempfile::Builder::new().prefix("life.").tempdir()?;
         let taken = TcpListener::bind(("127.0.0.1", 0))?;
@@ -159,6 +164,15 @@ impl Place {
         place.put(None)?;
         place.write("front.conf", &place.front_config())?;
         place.install()?;
+        Ok(place)
+    }
+
+    /// Starts everything, and waits for a first answer through nginx.
+    ///
+    /// # Errors
+    /// With the server's last words, when there is none.
+    pub fn start(setup: Setup) -> Result<Self, anyhow::Error> {
+        let mut place = Self::prepare(setup)?;
         place.start_server()?;
         let program = place.setup.programs.nginx.clone();
         let mut command = Command::new(program);
@@ -341,7 +355,7 @@ impl Place {
             // Ours reloads for an edit only when it changes the settings. An edit back does not, and
             // the code is new: so it is a deploy of its own.
             Server::Ours if seen && broken.is_none() => {
-                let _ = wait_for(PATIENCE, || {
+                let _ = wait_for(EDIT_SEEN, || {
                     (self.app_status("life")["condition"] == "serving").then_some(())
                 });
                 self.reload()
@@ -431,8 +445,11 @@ impl Place {
         let mut text = String::new();
         for name in ["server.log", "front.errors"] {
             let bytes = fs::read(self.path(name)).unwrap_or_default();
-            let from = bytes.len().saturating_sub(6000);
-            text += &format!("{name}:\n{}\n", String::from_utf8_lossy(&bytes[from..]));
+            let all = String::from_utf8_lossy(&bytes);
+            // Requests would hide what happened.
+            let lines: Vec<&str> = all.lines().filter(|line| !line.contains("/r/")).collect();
+            let from = lines.len().saturating_sub(LAST_LINES);
+            text += &format!("{name}:\n{}\n", lines[from..].join("\n"));
         }
         text
     }

@@ -17,8 +17,9 @@ use crate::lifecycle::traffic::{Plan, Record, Traffic, under_load};
 
 /// A short client asks so often.
 const PACE: Duration = Duration::from_millis(10);
-/// How long a bad deploy of another server stays before it is mended: it tells nobody.
-const UNMENDED: Duration = Duration::from_secs(2);
+/// How long a bad deploy of another server stays before it is mended: it tells nobody, and some load
+/// the code only when the longest request has ended.
+const UNMENDED: Duration = Duration::from_secs(5);
 /// How long the ini directory is away from ours.
 const AWAY: Duration = Duration::from_millis(300);
 /// Between two answers of a load that goes on.
@@ -113,6 +114,12 @@ struct Happened {
 pub fn run(setup: Setup, event: Event, times: usize) -> Result<(Row, Place), anyhow::Error> {
     let setup = Setup {
         max_requests: (event == Event::Recycling).then_some(50),
+        // Only who hangs is waited for; on a busy machine an import may take its time.
+        ready_timeout: if event == Event::Bad(Breakage::Hang) {
+            3
+        } else {
+            30
+        },
         ..setup
     };
     let mut place = Place::start(setup)?;
