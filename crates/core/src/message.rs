@@ -305,6 +305,9 @@ pub struct AppStatus {
     /// The last failure; cleared by the next generation that becomes ready.
     #[serde(default)]
     pub failure: Option<Failure>,
+    /// The generation that `failure` is about.
+    #[serde(default)]
+    pub failed: Option<u32>,
     /// Failures of the first generation in a row.
     #[serde(default)]
     pub failures: u32,
@@ -453,8 +456,7 @@ pub struct Setup {
     /// The first process of its generation that loads the app.
     #[serde(default)]
     pub loads_first: bool,
-    /// Its generation has not served yet: `ready-request` comes before the first connection.
-    #[serde(default)]
+    #[serde(default)] // Its generation has not served yet: `ready-request` comes first.
     pub unproven: bool,
 }
 
@@ -468,7 +470,6 @@ pub enum ToWorker {
         /// As `Setup::first`.
         #[serde(default)]
         first: bool,
-        /// As `Setup::unproven`.
         #[serde(default)]
         unproven: bool,
     },

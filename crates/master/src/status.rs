@@ -73,6 +73,7 @@ pub(crate) fn status(app: &App, effects: &Effects, now: Instant) -> AppStatus {
         mold: mold.and_then(|it| it.pid),
         sockets: effects.shown_sockets(),
         failure: effects.failure.clone(),
+        failed: effects.failing.filter(|_| effects.failure.is_some()),
         failures: app.failures(),
         retry_in_ms: app.retry_at().map(|at| {
             let wait = at.saturating_duration_since(now);
