@@ -7,6 +7,7 @@ mod logs;
 mod numbers;
 mod shown;
 mod wait;
+mod why;
 
 use std::ffi::OsString;
 use std::io::{self, IsTerminal, Write};
@@ -90,7 +91,7 @@ pub(crate) fn run(arguments: &[OsString]) -> anyhow::Result<ExitCode> {
     };
     let code = match verb {
         "status" => status(&question),
-        "why" => why(&question),
+        "why" => why::run(&question),
         "history" => history::run(&question),
         "logs" => logs::run(&question),
         "wait-ready" => wait::ready(&question),
@@ -213,8 +214,12 @@ struct View {
 }
 
 fn view(question: &Question) -> Result<View, u8> {
+    view_of(question, &question.apps)
+}
+
+fn view_of(question: &Question, apps: &[String]) -> Result<View, u8> {
     let request = Request::Status {
-        apps: question.apps.clone(),
+        apps: apps.to_vec(),
     };
     match ask(&question.runtime, &request) {
         Ok(answered) => Ok(View {
@@ -224,7 +229,7 @@ fn view(question: &Question) -> Result<View, u8> {
         }),
         Err(error) => {
             let orphans = left(question, &error)?;
-            let (orphans, code) = choose(orphans, &question.apps);
+            let (orphans, code) = choose(orphans, apps);
             complain(&format!(
                 "no emperor runs with the runtime directory {}: this is what its masters say\n  \
                  hint: start it again; it takes them over as they run",
@@ -278,27 +283,6 @@ fn status(question: &Question) -> Code {
         print(&shown::text(view.emperor.as_ref(), &apps, details, &look));
     }
     let failing = apps.iter().any(|app| app.condition.is_failure());
-    Ok(view.code.max(if failing { FAILING } else { 0 }))
-}
-
-fn why(question: &Question) -> Code {
-    let mut view = view(question)?;
-    if question.apps.is_empty() {
-        view.apps
-            .retain(|app| app.failure.is_some() || app.condition.is_failure());
-        if view.apps.is_empty() && !question.json {
-            print("every app runs as its files say\n");
-        }
-    }
-    if question.json {
-        let apps: Vec<&AppLine> = view.apps.iter().collect();
-        print_json(&table::json(view.emperor.as_ref(), &apps));
-    } else {
-        for app in &view.apps {
-            print(&table::why(app));
-        }
-    }
-    let failing = view.apps.iter().any(|app| app.failure.is_some());
     Ok(view.code.max(if failing { FAILING } else { 0 }))
 }
 

@@ -61,38 +61,3 @@ pub(crate) fn explain(text: &mut String, failure: &Failure) {
         let _ = writeln!(text, "    hint: {hint}");
     }
 }
-
-/// One app's failure with all that is known.
-pub(crate) fn why(app: &AppLine) -> String {
-    let mut text = format!("{} is {}", app.name, app.condition.word());
-    if let Some(config) = &app.config {
-        let _ = write!(text, " ({config})");
-    }
-    text.push('\n');
-    match &app.failure {
-        None => text.push_str("  nothing is wrong with it\n"),
-        Some(failure) => {
-            explain(&mut text, failure);
-            if let Some(detail) = &failure.detail {
-                for line in detail.lines() {
-                    let _ = writeln!(text, "      {line}");
-                }
-            }
-        }
-    }
-    for line in app.status.iter().flat_map(|status| &status.beside) {
-        let _ = writeln!(text, "    {line}");
-    }
-    for note in app.status.iter().flat_map(|status| &status.notes) {
-        let _ = writeln!(text, "    note: {note}");
-    }
-    if let Some(millis) = app.retry_in_ms {
-        let _ = writeln!(
-            text,
-            "    retried in {} s, at once when its files change, or by: imperator retry {}",
-            millis.div_ceil(1000),
-            app.name
-        );
-    }
-    text
-}

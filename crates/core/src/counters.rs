@@ -61,6 +61,8 @@ pub enum Worker {
     WindowRequests = 17,
     /// Requests in a second, in thousandths, over the window before it.
     WindowRate = 18,
+    /// CLOCK_MONOTONIC milliseconds when it could not accept for want of a descriptor or of memory.
+    ShortageMillis = 19,
 }
 
 /// A word of a core's record.

@@ -351,6 +351,12 @@ pub struct AppStatus {
     /// Requests that run now, oldest first, cut to [`MAX_RUNNING`]; only in an answer to `Report`.
     #[serde(default)]
     pub running: Vec<Running>,
+    /// Threads that have a request, as of the last answer to `Report`.
+    #[serde(default)]
+    pub occupied: u32,
+    /// Threads of all workers that accept.
+    #[serde(default)]
+    pub capacity: u32,
     /// Milliseconds since the generation that starts was begun.
     #[serde(default)]
     pub starting_ms: Option<u64>,

@@ -26,3 +26,4 @@ pub mod supervisor;
 pub mod systemd;
 pub mod tyrant;
 pub mod upgrade;
+pub mod why;

@@ -81,6 +81,12 @@ impl Chronicle {
         self.ordered = self.ordered.max(Some(at));
     }
 
+    /// Milliseconds since that generation's first process was begun.
+    pub(crate) fn age_of(&self, generation: u32) -> Option<u64> {
+        let (_, at) = self.started.filter(|(started, _)| *started == generation)?;
+        Some(clock::epoch_micros().saturating_sub(at) / 1000)
+    }
+
     /// A generation that starts after an order is the one that it led to.
     pub(crate) fn heard_for(&mut self, starting: Option<u32>) {
         if let Some(generation) = starting
@@ -201,7 +207,7 @@ fn who(child: &Child, pid: i32) -> String {
 
 /// How many processes the kernel has killed for want of memory: of our own control group where it
 /// counts them, else of the whole machine.
-fn oom_kills() -> u64 {
+pub(crate) fn oom_kills() -> u64 {
     let own = std::fs::read_to_string("/proc/self/cgroup").ok();
     let own = own
         .as_deref()

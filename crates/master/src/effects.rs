@@ -24,6 +24,7 @@ use crate::sockets::{Look, Sockets};
 use crate::stats::Stats;
 use crate::succession::Succession;
 use crate::touched::Touched;
+use crate::troubles::Troubles;
 
 pub(crate) mod children;
 mod crew;
@@ -139,6 +140,7 @@ pub(crate) struct Effects {
     /// As they were when somebody asked last.
     pub numbers: Numbers,
     pub chronicle: Chronicle,
+    pub troubles: Troubles,
     /// Where ps reads the master's name, once a config wants one.
     pub title: Option<imperator_process::title::Area>,
     pub pidfile: Option<PathBuf>,

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use imperator_core::message::{Failure, LoadError, MAX_TEXT};
 use imperator_core::settings::Settings;
-use imperator_core::why::{CauseId, by_errno, by_exception};
+use imperator_core::why::{CauseId, by_errno, by_exception, by_text};
 use imperator_process::reap::End;
 use imperator_process::spawn::{SpawnError, Step};
 
@@ -68,15 +68,7 @@ pub(crate) fn fork(settings: &Settings, text: String, why: &str) -> Failure {
         "raise limit-nproc of the app, or TasksMax or LimitNPROC of the service; it is tried again \
          by itself",
     );
-    let is_limit = why.contains("os error 11") || why.contains("temporarily unavailable");
-    let is_memory = why.contains("os error 12");
-    failure.of(if is_limit {
-        CauseId::ForkLimit
-    } else if is_memory {
-        CauseId::OutOfMemory
-    } else {
-        CauseId::Other
-    })
+    failure.of(by_text(why).unwrap_or_default())
 }
 
 fn placed(settings: &Settings, options: &[&str], text: &str) -> String {
@@ -133,7 +125,7 @@ pub(crate) fn load(
     };
     let mut failure = Failure {
         summary: text,
-        hint: Some(load_hint(cause, summary, &error)),
+        hint: Some(load_hint(settings, cause, summary, &error)),
         detail: Some(cut(traceback)),
         cause,
         ..Failure::default()
@@ -168,7 +160,7 @@ fn class_in(summary: &str) -> &str {
     }
 }
 
-fn load_hint(cause: CauseId, summary: &str, error: &LoadError) -> String {
+fn load_hint(settings: &Settings, cause: CauseId, summary: &str, error: &LoadError) -> String {
     let place = match (&error.file, error.line) {
         (Some(file), Some(line)) => format!("{file}:{line}"),
         (_, _) => "the app".to_owned(),
@@ -180,8 +172,16 @@ fn load_hint(cause: CauseId, summary: &str, error: &LoadError) -> String {
         (
             CauseId::ImportError,
             if is_missing {
-                "install it into the app's virtualenv, or set chdir or pythonpath to where it is"
-                    .to_owned()
+                let python = match &settings.virtualenv {
+                    Some(virtualenv) => format!("{}/bin/python3", virtualenv.display()),
+                    None => "python3".to_owned(),
+                };
+                let module = error.module.as_deref().unwrap_or("PACKAGE");
+                let package = module.split('.').next().unwrap_or(module);
+                format!(
+                    "{python} -m pip install {package}; or, if it is the app's own, set chdir or \
+                     pythonpath to where it is"
+                )
             } else {
                 WAY_OUT.to_owned()
             },

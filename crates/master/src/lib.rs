@@ -37,6 +37,7 @@ mod status;
 mod succession;
 mod touched;
 mod trial;
+mod troubles;
 mod watch;
 
 pub use extension::check_extension;

@@ -10,6 +10,7 @@ use imperator_core::settings::limits::Role;
 use imperator_core::settings::{Resolved, Settings};
 use imperator_core::why::CauseId;
 use imperator_process::privileges;
+use imperator_process::reap::End;
 use imperator_process::title::Area;
 
 use crate::beside::Pending;
@@ -22,6 +23,7 @@ use crate::interpreter;
 use crate::pem;
 use crate::resolve::{Request, Resolving};
 use crate::sockets::{self, Look};
+use crate::troubles::out_of_memory;
 
 impl Effects {
     pub(crate) fn prepare(
@@ -392,6 +394,16 @@ impl Effects {
                 failure::explain(settings, cause, &recent, ran)
             }
         };
+        if matches!(
+            cause,
+            Cause::Ended {
+                end: End::Signal(nix::libc::SIGKILL),
+                ..
+            }
+        ) && self.troubles.is_oom()
+        {
+            failure = out_of_memory(failure);
+        }
         failure.at = clock::epoch();
         failure.generation = Some(generation);
         self.failed_to_prepare = ready.is_none();

@@ -231,6 +231,7 @@ fn master(
         harakiris: BTreeMap::new(),
         own_umask: None,
         numbers: Default::default(),
+        troubles: Default::default(),
         chronicle: Chronicle::new(clock::epoch_micros(), start_order()),
         title: None,
         kernel: crate::backlog::Diagnosis::default(),

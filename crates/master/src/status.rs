@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use imperator_core::counters::{Counters, Worker};
-use imperator_core::message::{AppStatus, WorkerStatus};
+use imperator_core::message::{AppStatus, Failure, WorkerStatus};
 use imperator_core::settings::Protocol;
 
 use crate::app::App;
@@ -93,10 +93,14 @@ pub(crate) fn status(app: &App, effects: &Effects, now: Instant) -> AppStatus {
             let mercy = ready.settings.worker_reload_mercy + effects.beside.mercy();
             u64::try_from(mercy.as_millis()).unwrap_or(u64::MAX)
         }),
-        queue_limit: None,
-        troubles: Vec::new(),
-        running: Vec::new(),
-        starting_ms: None,
+        queue_limit: effects.troubles.queue_limit,
+        troubles: effects.all_troubles(),
+        running: effects.troubles.running.clone(),
+        occupied: effects.troubles.occupied,
+        capacity: effects.troubles.capacity,
+        starting_ms: app
+            .starting()
+            .and_then(|next| effects.chronicle.age_of(next)),
         stuck: Vec::new(),
         rate_milli: effects.numbers.rate,
         memory: effects.numbers.memory,
@@ -133,6 +137,11 @@ pub(crate) fn is_news(old: &AppStatus, new: &AppStatus) -> bool {
         status.retry_in_ms = status.retry_in_ms.map(|_| 0);
         (status.busy, status.queue, status.dropped) = (0, None, 0);
         (status.rate_milli, status.memory) = (None, None);
+        (status.starting_ms, status.occupied, status.capacity) = (None, 0, 0);
+        status.running.clear();
+        for trouble in &mut status.troubles {
+            *trouble = Failure::default().of(trouble.cause);
+        }
         status.workers.iter_mut().for_each(|it| it.requests = 0);
         // A flood would report each of its lines.
         status

@@ -6,6 +6,7 @@ use std::time::Instant;
 use imperator_core::message::{FromWorker, Setup, ToWorker, VERSION, fd};
 use imperator_process::channel::Channel;
 use pyo3::prelude::*;
+use pyo3::types::PyDict;
 
 use crate::line::Line;
 use crate::load::Mounted;
@@ -68,7 +69,7 @@ pub(crate) fn run(py: Python<'_>) -> i32 {
     let mut ours: Vec<BorrowedFd<'_>> = fds.iter().map(AsFd::as_fd).collect();
     ours.push(line.as_fd());
     stray::guard(&ours);
-    if let Err(error) = worker::dump_stacks_on_demand(py) {
+    if let Err(error) = worker::dump_stacks_on_demand(py).and_then(|()| tell_where_it_crashes(py)) {
         log::line(&errors::traceback(py, &error));
     }
     let apps = load_apps(py, &setup, &line);
@@ -116,6 +117,16 @@ pub(crate) fn run(py: Python<'_>) -> i32 {
         log::end(py, code);
     }
     code
+}
+
+/// Python's own report of a crash: the stack of the thread that a fatal signal hits.
+fn tell_where_it_crashes(py: Python<'_>) -> PyResult<()> {
+    let options = PyDict::new(py);
+    options.set_item("file", 2)?;
+    options.set_item("all_threads", false)?;
+    py.import("faulthandler")?
+        .call_method("enable", (), Some(&options))?;
+    Ok(())
 }
 
 /// Imports the apps and tells the master; ends the process when they cannot be served.

@@ -232,6 +232,8 @@ impl<'a> AppThread<'a> {
                 }
                 Err(Errno::CONNABORTED | Errno::INTR | Errno::PROTO) => return Found::Other,
                 Err(Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM) => {
+                    let shortage = worker.counters().worker(counters::Worker::ShortageMillis);
+                    shortage.store(Moment::now().millis(), Ordering::Relaxed);
                     // The order event wakes it early; else it tries again after the pause.
                     let _ = self.wait_for(SHORTAGE_WAIT, true);
                     return Found::Other;

@@ -9,7 +9,6 @@ use super::{
     Answered, Code, Done, FAILING, LATE, NOT_RUNNING, Question, ask, complain, is_nobody, numbers,
     print, print_json, unreachable,
 };
-use crate::table;
 
 /// Between two looks.
 const LOOK: Duration = Duration::from_millis(50);
@@ -159,7 +158,8 @@ fn reloaded(line: &AppLine, order: u64) -> Outcome {
         return pending;
     };
     let wanted = status.heard_for;
-    if status.failed.is_some() && status.failed >= wanted {
+    let failed = status.failure.as_ref().and_then(|it| it.generation);
+    if failed.is_some() && failed >= wanted {
         return Outcome::Failed;
     }
     if line.condition == Condition::Asleep {
@@ -191,7 +191,7 @@ fn tell(question: &Question, app: &str, outcome: &Outcome, line: Option<&AppLine
                     "{app} was stopped{by}; imperator start {app} starts it"
                 ));
             } else {
-                complain(table::why(line).trim_end());
+                complain(super::why::Account::of(line, None).text().trim_end());
             }
         }
         (Outcome::Failed, None) => complain(&format!("{app} is gone")),

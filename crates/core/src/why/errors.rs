@@ -18,6 +18,13 @@ pub fn by_errno(errno: i32) -> Option<CauseId> {
     }
 }
 
+/// As [`by_errno`], of a text that ends as Rust prints an error of the kernel.
+pub fn by_text(text: &str) -> Option<CauseId> {
+    let (_, rest) = text.rsplit_once("(os error ")?;
+    let (number, _) = rest.split_once(')')?;
+    by_errno(number.parse().ok()?)
+}
+
 /// What ended the loading of an app.
 pub fn by_exception(error: &LoadError) -> CauseId {
     let is = |name: &str| error.classes.iter().any(|class| class == name);

@@ -4,7 +4,7 @@
 mod errors;
 mod known;
 
-pub use errors::{by_errno, by_exception};
+pub use errors::{by_errno, by_exception, by_text};
 pub use known::{Known, known};
 
 use serde::{Deserialize, Serialize};

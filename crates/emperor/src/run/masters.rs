@@ -100,6 +100,7 @@ impl Emperor {
         self.record(name, What::Died, &summary, None);
         let kept = self.effects.kept.entry(name.to_owned()).or_default();
         kept.death = Some(Failure {
+            cause: imperator_core::why::by_text(&summary).unwrap_or_default(),
             summary,
             hint: None,
             detail: None,

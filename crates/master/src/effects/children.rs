@@ -237,6 +237,7 @@ impl Effects {
                     *self.respawns.entry(worker).or_default() += 1;
                 }
                 self.log.note(&format!("{who} died: {end}"));
+                self.note_death(&who, pid, end);
             }
             (Some(_), Parting::Late) => {
                 let text = format!("{who} did not finish in time and was killed");

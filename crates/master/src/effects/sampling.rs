@@ -57,6 +57,7 @@ impl Effects {
 
     /// For who asks how the app is.
     pub(crate) fn look_at_numbers(&mut self) {
+        self.look_at_requests();
         let now = crate::clock::monotonic_millis();
         let mut rate = 0_u64;
         let mut bytes = 0_u64;

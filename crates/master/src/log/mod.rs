@@ -310,6 +310,11 @@ impl Log {
         self.sinks.iter().map(Sink::dropped).sum()
     }
 
+    /// Log files that take nothing now.
+    pub(crate) fn refused(&self) -> Vec<(String, i32)> {
+        self.sinks.iter().filter_map(Sink::refused).collect()
+    }
+
     /// The last lines that the app printed since [`Log::forget_recent`].
     pub(crate) fn recent(&self) -> String {
         let mut text = String::new();

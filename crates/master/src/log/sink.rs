@@ -58,6 +58,8 @@ pub(crate) struct Sink {
     is_blocked: bool,
     /// A rotation that failed, until somebody asks.
     problem: Option<String>,
+    /// Why the last write came to nothing; a write that succeeds forgets it.
+    refused: Option<i32>,
 }
 
 impl Sink {
@@ -101,6 +103,7 @@ impl Sink {
             told: 0,
             is_blocked: false,
             problem: None,
+            refused: None,
         })
     }
 
@@ -157,6 +160,7 @@ impl Sink {
                 Ok(0) => break,
                 Ok(count) => {
                     written += count;
+                    self.refused = None;
                     if let Out::File(file) = &mut self.out {
                         file.wrote(count);
                     }
@@ -167,7 +171,8 @@ impl Sink {
                     break;
                 }
                 // A full disk or a reader that is gone: these lines are lost, later ones may not be.
-                Err(_) => {
+                Err(error) => {
+                    self.refused = error.raw_os_error();
                     let lines = self.pending[written..]
                         .iter()
                         .filter(|&&byte| byte == b'\n');
@@ -245,6 +250,13 @@ impl Sink {
 
     pub(crate) fn dropped(&self) -> u64 {
         self.dropped
+    }
+
+    /// The file that takes nothing now, and why.
+    pub(crate) fn refused(&self) -> Option<(String, i32)> {
+        let errno = self.refused?;
+        let path = self.target.path()?.display().to_string();
+        Some((path, errno))
     }
 }
 
