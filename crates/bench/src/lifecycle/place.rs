@@ -463,11 +463,19 @@ impl Place {
 
 impl Drop for Place {
     fn drop(&mut self) {
+        // nginx writes its titles over the environment, and so over the mark.
+        let front = self.nginx.as_ref().map(Child::id);
+        let front = front.and_then(|pid| i32::try_from(pid).ok());
+        let front = crate::cpu::pids_of_trees(front.as_slice());
+        for pid in &front {
+            processes::send(*pid, Signal::SIGKILL);
+        }
         for child in [&mut self.server, &mut self.nginx].into_iter().flatten() {
             let _ = child.kill();
             let _ = child.wait();
         }
         processes::bury(self.directory.path(), None);
+        processes::reap(&front);
     }
 }
 

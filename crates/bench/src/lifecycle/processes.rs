@@ -77,6 +77,16 @@ pub fn bury(directory: &Path, except: Option<u32>) {
     });
 }
 
+/// Waits for the end of processes that were killed, and became children of this one.
+pub fn reap(pids: &[i32]) {
+    let _ = wait_for(BURIAL, || {
+        for pid in pids {
+            let _ = waitpid(Pid::from_raw(*pid), Some(WaitPidFlag::WNOHANG));
+        }
+        pids.iter().all(|pid| !is_alive(*pid)).then_some(())
+    });
+}
+
 /// What a process holds.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct Holds {
