@@ -1,5 +1,6 @@
 """The app of `imperator-bench soak`: short and long answers, bodies, files, mistakes."""
 import os
+import threading
 import time
 
 PIECE = b"x" * 262144
@@ -22,7 +23,7 @@ def application(environ, start_response):
         start_response("200 OK", [("Content-Length", str(length // len(PIECE) * len(PIECE)))])
         return (PIECE for _ in range(length // len(PIECE)))
     elif path.startswith("/file/"):
-        name = "hole.%d.%d" % (os.getpid(), length)
+        name = "hole.%d.%d" % (os.getpid(), threading.get_ident())
         with open(name, "wb") as hole:
             hole.truncate(length)
         opened = open(name, "rb")
