@@ -15,6 +15,7 @@ use crate::lifecycle::breakage;
 use crate::lifecycle::crowd::{self, Crowd};
 use crate::lifecycle::leaks::{self, Leaks};
 use crate::lifecycle::place::{Programs, SERVERS, Server, Setup};
+use crate::lifecycle::processes;
 use crate::lifecycle::reaction::{self, Reaction};
 use crate::lifecycle::rows::{self, Event, Row};
 use crate::lifecycle::silence::{self, Silences};
@@ -116,6 +117,8 @@ pub fn run(options: &Options) -> Result<ExitCode, anyhow::Error> {
             .all(|workers| (1..=MAX_WORKERS).contains(workers)),
         "workers: give 1 to {MAX_WORKERS}"
     );
+    processes::adopt_orphans();
+    processes::end_with_us()?;
     let run = Run {
         options,
         programs: programs(options)?,
@@ -306,7 +309,8 @@ impl Run<'_> {
             for line in account.described.iter().chain(&row.strange) {
                 self.say(&format!("  {line}"));
             }
-            self.say(&format!("  {:?}", account.failures));
+            let logs = table::agreement(&row);
+            self.say(&format!("  {:?}; logs agree: {logs}", account.failures));
             if self.options.keep {
                 self.say(&format!("  kept: {}", place.keep().display()));
             }

@@ -421,14 +421,24 @@ impl Place {
             .context("imperator")
     }
 
-    /// Our status of the app; `Null` while nobody answers.
-    pub fn app_status(&self, name: &str) -> serde_json::Value {
+    fn status(&self) -> serde_json::Value {
         let output = self.imperator(&["status", "--json"]);
         let bytes = output.map(|output| output.stdout).unwrap_or_default();
-        let status: serde_json::Value = serde_json::from_slice(&bytes).unwrap_or_default();
+        serde_json::from_slice(&bytes).unwrap_or_default()
+    }
+
+    /// Our status of the app; `Null` while nobody answers.
+    pub fn app_status(&self, name: &str) -> serde_json::Value {
+        let status = self.status();
         let apps = status["apps"].as_array().cloned().unwrap_or_default();
         let of_name = apps.into_iter().find(|app| app["name"] == name);
         of_name.unwrap_or_default()
+    }
+
+    /// Whether our emperor of now answers for the app, not its master alone.
+    pub fn is_governed(&self) -> bool {
+        self.status()["emperor"]["pid"] == self.server_pid()
+            && self.app_status("life")["condition"] == "serving"
     }
 
     /// All living processes of this place but nginx.

@@ -87,6 +87,39 @@ pub fn reap(pids: &[i32]) {
     });
 }
 
+/// Ends all that was started when this process is asked to end: Ctrl-C leaves nothing behind.
+///
+/// # Errors
+/// When there can be no signal handler.
+pub fn end_with_us() -> Result<(), anyhow::Error> {
+    let mut signals = signal_hook::iterator::Signals::new([
+        signal_hook::consts::SIGINT,
+        signal_hook::consts::SIGTERM,
+    ])?;
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "it sleeps until a signal comes, and then ends the program"
+    )]
+    std::thread::spawn(move || {
+        let Some(signal) = signals.forever().next() else {
+            return;
+        };
+        let own = i32::try_from(std::process::id()).unwrap_or_default();
+        // Orphans are below us, too.
+        let _ = wait_for(BURIAL, || {
+            let below = crate::cpu::pids_of_trees(&[own]);
+            let left: Vec<i32> = below
+                .into_iter()
+                .filter(|pid| *pid != own && is_alive(*pid))
+                .collect();
+            left.iter().for_each(|pid| send(*pid, Signal::SIGKILL));
+            left.is_empty().then_some(())
+        });
+        std::process::exit(128 + signal);
+    });
+    Ok(())
+}
+
 /// What a process holds.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct Holds {

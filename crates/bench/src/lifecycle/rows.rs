@@ -196,7 +196,9 @@ fn happen(
         Event::Kills => kill_workers(traffic, times, &mut happened),
         Event::Recycling => {
             let goal = times + 1;
-            let seen = wait_for(PATIENCE, || (traffic.processes() >= goal).then_some(()));
+            // One worker goes at a time, and the next must be up before.
+            let patience = PATIENCE * u32::try_from(1 + times / 10).unwrap_or(1);
+            let seen = wait_for(patience, || (traffic.processes() >= goal).then_some(()));
             if seen.is_none() {
                 let seen = traffic.processes();
                 happened
@@ -336,10 +338,7 @@ fn governs(
     happened: &mut Happened,
 ) -> Result<(), anyhow::Error> {
     let up = match place.setup.server {
-        Server::Ours => wait_for(PATIENCE, || {
-            (place.app_status("life")["condition"] == "serving").then_some(())
-        })
-        .is_some(),
+        Server::Ours => wait_for(PATIENCE, || place.is_governed().then_some(())).is_some(),
         Server::Uwsgi
         | Server::UwsgiLazy
         | Server::UwsgiChain

@@ -40,7 +40,7 @@ pub fn rows(rows: &[Row]) -> String {
     text
 }
 
-fn agreement(row: &Row) -> String {
+pub(super) fn agreement(row: &Row) -> String {
     let account = &row.account;
     let mut parts = Vec::new();
     if account.not_in_app > 0 {
