@@ -24,16 +24,25 @@ pub struct Orphan {
     pub stopped: Option<AppRecord>,
 }
 
-/// All masters that live, and the apps that were stopped by hand. Directories of dead ones are
-/// cleaned away.
-pub fn find(runtime: &Runtime) -> (Vec<Orphan>, Vec<AppRecord>) {
-    let mut orphans = Vec::new();
-    let mut halted = Vec::new();
+/// What an earlier emperor left.
+#[derive(Default)]
+pub struct Left {
+    /// Masters that live.
+    pub orphans: Vec<Orphan>,
+    /// Apps that were stopped by hand.
+    pub halted: Vec<AppRecord>,
+    /// Apps without a master of which more is known than that.
+    pub known: Vec<AppRecord>,
+}
+
+/// Looks for all of it. Directories of masters that are dead and left nothing are cleaned away.
+pub fn find(runtime: &Runtime) -> Left {
+    let mut left = Left::default();
     for directory in runtime.app_directories() {
         let record = runtime::record_in(&directory);
         match control::connect(&directory.join(runtime::MASTER_SOCKET)) {
             Ok((channel, pid)) => match record {
-                Some(record) if control::is_friend(channel.as_fd()) => orphans.push(Orphan {
+                Some(record) if control::is_friend(channel.as_fd()) => left.orphans.push(Orphan {
                     name: record.name.clone(),
                     pid,
                     config: record.config.clone(),
@@ -51,7 +60,10 @@ pub fn find(runtime: &Runtime) -> (Vec<Orphan>, Vec<AppRecord>) {
                 ),
             },
             Err(error) if is_nobody(&error) => match record {
-                Some(record) if record.halted => halted.push(record),
+                Some(record) if record.halted => left.halted.push(record),
+                Some(record) if !record.stored.is_empty() || record.deaths > 0 => {
+                    left.known.push(record);
+                }
                 Some(_) | None => clean(directory),
             },
             Err(error) => warn!(
@@ -60,7 +72,7 @@ pub fn find(runtime: &Runtime) -> (Vec<Orphan>, Vec<AppRecord>) {
             ),
         }
     }
-    (orphans, halted)
+    left
 }
 
 fn is_nobody(error: &io::Error) -> bool {

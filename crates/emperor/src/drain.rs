@@ -20,7 +20,7 @@ use crate::supervisor::{DEFAULT_MERCY, KILL_AFTER, STOP_MARGIN};
 /// An emperor lives and holds the directory: its masters are its own.
 pub fn run(path: &Path) -> Result<usize, Fatal> {
     let runtime = Runtime::take(path).map_err(Fatal::Runtime)?;
-    let (mut orphans, _) = adopt::find(&runtime);
+    let mut orphans = adopt::find(&runtime).orphans;
     let mut mercy = DEFAULT_MERCY;
     let adopt = ToMaster::Adopt {
         version: VERSION,

@@ -24,11 +24,13 @@ use crate::hooks;
 use crate::plan::App;
 use crate::run::Options;
 use crate::runtime::{self, AppRecord, Runtime};
+use crate::store::Store;
 use crate::supervisor::{Name, Order, Pid};
 use crate::systemd;
 use crate::tyrant;
 
 mod handing;
+pub mod keeping;
 pub mod others;
 
 /// The first word to a master that another emperor started.
@@ -62,7 +64,9 @@ pub struct Master {
 /// What outlives an app's master.
 #[derive(Default)]
 pub struct Kept {
-    listeners: Vec<(Held, OwnedFd)>,
+    pub listeners: Vec<(Held, OwnedFd)>,
+    /// The files of Unix sockets among them: device and inode.
+    files: Vec<(PathBuf, (u64, u64))>,
     /// Read ends of the log pipe and the request-log pipe.
     logs: Option<(OwnedFd, OwnedFd)>,
     last_generation: u32,
@@ -87,6 +91,7 @@ pub struct Effects {
     pub heirs: BTreeMap<Name, others::Heir>,
     /// Masters that finish what they have: another one has taken over, or they were given up.
     pub retired: BTreeMap<Pid, (Name, Master)>,
+    pub store: Store,
     /// Which file this process runs on.
     pub build: Option<String>,
 }
@@ -114,6 +119,7 @@ impl Effects {
             kept: BTreeMap::new(),
             heirs: BTreeMap::new(),
             retired: BTreeMap::new(),
+            store: Store::default(),
             build: image::own().ok(),
         }
     }
@@ -140,12 +146,15 @@ impl Effects {
         heir: bool,
         now: Instant,
     ) -> Result<Master, String> {
-        let record = AppRecord {
-            name: name.to_owned(),
-            config: app.config.clone(),
-            halted: false,
-            stopped: None,
-        };
+        let mut record = AppRecord::new(name, &app.config);
+        if let Some(old) = self.runtime.record(name) {
+            record = AppRecord {
+                config: record.config,
+                halted: false,
+                stopped: None,
+                ..old
+            };
+        }
         let runtime = self
             .runtime
             .remember(&record)
@@ -272,6 +281,7 @@ impl Effects {
     }
 
     pub fn forget(&mut self, name: &str) {
+        self.release(name);
         self.masters.remove(name);
         self.kept.remove(name);
         let record = runtime::record_in(&self.runtime.app_directory(name));
@@ -289,7 +299,11 @@ impl Effects {
     pub fn receive(&mut self, name: &str) -> Option<FromMaster> {
         let master = self.masters.get_mut(name)?;
         let kept = self.kept.entry(name.to_owned()).or_default();
-        master.receive(name, kept)
+        let message = master.receive(name, kept)?;
+        if let FromMaster::Holding { .. } = &message {
+            self.store_sockets(name);
+        }
+        Some(message)
     }
 
     /// Asks masters for a fresh report; tells which were asked.
@@ -413,6 +427,7 @@ fn keep(kept: &mut Kept, name: &str, listeners: &[Held], mut fds: Vec<OwnedFd>) 
     }
     let rest = fds.split_off(listeners.len());
     kept.listeners = listeners.iter().cloned().zip(fds).collect();
+    kept.files = keeping::files(&kept.listeners);
     let mut rest = rest.into_iter();
     if let (Some(log), Some(requests)) = (rest.next(), rest.next()) {
         kept.logs = Some((log, requests));

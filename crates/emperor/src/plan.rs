@@ -347,7 +347,6 @@ mod tests {
             | Event::Retired(..)
             | Event::GiveUpHeir(_)
             | Event::Dispensable(_)
-            | Event::Dozes(_)
             | Event::Failed(..)
             | Event::Called(_)
             | Event::Leave

@@ -6,6 +6,7 @@ mod masters;
 mod news;
 mod options;
 mod requests;
+mod restart;
 pub(crate) mod upgrading;
 
 pub use self::options::{Fatal, Options};
@@ -34,6 +35,7 @@ use crate::monitor::Monitor;
 use crate::monitor::source::Source;
 use crate::own_log::OwnLog;
 use crate::plan::Plan;
+use crate::question::{Question, Topic};
 use crate::runtime::Runtime;
 use crate::stats::Stats;
 use crate::supervisor::{Event, Name, Supervisor};
@@ -109,6 +111,8 @@ struct Emperor {
     upgrade: Upgrade,
     /// Until the files were looked at.
     reload_after_resume: Vec<Name>,
+    /// What systemd was asked.
+    question: Option<Question>,
     supervisor: Supervisor,
     plan: Plan,
     effects: Effects,
@@ -176,6 +180,7 @@ impl Emperor {
             start: options.start.clone(),
             upgrade: Upgrade::default(),
             reload_after_resume: Vec::new(),
+            question: None,
             supervisor: Supervisor::new((2 * cpus).max(2)),
             plan: Plan::default(),
             effects: Effects::new(runtime, options, nofile_soft),
@@ -209,7 +214,10 @@ impl Emperor {
         }
         match state {
             Some(state) => self.resume(state, estate),
-            None => self.adopt(),
+            None => {
+                self.adopt(estate);
+                self.question = Question::ask(Topic::StoreMax, now);
+            }
         }
         let (changes, again) = self.monitor.scan(true, now);
         self.scan_again_at = again;
@@ -223,6 +231,7 @@ impl Emperor {
                 self.handle(Event::Gone(name));
             }
         }
+        self.drop_stored_of_nobody(estate);
         self.first = self.plan.apps().keys().cloned().collect();
         self.record_all(&events);
         let (plan, supervisor) = (&self.plan, &self.supervisor);
@@ -238,14 +247,28 @@ impl Emperor {
         }
     }
 
-    fn adopt(&mut self) {
+    fn adopt(&mut self, estate: &mut Estate) {
         let now = now();
-        let (orphans, halted) = adopt::find(&self.effects.runtime);
-        for record in halted {
+        let left = adopt::find(&self.effects.runtime);
+        for record in left.halted {
             self.stopped_before(record);
         }
+        for record in left.known {
+            let stored = |key: &str| estate.take_stored(key);
+            self.effects.take_stored(&record, stored);
+            let wait = record.retry_at.saturating_sub(unix_millis());
+            if record.deaths > 0 && wait > 0 {
+                let wait = Duration::from_millis(wait);
+                self.handle(Event::Failed(record.name, record.deaths, wait));
+            }
+        }
         let by = format!("by the emperor, pid {}", std::process::id());
-        for orphan in orphans {
+        for orphan in left.orphans {
+            // Its master tells its sockets again.
+            if let Some(record) = self.effects.runtime.record(&orphan.name) {
+                let stored = |key: &str| estate.take_stored(key);
+                self.effects.take_stored(&record, stored);
+            }
             info!(
                 "[emperor] adopting vassal {} (master pid {})",
                 orphan.name, orphan.pid
@@ -295,6 +318,10 @@ impl Emperor {
                 self.signal(number);
             }
         }
+        for name in ready.called {
+            info!("[emperor] a connection wakes {name}");
+            self.handle(Event::Called(name));
+        }
         for peer in &ready.writable {
             self.effects.flush(peer);
         }
@@ -315,6 +342,7 @@ impl Emperor {
             self.handle(Event::Tick);
         }
         self.continue_upgrade(now);
+        self.hear_systemd(now);
         self.serve_clients();
         self.serve_stats();
         self.tell_silence(now);
@@ -334,6 +362,7 @@ impl Emperor {
             self.scan_again_at.filter(|_| !stopping),
             (!self.silence_told).then_some(self.adopted_at + SILENCE),
             self.upgrade.check.as_ref().map(|check| check.deadline),
+            self.question.as_ref().map(|question| question.deadline),
         ]
         .into_iter()
         .flatten()
@@ -364,6 +393,16 @@ impl Emperor {
         if let Some(check) = &self.upgrade.check {
             poll.add(check.fd(), Interest::Read);
         }
+        if let Some(question) = &self.question {
+            poll.add(question.fd(), Interest::Read);
+        }
+        let mut called = Vec::new();
+        for name in self.supervisor.dozing() {
+            let kept = self.effects.kept.get(name);
+            for (_, listener) in kept.into_iter().flat_map(|kept| &kept.listeners) {
+                called.push((poll.add(listener.as_fd(), Interest::Read), name.clone()));
+            }
+        }
         let mut reading = Vec::new();
         let mut writing = Vec::new();
         for (peer, master) in self.effects.peers() {
@@ -387,6 +426,11 @@ impl Emperor {
         Ok(Ready {
             signals: poll.is_ready(signals),
             monitor: monitor.is_some_and(|index| poll.is_ready(index)),
+            called: called
+                .into_iter()
+                .filter(|(index, _)| poll.is_ready(*index))
+                .map(|(_, name)| name)
+                .collect(),
             readable: peers(reading),
             writable: peers(writing),
         })
@@ -411,10 +455,14 @@ impl Emperor {
                 warn!("[emperor] {name} again: stopping now");
                 self.handle(Event::StopNow);
             }
+            Act::Stop if self.is_asked_to_stop() => {
+                warn!("[emperor] {name} again: stopping now");
+                self.handle(Event::StopNow);
+            }
             Act::Stop => {
                 info!("[emperor] {name}: stopping all vassals; once more stops at once");
                 self.systemd.stopping();
-                self.handle(Event::Stop);
+                self.begin_stop();
             }
             Act::Status => self.log_status(),
             Act::Log => info!("[emperor] {name}: nothing to do (USR1 logs the status)"),
@@ -499,6 +547,8 @@ fn readers(kept: &BTreeMap<Name, Kept>, path: &Path) -> Vec<Name> {
 struct Ready {
     signals: bool,
     monitor: bool,
+    /// Sleeping apps to which somebody connects.
+    called: Vec<Name>,
     readable: Vec<Peer>,
     writable: Vec<Peer>,
 }

@@ -9,9 +9,12 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use imperator_core::address::MAX_UNIX_PATH;
-use imperator_core::message::Config;
+use imperator_core::message::{Config, Owner};
 use imperator_process::lock::Lock;
 use serde::{Deserialize, Serialize};
+use tracing::warn;
+
+use crate::store::Stored;
 
 use crate::control::Stopped;
 
@@ -101,6 +104,35 @@ pub struct AppRecord {
     /// By whom and when.
     #[serde(default)]
     pub stopped: Option<Stopped>,
+    /// Its sockets that systemd keeps.
+    #[serde(default)]
+    pub stored: Vec<Stored>,
+    /// Whose they are, under `emperor-tyrant`.
+    #[serde(default)]
+    pub owner: Option<Owner>,
+    #[serde(default)]
+    pub last_generation: u32,
+    /// How often its master has died in a row, and until when it waits (Unix milliseconds).
+    #[serde(default)]
+    pub deaths: u32,
+    #[serde(default)]
+    pub retry_at: u64,
+}
+
+impl AppRecord {
+    pub fn new(name: &str, config: &Config) -> Self {
+        Self {
+            name: name.to_owned(),
+            config: config.clone(),
+            halted: false,
+            stopped: None,
+            stored: Vec::new(),
+            owner: None,
+            last_generation: 0,
+            deaths: 0,
+            retry_at: 0,
+        }
+    }
 }
 
 impl Runtime {
@@ -200,6 +232,20 @@ impl Runtime {
         Ok(directory)
     }
 
+    /// Changes what is noted of an app that is known.
+    pub fn amend(&self, name: &str, change: impl FnOnce(&mut AppRecord)) {
+        let Some(old) = self.record(name) else {
+            return;
+        };
+        let mut new = old.clone();
+        change(&mut new);
+        if new != old
+            && let Err(error) = self.remember(&new)
+        {
+            warn!("[emperor] cannot note what is known of {name}: {error}");
+        }
+    }
+
     pub fn forget(&self, name: &str) {
         // What cannot be removed is stale, and told as such by the next start.
         let _ = fs::remove_dir_all(self.app_directory(name));
@@ -289,15 +335,12 @@ mod tests {
         let second = Runtime::take(base.path()).unwrap_err().to_string();
         let pid = format!("(pid {})", std::process::id());
         assert!(second.contains(&pid), "{second}");
-        let record = AppRecord {
-            name: "a/b".to_owned(),
-            config: Config {
-                file: "/v/a.ini".into(),
-                section: None,
-            },
-            halted: true,
-            stopped: None,
+        let config = Config {
+            file: "/v/a.ini".into(),
+            section: None,
         };
+        let mut record = AppRecord::new("a/b", &config);
+        record.halted = true;
         let directory = first.remember(&record).unwrap();
         assert_eq!(first.app_directories(), std::slice::from_ref(&directory));
         assert_eq!(record_in(&directory), Some(record));

@@ -99,11 +99,6 @@ impl Supervisor {
                 self.retire(&name, pid, Force::Graceful, deadline);
             }
             Event::Dispensable(name) => self.doze(&name, now, &mut actions),
-            Event::Dozes(name) => {
-                self.apps
-                    .entry(name)
-                    .or_insert_with(|| App::new(State::Dozing));
-            }
             Event::Failed(name, failures, wait) => self.recall(name, failures, wait, now),
             Event::Called(name) => {
                 if let Some(app) = self.apps.get_mut(&name)
@@ -382,6 +377,9 @@ impl Supervisor {
                 self.apps.remove(name);
             }
             Fate::Halt | Fate::Respawn | Fate::Doze => {
+                if fate == Fate::Halt {
+                    actions.push(Action::Release(name.to_owned()));
+                }
                 if let Some(app) = self.apps.get_mut(name) {
                     app.served = false;
                     app.state = match fate {

@@ -48,14 +48,17 @@ pub struct State {
     pub kept: Vec<KeptState>,
     #[serde(default)]
     pub halted: Vec<Name>,
-    #[serde(default)]
-    pub dozing: Vec<Name>,
     /// Apps whose masters died too often: how often in a row, and the milliseconds they still wait.
     #[serde(default)]
     pub waiting: Vec<(Name, u32, u64)>,
     /// Apps whose reload is still to come.
     #[serde(default)]
     pub reload: Vec<Name>,
+    /// What systemd keeps: how many at most; keys, apps and inodes.
+    #[serde(default)]
+    pub store_max: usize,
+    #[serde(default)]
+    pub stored: Vec<(String, Name, u64)>,
     /// systemd was told READY=1.
     #[serde(default)]
     pub ready: bool,

@@ -98,6 +98,12 @@ impl Estate {
         }
     }
 
+    /// What systemd has kept under this name.
+    pub fn take_stored(&mut self, name: &str) -> Option<OwnedFd> {
+        let index = self.stored.iter().position(|(it, _)| it == name)?;
+        Some(self.stored.swap_remove(index).1)
+    }
+
     /// The descriptor of this number; `None`: it was not handed over, or is taken.
     pub fn fd(&mut self, number: RawFd) -> Option<OwnedFd> {
         self.fds.remove(&number)

@@ -7,7 +7,7 @@ use imperator_process::channel::Channel;
 use imperator_process::estate::Estate;
 use tracing::warn;
 
-use super::{ADOPT, Effects, Kept, Master, say};
+use super::{ADOPT, Effects, Kept, Master, keeping, say};
 use crate::run::upgrading::number;
 use crate::upgrade::{KeptState, MasterState};
 
@@ -56,6 +56,7 @@ impl Effects {
         let logs = state.logs;
         let logs = logs.and_then(|(log, requests)| Some((estate.fd(log)?, estate.fd(requests)?)));
         let kept = Kept {
+            files: keeping::files(&listeners),
             listeners,
             logs,
             last_generation: state.last_generation,

@@ -103,10 +103,11 @@ impl Effects {
         if let Some(old) = self.kept.remove(name) {
             kept.last_generation = kept.last_generation.max(old.last_generation);
             if kept.listeners.is_empty() {
-                kept.listeners = old.listeners;
+                (kept.listeners, kept.files) = (old.listeners, old.files);
             }
         }
         self.kept.insert(name.to_owned(), kept);
+        self.store_sockets(name);
         match self.masters.remove(name) {
             Some(mut old) => {
                 info!(

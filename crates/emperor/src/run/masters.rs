@@ -8,7 +8,7 @@ use imperator_core::message::{AppState, Failure, FromMaster, VERSION};
 use imperator_process::reap;
 use tracing::{debug, error, info, warn};
 
-use super::{Emperor, now, unix_seconds};
+use super::{Emperor, now, unix_millis, unix_seconds};
 use crate::supervisor::{Action, Event, Name, Pid};
 
 impl Emperor {
@@ -49,6 +49,10 @@ impl Emperor {
             }
             Action::Kill(name, pid) => {
                 self.effects.kill(&name, pid);
+                None
+            }
+            Action::Release(name) => {
+                self.effects.release(&name);
                 None
             }
             Action::Forget(name) => {
@@ -109,6 +113,19 @@ impl Emperor {
         });
     }
 
+    /// For the next emperor: how long this app waits for its next master.
+    fn note_back_off(&self, name: &str) {
+        let waits = self.supervisor.backing_off(now()).into_iter();
+        let wait = waits.into_iter().find(|(of, ..)| of == name);
+        if let Some((_, deaths, millis)) = wait {
+            let retry_at = unix_millis().saturating_add(millis);
+            self.effects.runtime.amend(name, |record| {
+                record.deaths = deaths;
+                record.retry_at = retry_at;
+            });
+        }
+    }
+
     /// Reads all that a master has said.
     pub(super) fn listen_to(&mut self, name: &str) {
         while let Some(message) = self.effects.receive(name) {
@@ -124,6 +141,7 @@ impl Emperor {
         if master.pidfd.is_some() {
             self.ended(name, "ended, status unknown: it was not our child");
             self.handle(Event::Ended(pid));
+            self.note_back_off(name);
         } else {
             self.handle(Event::HungUp(pid));
         }
@@ -160,6 +178,9 @@ impl Emperor {
                     changing: status.next.is_some(),
                     mercy: status.mercy_ms.map(Duration::from_millis),
                 });
+                if status.dispensable && self.effects.is_stored(name) {
+                    self.handle(Event::Dispensable(name.to_owned()));
+                }
             }
         }
     }
@@ -233,6 +254,9 @@ impl Emperor {
 
     pub(super) fn reap(&mut self) {
         while let Some(reaped) = reap::next() {
+            if let Some(question) = &mut self.question {
+                question.is_reaped |= question.pid == reaped.pid;
+            }
             if let Some(check) = &mut self.upgrade.check {
                 check.is_reaped |= check.pid == reaped.pid;
             }
@@ -243,6 +267,7 @@ impl Emperor {
                 Some(name) => {
                     self.ended(&name, &reaped.end.to_string());
                     self.handle(Event::Ended(reaped.pid));
+                    self.note_back_off(&name);
                 }
                 None if self.bury(reaped.pid) => (),
                 // A worker whose master died came to us, as the subreaper.

@@ -111,12 +111,9 @@ impl Emperor {
                     at: unix_seconds(),
                 };
                 if let Some(app) = self.plan.app(&name) {
-                    let record = AppRecord {
-                        name: name.clone(),
-                        config: app.config.clone(),
-                        halted: true,
-                        stopped: Some(stopped.clone()),
-                    };
+                    let mut record = AppRecord::new(&name, &app.config);
+                    record.halted = true;
+                    record.stopped = Some(stopped.clone());
                     if let Err(error) = self.effects.runtime.remember(&record) {
                         warn!("[emperor] cannot note that {name} is stopped: {error}");
                     }

@@ -159,9 +159,10 @@ impl Emperor {
             retired,
             kept,
             halted: self.supervisor.halted(),
-            dozing: self.supervisor.dozing().cloned().collect(),
             waiting: self.supervisor.backing_off(now),
             reload,
+            store_max: self.effects.store.max,
+            stored: self.effects.store.keys(),
             ready: self.systemd.is_ready(),
             reloading: self.systemd.is_reloading(),
         };
@@ -181,9 +182,7 @@ impl Emperor {
         for name in state.halted {
             self.handle(Event::Halt(name));
         }
-        for name in state.dozing {
-            self.handle(Event::Dozes(name));
-        }
+        self.effects.store.resume(state.store_max, state.stored);
         for (name, failures, millis) in state.waiting {
             let wait = std::time::Duration::from_millis(millis);
             self.handle(Event::Failed(name, failures, wait));

@@ -83,8 +83,6 @@ pub enum Event {
     Retired(Name, Pid),
     /// Its master sleeps, and its sockets are kept where the emperor's death does not matter.
     Dispensable(Name),
-    /// An earlier emperor noted that the app sleeps without a master.
-    Dozes(Name),
     /// An earlier emperor noted how often its master had died, and how long it still waits.
     Failed(Name, u32, Duration),
     /// A connection waits for an app that has no master.
@@ -129,6 +127,8 @@ pub enum Action {
     Press(Pid),
     /// SIGKILL.
     Kill(Name, Pid),
+    /// Nobody shall connect to this app for now.
+    Release(Name),
     /// Nothing of this app is left: let its sockets and its directory go.
     Forget(Name),
 }

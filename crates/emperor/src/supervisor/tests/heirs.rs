@@ -120,7 +120,7 @@ fn a_sleeping_app_needs_no_master_until_it_is_called_or_changed() {
         1100 ms asleep blog           ->
         1110 ms dispensable blog      -> retire blog
         1200 ms ended 103             ->
-        1300 ms halt blog             ->
+        1300 ms halt blog             -> release blog
         1400 ms called blog           ->
         1500 ms gone blog             -> forget blog
     ",
@@ -132,9 +132,7 @@ fn what_an_earlier_emperor_knew_is_known() {
     check(
         2,
         "
-           0 ms dozes blog            ->
            0 ms failed bad 3 2000     ->
-           0 ms found blog            ->
            0 ms found bad             ->
         1999 ms tick                  ->
         2000 ms tick                  -> spawn bad
@@ -142,7 +140,6 @@ fn what_an_earlier_emperor_knew_is_known() {
         2100 ms ended 100             ->
         6099 ms tick                  ->
         6100 ms tick                  -> spawn bad
-        6200 ms called blog           -> spawn blog
     ",
     );
 }
