@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use container::{Container, missing, text_of};
-use support::{Load, repository, skips_without, uwsgi_get, wait_for};
+use support::{Load, free_port, repository, skips_without, uwsgi_get, wait_for};
 
 /// Where the unit file looks for its vassals.
 const VASSALS: &str = "/etc/imperator/vassals";
@@ -86,6 +86,18 @@ const CHECKS: &[(&str, Check)] = &[
     (
         "a hung emperor is replaced by the watchdog, and apps serve on",
         watchdog,
+    ),
+    (
+        "restart drains, and its sockets wait in the store: nobody is refused",
+        restart_refuses_nobody,
+    ),
+    (
+        "a restart drops the socket of an app that is gone, and keeps a stopped app stopped",
+        restart_drops_what_is_gone,
+    ),
+    (
+        "a sleeping app has no process at all, and kill -9 of the emperor refuses it nobody",
+        sleeping_app,
     ),
     (
         "stop leaves no process and no socket behind",
@@ -348,6 +360,7 @@ fn killed_master_heals(system: &Container) {
         || system.report(),
         || ask(system, "dropped").filter(|[_, parent, _]| ![master, 1].contains(parent)),
     );
+    load.wait_for_more(10);
     load.stop().must_be_clean(10, || system.report());
 }
 
@@ -413,6 +426,124 @@ fn replaced_unnoticed(system: &Container, signal: &str) {
     }
 }
 
+/// A socket of TCP beside the Unix ones, long requests among the short ones, three times.
+fn restart_refuses_nobody(system: &Container) {
+    let port = free_port();
+    vassal(
+        system,
+        "tcp",
+        &format!("socket = 127.0.0.1:{port}\nwsgi-file = /srv/app.py"),
+    );
+    answers(system, "tcp");
+    settle(system);
+    wait_for_store(system, 5);
+    let tcp: std::net::SocketAddr = ([127, 0, 0, 1], port).into();
+    let mut loads = vec![Load::uwsgi(tcp, 2, "/")];
+    loads.extend(["slow", "dropped"].map(|name| Load::uwsgi(socket(system, name), 2, "/")));
+    loads.iter().for_each(|load| load.wait_for_more(20));
+    for _ in 0..3 {
+        let emperor = system.main_pid();
+        let [worker, master, _] = answers(system, "dropped");
+        system.must(&["systemctl", "restart", "imperator"]);
+        assert_ne!(system.main_pid(), emperor);
+        let [next, next_master, _] = answers(system, "dropped");
+        assert!(
+            next != worker && next_master != master,
+            "a restart is a restart"
+        );
+        loads.iter().for_each(|load| load.wait_for_more(20));
+    }
+    settle(system);
+    for load in loads {
+        load.stop().must_be_clean(100, || system.report());
+    }
+    let journal = system.journal();
+    assert!(journal.contains("this is a restart"), "{journal}");
+    system.remove(&format!("{VASSALS}/tcp.ini"));
+    wait_for_store(system, 3);
+    assert!(
+        std::net::TcpStream::connect(tcp).is_err(),
+        "nobody listens for an app that is gone"
+    );
+}
+
+fn wait_for_store(system: &Container, count: usize) {
+    wait_for(
+        &format!("{count} sockets in the store"),
+        || system.report(),
+        || (system.property("NFileDescriptorStore") == count.to_string()).then_some(()),
+    );
+}
+
+fn restart_drops_what_is_gone(system: &Container) {
+    for name in ["gone", "halted"] {
+        vassal(system, name, "wsgi-file = /srv/app.py");
+        answers(system, name);
+    }
+    settle(system);
+    wait_for_store(system, 5);
+    system.must(&["imperator", "stop", "halted"]);
+    wait_for_store(system, 4);
+    let drop_in = "/run/systemd/system/imperator.service.d/gone.conf";
+    system.write(
+        drop_in,
+        &format!("[Service]\nExecStartPre=/bin/rm -f {VASSALS}/gone.ini\n"),
+    );
+    system.must(&["systemctl", "daemon-reload"]);
+    system.must(&["systemctl", "restart", "imperator"]);
+    answers(system, "dropped");
+    wait_for_store(system, 3);
+    wait_for(
+        "the socket file of the app that is gone to go",
+        || system.report(),
+        || (!socket(system, "gone").exists()).then_some(()),
+    );
+    assert!(ask(system, "halted").is_none(), "{}", system.report());
+    system.remove(drop_in);
+    system.remove(&format!("{VASSALS}/halted.ini"));
+    system.must(&["systemctl", "daemon-reload"]);
+}
+
+fn sleeping_app(system: &Container) {
+    settle(system);
+    let before = below_the_emperor(system);
+    vassal(
+        system,
+        "sleeper",
+        "wsgi-file = /srv/app.py\non-demand = true",
+    );
+    wait_for_store(system, 4);
+    let asleep = || {
+        let output = system.run(&["imperator", "status", "--json", "sleeper"]);
+        let status: Value = serde_json::from_slice(&output.stdout).ok()?;
+        let app = &status["apps"][0];
+        (app["condition"] == "asleep" && app["pid"].is_null()).then_some(())
+    };
+    wait_for("the app to sleep", || system.report(), asleep);
+    wait_for(
+        "no process more than before",
+        || system.report(),
+        || (below_the_emperor(system) == before).then_some(()),
+    );
+    // Before, while and after the emperor is killed.
+    let load = Load::uwsgi(socket(system, "sleeper"), 1, "/");
+    load.wait_for_more(5);
+    load.stop().must_be_clean(5, || system.report());
+    vassal(
+        system,
+        "sleeper",
+        "wsgi-file = /srv/app.py\non-demand = true\nidle = 2",
+    );
+    wait_for("the app to sleep again", || system.report(), asleep);
+    let emperor = system.main_pid();
+    kill(system, "KILL", emperor);
+    let load = Load::uwsgi(socket(system, "sleeper"), 2, "/");
+    load.wait_for_more(5);
+    load.stop().must_be_clean(5, || system.report());
+    assert_ne!(system.main_pid(), emperor);
+    wait_for("the app to sleep once more", || system.report(), asleep);
+}
+
 fn stop_leaves_nothing(system: &Container) {
     system.must(&["systemctl", "stop", "imperator"]);
     assert_eq!(
@@ -423,7 +554,7 @@ fn stop_leaves_nothing(system: &Container) {
     );
     let left = system.service_processes();
     assert!(left.is_empty(), "left: {left:#?}\n{}", system.report());
-    for name in ["slow", "dropped", "user"] {
+    for name in ["slow", "dropped", "user", "sleeper"] {
         let path = socket(system, name);
         assert!(!path.exists(), "{} is left", path.display());
     }

@@ -93,6 +93,9 @@ pub struct Start {
     /// Another master of this app serves: nothing of its is taken before `Succeed` and `Inherit`.
     #[serde(default)]
     pub heir: bool,
+    /// A connection waits: the app does not sleep first.
+    #[serde(default)]
+    pub called: bool,
     /// The emperor wants to hear what happens, as [`FromMaster::Happened`].
     #[serde(default)]
     pub history: bool,

@@ -92,6 +92,8 @@ pub struct Effects {
     /// Masters that finish what they have: another one has taken over, or they were given up.
     pub retired: BTreeMap<Pid, (Name, Master)>,
     pub store: Store,
+    /// Apps that start because a connection waits.
+    pub called: BTreeSet<Name>,
     /// Which file this process runs on.
     pub build: Option<String>,
 }
@@ -120,6 +122,7 @@ impl Effects {
             heirs: BTreeMap::new(),
             retired: BTreeMap::new(),
             store: Store::default(),
+            called: BTreeSet::new(),
             build: image::own().ok(),
         }
     }
@@ -190,6 +193,7 @@ impl Effects {
             last_generation: kept.last_generation,
             owner,
             heir,
+            called: self.called.remove(name),
             history: true,
         };
         let mut fds: Vec<BorrowedFd<'_>> = kept

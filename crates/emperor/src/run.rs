@@ -320,6 +320,7 @@ impl Emperor {
         }
         for name in ready.called {
             info!("[emperor] a connection wakes {name}");
+            self.effects.called.insert(name.clone());
             self.handle(Event::Called(name));
         }
         for peer in &ready.writable {

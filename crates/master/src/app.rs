@@ -93,6 +93,11 @@ impl App {
         }
     }
 
+    /// A connection waits already: the first generation does not wait for one.
+    pub(crate) fn call(&mut self) {
+        self.called = true;
+    }
+
     /// Total: every event is legal in every state. One that no longer matters yields no action.
     pub(crate) fn step(&mut self, event: Event, now: Instant) -> Vec<Action> {
         let mut actions = Vec::new();

@@ -39,6 +39,7 @@ pub(crate) struct Master {
     next_harakiri: Instant,
     next_sample: Instant,
     next_memory: Instant,
+    is_slim: bool,
 }
 
 /// What one turn found, by name instead of by index.
@@ -72,6 +73,7 @@ impl Master {
             next_harakiri: now,
             next_sample: now,
             next_memory: now,
+            is_slim: false,
         }
     }
 
@@ -109,6 +111,7 @@ impl Master {
             if self.effects.ended && self.effects.end_beside(clock::now()) {
                 break;
             }
+            self.slim_while_asleep();
             match self.wait() {
                 Ok(woken) => self.hear(&woken),
                 // Only a bug or want of memory: say so, and do not turn in a hot circle.
@@ -119,6 +122,15 @@ impl Master {
             }
         }
         self.end()
+    }
+
+    /// A sleeping app costs as little as can be: what its start needed is given back.
+    fn slim_while_asleep(&mut self) {
+        let sleeps = self.app.is_asleep() && self.app.processes().is_empty();
+        if sleeps && !self.is_slim && self.app.starting().is_none() {
+            imperator_process::lean::slim();
+        }
+        self.is_slim = sleeps;
     }
 
     fn end(&mut self) -> i32 {

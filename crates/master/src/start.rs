@@ -88,6 +88,9 @@ fn under_emperor() -> Result<i32, String> {
     let last_generation = start.last_generation;
     let mut master = master(origin, sockets, logs, control, last_generation, start.owner)?;
     master.effects.succession.is_heir = start.heir;
+    if start.called {
+        master.app.call();
+    }
     Ok(master.run())
 }
 

@@ -98,6 +98,7 @@ pub(super) const ELSEWHERE: &[(&str, &str)] = &[
     ("stop", "servers_are_ordered_by_their_pid_files"),
     (
         "strict-vars",
+        "on-demand",
         "loader_variables_are_kept_from_the_app_and_told_once",
     ),
     ("uid", "the_app_runs_as_uid_and_gid"),

@@ -180,6 +180,22 @@ pub(super) static OPTIONS: &[Opt] = &[
             Ok(())
         },
     ),
+    opt(
+        "on-demand",
+        Value::Flag,
+        Full,
+        "run nothing of the app before the first connection, and after 5 minutes (or idle) without one",
+        |draft, given| {
+            let is_wanted = draft.flag(given);
+            let scaling = &mut draft.settings.scaling;
+            scaling.cheap = is_wanted;
+            if is_wanted {
+                scaling.idle.get_or_insert(ON_DEMAND_IDLE);
+            }
+            Ok(())
+        },
+    )
+    .ours(),
     ignored(
         "vassal-sos",
         Value::Number,
@@ -193,6 +209,9 @@ pub(super) static OPTIONS: &[Opt] = &[
         "there is no broodlord; status tells what waits",
     ),
 ];
+
+/// `on-demand` without `idle`.
+const ON_DEMAND_IDLE: Duration = Duration::from_secs(300);
 
 fn algorithm(draft: &mut Draft, given: &Given<'_>) -> Result<(), Invalid> {
     draft.settings.scaling.algorithm = match given.text {

@@ -347,12 +347,12 @@ fn a_halted_app_stays_so_until_somebody_wants_it() {
         "
            0 ms adopted a 1           ->
          100 ms halt a                -> stop a
-         200 ms ended 1               ->
+         200 ms ended 1               -> release a
          300 ms retry                 ->
          400 ms retry a               -> spawn a
          400 ms spawned a 2           ->
          500 ms halt a                -> stop a
-         600 ms ended 2               ->
+         600 ms ended 2               -> release a
          700 ms touched a             -> spawn a
     ",
     );
