@@ -18,8 +18,10 @@ use crate::history::Entry;
 use crate::settings::{Protocol, Settings};
 use crate::why::{CauseId, Evidence};
 
+mod owner;
 mod pem;
 
+pub use self::owner::Owner;
 pub use self::pem::Pem;
 
 /// Raised when a message changes its meaning; fields may be added without.
@@ -99,15 +101,6 @@ pub struct Start {
     /// The emperor wants to hear what happens, as [`FromMaster::Happened`].
     #[serde(default)]
     pub history: bool,
-}
-
-/// The owner of a vassal file.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Owner {
-    pub uid: u32,
-    pub gid: u32,
-    /// Supplementary groups.
-    pub groups: Vec<u32>,
 }
 
 /// A bound listening socket, in the order of the descriptors beside the message.

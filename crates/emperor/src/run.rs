@@ -41,7 +41,7 @@ use crate::stats::Stats;
 use crate::supervisor::{Event, Name, Supervisor};
 use crate::systemd::Systemd;
 use crate::upgrade::{self, State};
-use clock::{now, unix_micros, unix_seconds, wall_clock};
+use clock::{now, unix_micros, unix_millis, unix_seconds, wall_clock};
 use upgrading::Upgrade;
 
 /// An included file that changed so shortly before we heard of it may have changed after it was read.

@@ -184,7 +184,7 @@ pub(super) static OPTIONS: &[Opt] = &[
         "on-demand",
         Value::Flag,
         Full,
-        "run nothing of the app before the first connection, and after 5 minutes (or idle) without one",
+        "run nothing of the app while nobody asks: cheap, with idle = 300",
         |draft, given| {
             let is_wanted = draft.flag(given);
             let scaling = &mut draft.settings.scaling;

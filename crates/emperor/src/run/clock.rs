@@ -30,3 +30,10 @@ pub(super) fn unix_micros() -> u64 {
         u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
     })
 }
+
+pub(super) fn unix_millis() -> u64 {
+    let time = wall_clock().duration_since(SystemTime::UNIX_EPOCH);
+    time.map_or(0, |time| {
+        u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+    })
+}

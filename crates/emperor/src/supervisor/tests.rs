@@ -125,7 +125,7 @@ fn a_restart_ends_the_master_before_the_next_one_comes() {
         1300 ms serving blog          ->
         2000 ms halt blog             -> stop blog
         2050 ms retry                 ->
-        2100 ms ended 101             ->
+        2100 ms ended 101             -> release blog
         3000 ms restart blog          -> spawn blog
         3000 ms spawned blog 102      ->
         3100 ms halt blog             -> stop blog
