@@ -196,3 +196,20 @@ fn a_file_that_is_broken_when_the_next_emperor_comes_stops_nothing() {
     wait_greeting(&empire, "blog", "two");
     assert_eq!(master(&settled(&empire, "blog")), blog);
 }
+
+#[test]
+fn an_app_on_demand_starts_at_its_first_request_whatever_becomes_of_the_emperor() {
+    let text = format!("{}on-demand = true\n", ini("blog", "one"));
+    let mut empire = empire(&[("blog.ini", &text)]);
+    let asleep = empire.wait_state("blog", "asleep");
+    assert_eq!(asleep["status"]["workers"], serde_json::json!([]));
+    // Nobody keeps its sockets but its master, so that stays.
+    assert!(is_alive(master(&asleep)), "{}", empire.report());
+    empire.send(Signal::KILL);
+    empire.wait_for_end();
+    let worker = wait_greeting(&empire, "blog", "one");
+    empire.start_again();
+    let app = settled(&empire, "blog");
+    assert_eq!(master(&app), master(&asleep));
+    assert_eq!(ask(&empire, "blog"), Some(("one".to_owned(), worker)));
+}

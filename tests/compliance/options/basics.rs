@@ -98,8 +98,11 @@ pub(super) const ELSEWHERE: &[(&str, &str)] = &[
     ("stop", "servers_are_ordered_by_their_pid_files"),
     (
         "strict-vars",
-        "on-demand",
         "loader_variables_are_kept_from_the_app_and_told_once",
+    ),
+    (
+        "on-demand",
+        "an_app_on_demand_starts_at_its_first_request_whatever_becomes_of_the_emperor",
     ),
     ("uid", "the_app_runs_as_uid_and_gid"),
     ("version", "the_program_tells_its_usage_and_version"),
