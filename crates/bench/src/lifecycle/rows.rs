@@ -20,6 +20,8 @@ const PACE: Duration = Duration::from_millis(10);
 /// How long a bad deploy of another server stays before it is mended: it tells nobody, and some load
 /// the code only when the longest request has ended.
 const UNMENDED: Duration = Duration::from_secs(5);
+/// Longer than the minute that the others give to a worker that does not go.
+const PATIENCE_WITH_OTHERS: Duration = Duration::from_secs(75);
 /// How long the ini directory is away from ours.
 const AWAY: Duration = Duration::from_millis(300);
 /// Between two answers of a load that goes on.
@@ -249,7 +251,12 @@ fn renew(
 ) -> Result<(), anyhow::Error> {
     place.deploy(None)?;
     let version = place.version;
-    let heard = wait_for(PATIENCE, || {
+    let patience = if place.setup.server == Server::Ours {
+        PATIENCE
+    } else {
+        PATIENCE_WITH_OTHERS
+    };
+    let heard = wait_for(patience, || {
         if traffic.wait_version(version, Duration::from_millis(200)) {
             return Some(true);
         }
