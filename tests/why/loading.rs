@@ -196,3 +196,24 @@ fn a_user_or_group_that_does_not_exist_is_named_with_the_command_that_makes_it()
     );
     other_serves(&empire);
 }
+
+#[test]
+fn a_readiness_request_that_fails_is_named_with_its_answer() {
+    let code = APP.replace(
+        "    start_response(\"200 OK\"",
+        "    if environ[\"PATH_INFO\"] == \"/health\":\n        \
+         start_response(\"503 Service Unavailable\", [])\n        return [b\"no database\"]\n    \
+         start_response(\"200 OK\"",
+    );
+    let empire = empire(&code, "ready-request = /health");
+    names(
+        &empire,
+        "readiness-request",
+        "readiness request fails",
+        &[
+            "app.ini:4: ready-request = /health was answered 503",
+            "no database",
+        ],
+    );
+    other_serves(&empire);
+}

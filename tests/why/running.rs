@@ -144,3 +144,50 @@ fn requests_that_wait_while_a_worker_is_stopped_are_named_with_its_pid_and_the_c
     app_serves(&empire);
     other_serves(&empire);
 }
+
+#[test]
+fn a_request_that_hits_its_deadline_is_named_with_its_line() {
+    let empire = empire(APP, "harakiri = 1");
+    empire.wait_serving("app");
+    request(&empire, "/slow");
+    names(
+        &empire,
+        "request-deadline",
+        "request deadline hit",
+        &[
+            "app.ini:4: a request ran past harakiri of 1 s: ",
+            "GET /slow",
+            "worker: *** HARAKIRI ON WORKER 1 (pid: ",
+            "raise harakiri",
+        ],
+    );
+    app_serves(&empire);
+    other_serves(&empire);
+}
+
+#[test]
+fn workers_that_are_all_busy_are_named_with_what_they_do() {
+    let empire = empire(APP, "processes = 2");
+    empire.wait_serving("app");
+    request(&empire, "/slow");
+    request(&empire, "/slow");
+    empire.wait_for("both workers to be busy", |empire| {
+        (empire.app("app")["status"]["busy"] == 2).then_some(())
+    });
+    request(&empire, "/");
+    names(
+        &empire,
+        "every-worker-busy",
+        "every worker is busy",
+        &[
+            "2 of 2 threads are inside a request",
+            "1 connections wait",
+            "request: worker 1 (pid ",
+            "request: worker 2 (pid ",
+            "GET /slow",
+            "stuck_in_here",
+            "set harakiri = SECONDS",
+        ],
+    );
+    other_serves(&empire);
+}

@@ -32,6 +32,8 @@ pub(crate) struct Troubles {
     pub occupied: u32,
     pub capacity: u32,
     pub queue_limit: Option<u64>,
+    /// Requests past their deadline that were told.
+    deadlines: u64,
 }
 
 impl Default for Troubles {
@@ -43,6 +45,7 @@ impl Default for Troubles {
             occupied: 0,
             capacity: 0,
             queue_limit: None,
+            deadlines: 0,
         }
     }
 }
@@ -168,8 +171,47 @@ impl Effects {
         })
     }
 
+    /// Tells of requests that ran past their deadline since the last look.
+    fn look_for_deadlines(&mut self) {
+        let all = self
+            .harakiris
+            .values()
+            .copied()
+            .fold(0, u64::saturating_add);
+        if all <= self.troubles.deadlines {
+            return;
+        }
+        let Some((line, at)) = self.log.kept.last_said("HARAKIRI [core ") else {
+            return;
+        };
+        self.troubles.deadlines = all;
+        let request = line
+            .split_once("] ")
+            .map_or(line.as_str(), |(_, rest)| rest);
+        let request = request.split(" since ").next().unwrap_or(request);
+        let settings = self.newest().map(|ready| &ready.settings);
+        let place = settings.and_then(|settings| settings.places.get("harakiri"));
+        let place = place.map(|place| format!("{place}: ")).unwrap_or_default();
+        let limit = settings.and_then(|settings| settings.harakiri);
+        let limit = limit.map_or_else(String::new, |limit| format!(" of {} s", limit.as_secs()));
+        let text = format!("{place}a request ran past harakiri{limit}: {request}");
+        let hint = "look at its stack in imperator logs; raise harakiri if it may take that long";
+        let mut failure = failure::plain(text, Some(hint.to_owned()))
+            .of(CauseId::RequestDeadline)
+            .with("request", request)
+            .with("so far", format!("{all} requests"));
+        if let Some((worker, _)) = self.log.kept.last_said("HARAKIRI ON WORKER ") {
+            failure = failure.with("worker", worker);
+        }
+        self.troubles.add(failure);
+        if let Some(last) = self.troubles.list.last_mut() {
+            last.at = at / 1_000_000;
+        }
+    }
+
     /// The requests that run, for who asks now.
     pub(crate) fn look_at_requests(&mut self) {
+        self.look_for_deadlines();
         let now = clock::monotonic_millis();
         let mut running = Vec::new();
         let mut capacity = 0_usize;

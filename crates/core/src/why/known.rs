@@ -231,6 +231,38 @@ mod tests {
             assert!(known.meaning.ends_with('.'), "{}", known.id);
             assert!(!known.way_out.ends_with('.'), "{}", known.id);
         }
+    }
+
+    /// `UPDATE=1 cargo test -p imperator-core --lib why` writes the page's part anew.
+    #[test]
+    fn the_page_lists_each_cause_with_what_it_means_and_the_way_out() {
+        const BEGIN: &str = "<!-- causes -->\n";
+        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/why.md");
+        let text = std::fs::read_to_string(&path).unwrap();
+        let (head, rest) = text
+            .split_once(BEGIN)
+            .expect("a mark where the causes begin");
+        let mut expected = String::new();
+        for cause in CauseId::ALL {
+            let Known {
+                id,
+                title,
+                meaning,
+                way_out,
+            } = known(cause);
+            expected.push_str(&format!(
+                "\n### `{id}`: {title}\n\n{meaning}\n\n**Way out:** {way_out}.\n"
+            ));
+        }
+        if std::env::var_os("UPDATE").is_some() {
+            std::fs::write(&path, format!("{head}{BEGIN}{expected}")).unwrap();
+            return;
+        }
+        assert_eq!(rest, expected, "UPDATE=1 writes it anew");
+    }
+
+    #[test]
+    fn the_cause_of_a_newer_version_is_read() {
         let newer: CauseId = serde_json::from_str("\"moon-in-the-wrong-house\"").unwrap();
         assert_eq!(newer, CauseId::Other);
     }

@@ -99,6 +99,16 @@ impl Kept {
         self.number
     }
 
+    /// The newest line of ours that contains `text`, and when it was said (Unix microseconds).
+    pub(crate) fn last_said(&self, text: &str) -> Option<(String, u64)> {
+        let mut lines = self.output.lines.iter().rev();
+        lines.find_map(|line| {
+            let said = String::from_utf8_lossy(&line.text);
+            let is_it = line.source == LogSource::Imperator && said.contains(text);
+            is_it.then(|| (said.into_owned(), line.at))
+        })
+    }
+
     /// How many lines were forgotten so far.
     pub(crate) fn lost(&self, requests: bool) -> u64 {
         match requests {
