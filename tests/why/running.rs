@@ -185,7 +185,6 @@ fn workers_that_are_all_busy_are_named_with_what_they_do() {
             "request: worker 1 (pid ",
             "request: worker 2 (pid ",
             "GET /slow",
-            "stuck_in_here",
             "set harakiri = SECONDS",
         ],
     );
