@@ -39,6 +39,9 @@ pub struct Options {
     pub bulk_bytes: u64,
 }
 
+/// One number of a sample.
+type Of = fn(&Sample) -> u64;
+
 /// What was held at one moment.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Sample {
@@ -392,7 +395,7 @@ impl Soak {
     /// What holds more at the end than at the beginning.
     pub fn growth(&self) -> Vec<String> {
         let mut grown = Vec::new();
-        let mut look = |name: &str, of: fn(&Sample) -> u64, slack: u64| {
+        let mut look = |name: &str, of: Of, slack: u64| {
             let (before, after) = self.ends(of);
             if after > before + before / 10 + slack {
                 grown.push(format!("{name} grew from {before} to {after}"));
@@ -445,7 +448,7 @@ impl Soak {
         for failure in self.bulk_failures.iter().take(5) {
             add(format_args!("  {failure}"));
         }
-        let fields: [(&str, fn(&Sample) -> u64); 6] = [
+        let fields: [(&str, Of); 6] = [
             ("master KiB (PSS)", |it| it.master_kib),
             ("worker KiB (PSS, mean)", |it| it.worker_kib),
             ("master fds", |it| it.master_fds),

@@ -159,11 +159,8 @@ impl Modules {
                 false => 0,
             };
             match watched.hurries {
-                0..HURRIES => {
-                    if !matches!(found, Some(Found::Changed(_))) {
-                        found = Some(Found::Changed(file.clone()));
-                    }
-                }
+                0..HURRIES if matches!(found, Some(Found::Changed(_))) => (),
+                0..HURRIES => found = Some(Found::Changed(file.clone())),
                 HURRIES => {
                     found.get_or_insert_with(|| Found::Restless(file.clone()));
                 }

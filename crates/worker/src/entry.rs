@@ -90,11 +90,13 @@ pub fn packet(bytes: &[u8]) -> Read {
 }
 
 /// A chunked body: its data and what follows it; `Ok(None)`: more must come.
-pub fn chunks(bytes: &[u8], step: usize) -> Result<Option<(Vec<u8>, usize)>, ()> {
+pub fn chunks(bytes: &[u8], step: usize) -> Result<Option<(Vec<u8>, usize)>, &'static str> {
     let mut decoder = Decoder::new();
     let (mut data, mut used, mut end) = (Vec::new(), 0, 0);
     loop {
-        let (bytes_used, piece) = decoder.next(&bytes[used..end]).map_err(|_| ())?;
+        let (bytes_used, piece) = decoder
+            .next(&bytes[used..end])
+            .map_err(|_| "a malformed chunk")?;
         match piece {
             Piece::Data(range) => data.extend_from_slice(&bytes[used..end][range]),
             Piece::End => return Ok(Some((data, used + bytes_used))),
@@ -118,7 +120,7 @@ pub fn check_http(bytes: &[u8]) {
     );
     let lines: Vec<&[u8]> = text.split(|&byte| byte == b'\n').collect();
     let is_whole = |line: &&[u8]| line.is_empty() || line.ends_with(b"\r");
-    assert!(lines.iter().all(|line| is_whole(&line)), "a bare LF");
+    assert!(lines.iter().all(|line| is_whole(line)), "a bare LF");
     // What a parser that is less strict would take for framing.
     let starts = |name: &str| {
         let lines = lines.iter().map(|line| line.trim_ascii_start());
