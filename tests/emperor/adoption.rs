@@ -33,9 +33,8 @@ fn a_killed_emperor_loses_no_request_and_the_next_one_adopts() {
     assert_eq!(pids_below(&empire), before, "{}", empire.report());
 
     empire.start_again();
-    let adopted = settled(&empire, "blog");
+    let adopted = super::adopted(&empire, "blog");
     assert_eq!(master(&adopted), master(&blog));
-    assert_eq!(adopted["adopted"], true);
     settled(&empire, "shop");
     load.iter().for_each(|load| load.wait_for_more(50));
     assert_eq!(pids_below(&empire), before, "{}", empire.report());
@@ -209,7 +208,7 @@ fn an_app_on_demand_starts_at_its_first_request_whatever_becomes_of_the_emperor(
     empire.wait_for_end();
     let worker = wait_greeting(&empire, "blog", "one");
     empire.start_again();
-    let app = settled(&empire, "blog");
+    let app = super::adopted(&empire, "blog");
     assert_eq!(master(&app), master(&asleep));
     assert_eq!(ask(&empire, "blog"), Some(("one".to_owned(), worker)));
 }
