@@ -95,6 +95,16 @@ fn settled(empire: &Empire, name: &str) -> serde_json::Value {
     })
 }
 
+/// The same, once an emperor that did not start its master looks after it: without one the status
+/// comes from the master.
+#[track_caller]
+fn adopted(empire: &Empire, name: &str) -> serde_json::Value {
+    empire.wait_for(&format!("{name} to be adopted"), |empire| {
+        let app = empire.app(name);
+        (app["condition"] == "serving" && app["adopted"] == true).then_some(app)
+    })
+}
+
 /// The names of all apps.
 fn names(empire: &Empire) -> Vec<String> {
     let status = empire.status();

@@ -121,8 +121,7 @@ fn an_upgrade_under_load_keeps_every_pid_and_masters_follow_at_their_reload() {
     empire.send(Signal::KILL);
     empire.wait_for_end();
     empire.start_again();
-    let adopted = settled(&empire, "blog");
-    assert_eq!(adopted["adopted"], true);
+    let adopted = super::adopted(&empire, "blog");
     assert_eq!(file_of(master(&adopted)), on_disk(&empire));
     empire.send(Signal::TERM);
     assert_eq!(empire.wait_for_end(), 0);
@@ -219,7 +218,7 @@ fn a_state_that_cannot_be_read_ends_in_adoption() {
     );
     install(&empire, script.as_bytes());
     empire.start_again();
-    let adopted = settled(&empire, "blog");
+    let adopted = super::adopted(&empire, "blog");
     assert_eq!(master(&adopted), master(&blog));
     assert!(
         empire.log().contains("it is of version 77"),

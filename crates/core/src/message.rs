@@ -18,9 +18,11 @@ use crate::history::Entry;
 use crate::settings::{Protocol, Settings};
 use crate::why::{CauseId, Evidence};
 
+mod log_line;
 mod owner;
 mod pem;
 
+pub use self::log_line::{LogLine, LogSource};
 pub use self::owner::Owner;
 pub use self::pem::Pem;
 
@@ -198,27 +200,6 @@ pub enum FromMaster {
     },
     /// The last message. A master that ends without it died.
     Goodbye { why: String },
-}
-
-/// A line of an app's log, as its master keeps it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct LogLine {
-    /// Ascending, over all that the app's master has read.
-    pub number: u64,
-    /// Unix microseconds at which the master read it.
-    pub at: u64,
-    pub source: LogSource,
-    pub text: String,
-}
-
-/// Who wrote a line.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum LogSource {
-    App,
-    Request,
-    /// The master itself.
-    Imperator,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
