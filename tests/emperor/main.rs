@@ -11,6 +11,7 @@
 mod support;
 
 mod adoption;
+mod control;
 mod files;
 mod own_log;
 mod service;

@@ -120,6 +120,11 @@ impl Effects {
                 end: Some(end),
                 parting: Parting::Unexpected,
             } => self.tell_death(*process, *end),
+            Action::Forget {
+                process,
+                end: Some(_),
+                parting: Parting::Late,
+            } => self.tell_late(*process),
             Action::Scaled { from, to } => {
                 let text = format!("from {from} to {to} workers");
                 self.chronicle.tell(What::Scaled, &text);
@@ -171,14 +176,22 @@ impl Effects {
     }
 
     fn tell_kill(&mut self, process: ProcessId, pid: i32) {
-        let Some(child) = self.children.get(&process) else {
+        let serves = |child: &&Child| self.serving == Some(child.generation);
+        let child = self.children.get(&process).filter(serves);
+        // A start that came to nothing has told so, and a drain that took too long tells at its end.
+        let Some(child) = child.filter(|child| child.worker.is_some()) else {
             return;
         };
-        let text = format!(
-            "{}: it did not end, or not answer, in its time",
-            who(child, pid)
-        );
+        let text = format!("{}: it did not answer in its time", who(child, pid));
         self.chronicle.tell(What::Killed, &text);
+    }
+
+    fn tell_late(&mut self, process: ProcessId) {
+        if let Some(child) = self.children.get(&process) {
+            let who = who(child, child.pid.unwrap_or_default());
+            let text = format!("{who}: it had not finished its requests in time");
+            self.chronicle.tell(What::Killed, &text);
+        }
     }
 
     fn tell_death(&mut self, process: ProcessId, end: End) {

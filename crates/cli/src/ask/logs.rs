@@ -43,22 +43,19 @@ pub(super) fn run(question: &Question) -> Code {
         }
     };
     let follow = question.has("follow");
-    let logs = ToMaster::Logs {
-        after: 0,
-        follow,
-        requests: question.has("requests"),
-    };
-    if let Err(error) = channel.send(&logs, &[]) {
-        complain(&format!("cannot ask the master of {name}: {error}"));
-        return Err(FAILING);
-    }
+    let requests = question.has("requests");
     let lines = question.matches.get_one::<usize>("lines").copied();
     let mut printer = Printer {
         json: question.json,
         plain: !io::stdout().is_terminal(),
         last: lines.map(|most| (most, VecDeque::new())),
     };
-    match read(&channel, follow, &mut printer) {
+    // First what is there, of which perhaps only the end is wanted; then what comes.
+    let read = read(&channel, (0, false, requests), &mut printer).and_then(|last| match follow {
+        true => read(&channel, (last, true, requests), &mut printer).map(|_| ()),
+        false => Ok(()),
+    });
+    match read {
         Ok(()) => Ok(0),
         // A reader that was closed early is no failure.
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(0),
@@ -75,29 +72,41 @@ pub(super) fn run(question: &Question) -> Code {
     }
 }
 
-fn read(channel: &Channel, follow: bool, printer: &mut Printer) -> io::Result<()> {
+/// Prints the lines after a number, and those that come when `follow`; tells the last one's number.
+fn read(
+    channel: &Channel,
+    (after, follow, requests): (u64, bool, bool),
+    printer: &mut Printer,
+) -> io::Result<u64> {
+    let logs = ToMaster::Logs {
+        after,
+        follow,
+        requests,
+    };
+    channel.send(&logs, &[])?;
+    let mut last = after;
     let mut patience = PATIENCE;
     loop {
         if !wait_one(channel, Interest::Read, patience)? {
-            if patience == LONG {
+            if follow && patience == LONG {
                 continue;
             }
             return Err(io::ErrorKind::TimedOut.into());
         }
         match channel.receive::<FromMaster>() {
             Ok(Received::Message(FromMaster::Logs { lines, missed, end }, _)) => {
-                let caught_up = end || lines.is_empty();
-                printer.missed(missed)?;
-                lines.into_iter().try_for_each(|line| printer.take(line))?;
+                printer.missed(missed);
+                for line in lines {
+                    last = line.number;
+                    printer.take(line)?;
+                }
                 if end {
-                    return printer.finish();
+                    printer.finish()?;
+                    return Ok(last);
                 }
                 if follow {
                     patience = LONG;
-                }
-                // What comes from here on is new: the last lines so far are known.
-                if caught_up || !wait_one(channel, Interest::Read, Duration::from_millis(200))? {
-                    printer.finish()?;
+                    io::stdout().flush()?;
                 }
             }
             Ok(Received::Message(_, _) | Received::Empty) => (),
@@ -138,13 +147,12 @@ impl Printer {
         io::stdout().flush()
     }
 
-    fn missed(&mut self, lines: u64) -> io::Result<()> {
+    fn missed(&self, lines: u64) {
         if lines > 0 {
             complain(&format!(
                 "{lines} lines were gone before they could be read"
             ));
         }
-        Ok(())
     }
 
     fn print(&self, line: &LogLine) -> io::Result<()> {
