@@ -24,7 +24,7 @@ fn status_is_a_table_with_the_way_out_and_its_exit_code_tells() {
     let table = String::from_utf8_lossy(&output.stdout).into_owned();
     assert_eq!(output.status.code(), Some(1), "{table}");
     assert!(
-        table.contains("missing.py") && table.contains("imperator why"),
+        table.contains("cannot load") && table.contains("imperator why"),
         "{table}"
     );
     let output = empire.command(&["why", "bad"]);
