@@ -33,14 +33,14 @@ def boot():
     if sys.path and sys.path[0] == "":
         del sys.path[0]
     sys.argv[:] = ["uwsgi"]
-    from importlib.machinery import ExtensionFileLoader
-    from importlib.util import module_from_spec, spec_from_file_location
+    # What importlib is made of: importlib.util would bring in a dozen modules more, in each app.
+    from _frozen_importlib import ModuleSpec
+    from _frozen_importlib_external import ExtensionFileLoader
 
     path = "/proc/self/fd/4"
     try:
         loader = ExtensionFileLoader("imperator_python", path)
-        spec = spec_from_file_location("imperator_python", path, loader=loader)
-        module = module_from_spec(spec)
+        module = loader.create_module(ModuleSpec("imperator_python", loader, origin=path))
         loader.exec_module(module)
     except Exception as error:
         unfit("%s cannot load Imperator's extension: %s" % (me, error))

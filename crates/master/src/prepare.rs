@@ -453,6 +453,8 @@ impl Effects {
             ready.load_seconds,
         );
         self.log.note(&text);
+        // From now on little happens here.
+        imperator_process::memory::give_back();
     }
 
     pub(crate) fn unprepared(&self, generation: u32, failure: Failure) -> Event {

@@ -16,6 +16,7 @@ pub mod limits;
 pub mod local_time;
 pub mod lock;
 pub mod mask;
+pub mod memory;
 pub mod poll;
 pub mod privileges;
 pub mod reap;

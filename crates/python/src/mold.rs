@@ -6,7 +6,7 @@ use imperator_core::message::{FromWorker, ToWorker};
 use imperator_process::channel::Channel;
 use imperator_process::fork::{ForkHooks, Forked, fork_worker};
 use pyo3::prelude::*;
-use pyo3::types::PyList;
+use pyo3::types::{PyDict, PyList};
 
 use crate::line::Line;
 use crate::stray;
@@ -100,12 +100,15 @@ pub(crate) fn freeze(py: Python<'_>) -> PyResult<()> {
 
 /// The names of the Python threads that run beside the main one: a fork would lose them.
 pub(crate) fn python_threads(py: Python<'_>) -> PyResult<Vec<String>> {
-    let threading = py.import("threading")?;
-    let main = threading.call_method0("main_thread")?;
     let mut names = Vec::new();
-    for thread in threading.call_method0("enumerate")?.cast::<PyList>()? {
-        if !thread.is(&main) {
-            names.push(thread.getattr("name")?.extract()?);
+    // An app that never asked for the module is not to pay for it.
+    let modules = py.import("sys")?.getattr("modules")?;
+    if let Some(threading) = modules.cast::<PyDict>()?.get_item("threading")? {
+        let main = threading.call_method0("main_thread")?;
+        for thread in threading.call_method0("enumerate")?.cast::<PyList>()? {
+            if !thread.is(&main) {
+                names.push(thread.getattr("name")?.extract()?);
+            }
         }
     }
     // Threads of the `_thread` module have no name.

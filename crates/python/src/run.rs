@@ -73,6 +73,7 @@ pub(crate) fn run(py: Python<'_>) -> i32 {
         log::line(&errors::traceback(py, &error));
     }
     let apps = load_apps(py, &setup, &line);
+    imperator_process::memory::give_back();
     let birth = match (setup.worker, counters) {
         (Some(worker), Some(counters)) => Birth {
             worker,

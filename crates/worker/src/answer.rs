@@ -31,6 +31,8 @@ pub(crate) struct Answer {
     pub(crate) notes: LogNotes,
     /// What of a static file the client did not take at once; a place for it is held.
     pub(crate) rest: Option<Sending>,
+    /// Room for a short answer in one piece.
+    pub(crate) joined: Vec<u8>,
 }
 
 impl Answer {

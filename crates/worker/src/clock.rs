@@ -36,6 +36,24 @@ impl Moment {
     }
 }
 
+/// Seconds since 1970 of moments, where the wall clock is read once a second.
+#[derive(Debug, Default)]
+pub(crate) struct Epoch {
+    read: Option<(Moment, u64)>,
+}
+
+impl Epoch {
+    /// As the clock was read last; what somebody sets it to is seen after a second.
+    pub(crate) fn seconds(&mut self, now: Moment) -> u64 {
+        const FRESH: u64 = 1_000_000;
+        let (at, micros) = match self.read {
+            Some(read) if now.since(read.0) < FRESH => read,
+            Some(_) | None => *self.read.insert((now, epoch_micros())),
+        };
+        (micros + now.since(at)) / 1_000_000
+    }
+}
+
 /// Microseconds since 1970.
 pub(crate) fn epoch_micros() -> u64 {
     read(ClockId::CLOCK_REALTIME)

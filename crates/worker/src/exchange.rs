@@ -26,6 +26,9 @@ use crate::response::{Asked, Response};
 use crate::sending::{Sending, Step};
 use crate::{sendfile, socket};
 
+/// Head and chunk are sent as one piece up to this size.
+const JOINED: usize = 2048;
+
 /// One request and its answer.
 pub struct Exchange {
     pub(crate) request: Request,
@@ -61,6 +64,7 @@ impl Exchange {
                 chunks: 0,
                 notes: LogNotes::default(),
                 rest: None,
+                joined: Vec::new(),
             }),
             is_mounted: false,
         }
@@ -94,6 +98,12 @@ impl Exchange {
     /// HTTP_CONTENT_TYPE and all but the last of duplicates are gone. HTTP requests look the same.
     pub fn vars(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
         self.request.vars()
+    }
+
+    /// Requests of the same number have the same variables in the same order, apart from their
+    /// values; 0: nobody knows.
+    pub fn shape(&self) -> u64 {
+        self.request.shape()
     }
 
     pub fn var(&self, name: &[u8]) -> Option<&[u8]> {
@@ -430,10 +440,19 @@ impl Exchange {
         let chunk = &chunk[..admitted as usize];
         let tail = if last { response.end() } else { b"" };
         let (head, line, after) = response.parts(with_head, admitted);
+        let parts = [head, line, chunk, after, tail];
         let mut slices = [IoSlice::new(b""); 5];
         let mut used = 0;
-        for part in [head, line, chunk, after, tail] {
-            if !part.is_empty() {
+        if parts.iter().map(|part| part.len()).sum::<usize>() <= JOINED {
+            // Copying so little is cheaper than a gathered send.
+            answer.joined.clear();
+            parts
+                .iter()
+                .for_each(|part| answer.joined.extend_from_slice(part));
+            slices[0] = IoSlice::new(&answer.joined);
+            used = 1;
+        } else {
+            for part in parts.into_iter().filter(|part| !part.is_empty()) {
                 slices[used] = IoSlice::new(part);
                 used += 1;
             }

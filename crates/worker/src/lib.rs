@@ -12,6 +12,7 @@ pub mod exchange;
 pub mod mount;
 pub mod ready;
 mod serve;
+mod shape;
 pub mod signals;
 
 mod additions;

@@ -5,6 +5,7 @@ use imperator_core::packet;
 use imperator_core::settings::{Protocol, Settings};
 
 use crate::refusal::Refusal;
+use crate::shape::{Fact, Shape};
 
 /// What bounds a request.
 #[derive(Debug, Clone, Copy)]
@@ -115,6 +116,7 @@ pub(crate) struct Request {
     in_text: bool,
     vars: Vec<Var>,
     known: [Option<u16>; KNOWN.len()],
+    shape: Shape,
     pub(crate) modifier1: u8,
     /// As the original's log counts: keys and values, bytes of the block.
     pub(crate) received_vars: usize,
@@ -143,6 +145,7 @@ impl Request {
             in_text: false,
             vars: Vec::new(),
             known: [None; KNOWN.len()],
+            shape: Shape::default(),
             modifier1: 0,
             received_vars: 0,
             received_bytes: 0,
@@ -169,6 +172,7 @@ impl Request {
         self.in_text = false;
         self.vars.clear();
         self.known = [None; KNOWN.len()];
+        self.shape.begin();
         self.modifier1 = 0;
         self.received_vars = 0;
         self.received_bytes = 0;
@@ -243,16 +247,31 @@ impl Request {
     /// dropped.
     pub(crate) fn add(&mut self, bytes: &[u8], key: Span, value: Span) {
         let name = key.of(bytes);
+        let fact = match self.shape.next(name) {
+            Some(fact) => {
+                self.push(key, value, fact);
+                return;
+            }
+            None => self.put(bytes, key, value),
+        };
+        self.shape.learn(name, fact);
+    }
+
+    /// What is known of the name, when it became one more variable.
+    fn put(&mut self, bytes: &[u8], key: Span, value: Span) -> Option<Fact> {
+        let name = key.of(bytes);
         match name.first() {
             Some(b'U') if name.starts_with(b"UWSGI_") => {
                 if let Some(index) = LOADER_VARS.iter().position(|var| var.as_bytes() == name) {
                     self.ignored |= 1 << index;
-                    return;
+                    return None;
                 }
             }
             // PEP 3333 forbids both beside CONTENT_TYPE and CONTENT_LENGTH; stock uwsgi_params
             // of nginx send them.
-            Some(b'H') if name == b"HTTP_CONTENT_LENGTH" || name == b"HTTP_CONTENT_TYPE" => return,
+            Some(b'H') if name == b"HTTP_CONTENT_LENGTH" || name == b"HTTP_CONTENT_TYPE" => {
+                return None;
+            }
             _ => (),
         }
         let mark = mark(name);
@@ -263,13 +282,26 @@ impl Request {
             .find(|var| var.mark == mark && var.key.of(bytes) == name);
         if let Some(twin) = twin {
             twin.value = value;
-            return;
+            return None;
         }
-        if let Some(known) = known {
+        let known = known.map(|known| known as u8);
+        let fact = Fact { mark, known };
+        self.push(key, value, fact);
+        Some(fact)
+    }
+
+    fn push(&mut self, key: Span, value: Span, fact: Fact) {
+        if let Some(known) = fact.known {
             // Decoders refuse more than packet::MAX_VARS variables.
-            self.known[known] = u16::try_from(self.vars.len()).ok();
+            self.known[usize::from(known)] = u16::try_from(self.vars.len()).ok();
         }
+        let mark = fact.mark;
         self.vars.push(Var { key, value, mark });
+    }
+
+    /// Requests of the same number have the same names in the same order; 0: nobody knows.
+    pub(crate) fn shape(&self) -> u64 {
+        self.shape.number()
     }
 
     /// Gives a variable another value, or the request one more variable. A request that has as many
@@ -286,7 +318,8 @@ impl Request {
         let mut text = std::mem::take(&mut self.text);
         let name = append(&mut text, name);
         let value = append(&mut text, value);
-        self.add(&text, name, value);
+        self.shape.forget();
+        self.put(&text, name, value);
         self.text = text;
     }
 
@@ -313,6 +346,7 @@ impl Request {
 
     /// Reads CONTENT_LENGTH into `framing`, and checks it and the loader variables.
     pub(crate) fn check(&mut self, limits: &Limits) -> Result<(), Refusal> {
+        self.shape.end();
         if limits.strict_vars && self.ignored != 0 {
             let names: Vec<&str> = self.ignored_names().collect();
             return Err(Refusal::new(
@@ -359,7 +393,8 @@ impl Request {
         let mut text = std::mem::take(&mut self.text);
         let key = append(&mut text, b"CONTENT_LENGTH");
         let value = append(&mut text, itoa::Buffer::new().format(length).as_bytes());
-        self.add(&text, key, value);
+        self.shape.forget();
+        self.put(&text, key, value);
         self.text = text;
         self.framing = Framing::Length(length);
     }

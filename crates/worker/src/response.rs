@@ -396,7 +396,22 @@ pub(crate) fn is_control(byte: u8) -> bool {
 
 /// RFC 9110 §5.6.2.
 pub(crate) fn is_token(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
+    const MARKS: &[u8] = b"!#$%&'*+-.^_`|~";
+    static TOKEN: [bool; 256] = {
+        let mut table = [false; 256];
+        let mut byte = 0_u8;
+        while byte < 128 {
+            table[byte as usize] = byte.is_ascii_alphanumeric();
+            byte += 1;
+        }
+        let mut mark = 0;
+        while mark < MARKS.len() {
+            table[MARKS[mark] as usize] = true;
+            mark += 1;
+        }
+        table
+    };
+    TOKEN[usize::from(byte)]
 }
 
 /// Whether a comma-separated list holds `token`.

@@ -15,7 +15,7 @@ use rustix::io::Errno;
 
 use crate::app::App;
 use crate::arrival::{self, Arrival};
-use crate::clock::{self, Moment};
+use crate::clock::{Epoch, Moment};
 use crate::connection::Connection;
 use crate::context::{WorkerContext, token};
 use crate::exchange::Exchange;
@@ -93,6 +93,7 @@ pub(crate) struct Seat {
     /// The exchange was given to the app and is not ended yet.
     pub(crate) called: bool,
     log: RequestLog,
+    epoch: Epoch,
 }
 
 impl Seat {
@@ -107,6 +108,7 @@ impl Seat {
             exchange: Arc::new(Exchange::new(Arc::clone(worker), core)),
             called: false,
             log: RequestLog::new(worker, core),
+            epoch: Epoch::default(),
         }
     }
 }
@@ -305,7 +307,7 @@ impl<'a> AppThread<'a> {
         counters.set_line(self.seat.core, self.seat.log.harakiri_line(request));
         counters
             .core(self.seat.core, counters::Core::StartEpoch)
-            .store(clock::epoch_micros() / 1_000_000, Ordering::Relaxed);
+            .store(self.seat.epoch.seconds(now), Ordering::Relaxed);
         counters
             .core(self.seat.core, counters::Core::StartMillis)
             .store(now.millis().max(1), Ordering::Release);
@@ -331,7 +333,8 @@ impl<'a> AppThread<'a> {
         let exchange = &self.seat.exchange;
         let request = &exchange.request;
         let mut answer = exchange.end();
-        let micros = Moment::now().since(exchange.started_at);
+        let now = Moment::now();
+        let micros = now.since(exchange.started_at);
         let outcome = Outcome::of(&answer, micros, without_app);
         if !outcome.failed && !outcome.write_failed {
             let response = &answer.response;
@@ -346,7 +349,7 @@ impl<'a> AppThread<'a> {
         }
         let notes = std::mem::take(&mut answer.notes);
         drop(answer);
-        let total = self.count(&outcome);
+        let total = self.count(&outcome, now);
         let app_requests = match without_app {
             true => 0,
             false => self.worker.app_requests.fetch_add(1, Ordering::Relaxed) + 1,
@@ -360,7 +363,7 @@ impl<'a> AppThread<'a> {
     }
 
     /// The worker's requests so far, this one included.
-    fn count(&self, outcome: &Outcome) -> u64 {
+    fn count(&self, outcome: &Outcome, now: Moment) -> u64 {
         let counters = self.worker.counters();
         let add = |word, by: u64| {
             if by != 0 {
@@ -386,17 +389,16 @@ impl<'a> AppThread<'a> {
         let average = counters.worker(counters::Worker::AvgMicros);
         let last = average.load(Ordering::Relaxed);
         average.store((last + outcome.micros) / 2, Ordering::Relaxed);
-        let now = Moment::now().millis();
         counters
             .worker(counters::Worker::LastRequestMillis)
-            .store(now, Ordering::Relaxed);
+            .store(now.millis(), Ordering::Relaxed);
         add_core(counters::Core::Requests, true);
         add_core(counters::Core::Exceptions, outcome.failed);
         add_core(counters::Core::WriteErrors, outcome.write_failed);
         add_core(counters::Core::ReadErrors, outcome.read_failed);
         let requests = counters.worker(counters::Worker::Requests);
         let requests = requests.fetch_add(1, Ordering::Relaxed) + 1;
-        counters.window(now, requests);
+        counters.window(now.millis(), requests);
         requests
     }
 

@@ -13,6 +13,7 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyString};
 
+use super::latin1::latin1;
 use super::{FileWrapper, Input};
 use crate::load::Mounted;
 
@@ -46,10 +47,14 @@ struct Names {
 struct Last {
     environ: Py<PyDict>,
     is_https: bool,
+    /// Of its names, see [`Exchange::shape`].
+    shape: u64,
 }
 
 struct Name {
     bytes: Box<[u8]>,
+    /// Its value tells the scheme.
+    tells_scheme: bool,
     key: Py<PyString>,
     last: Option<(Box<[u8]>, Py<PyString>)>,
 }
@@ -167,33 +172,30 @@ impl Names {
         let Some(last) = &mut self.last else {
             return Ok(None);
         };
-        let mut count = 0;
-        for (name, _) in exchange.vars() {
-            let expected = self
-                .order
-                .get(count)
-                .map(|&index| &*self.known[index].bytes);
-            if expected != Some(name) {
+        let shape = exchange.shape();
+        if shape == 0 || shape != last.shape {
+            let expected = self.order.iter().map(|&index| &*self.known[index].bytes);
+            if !exchange.vars().map(|(name, _)| name).eq(expected) {
                 return Ok(None);
             }
-            count += 1;
-        }
-        if count != self.order.len() {
-            return Ok(None);
+            last.shape = shape;
         }
         let kept = last.environ.bind(py);
-        let mut scheme = Scheme::default();
-        for (&index, (name, value)) in self.order.iter().zip(exchange.vars()) {
-            scheme.learn(name, value);
+        let mut scheme_may_differ = false;
+        for (&index, (_, value)) in self.order.iter().zip(exchange.vars()) {
             let known = &mut self.known[index];
             if !known.had(value) {
+                scheme_may_differ |= known.tells_scheme;
                 let text = known.text(py, value)?;
                 kept.set_item(known.key.bind(py), text)?;
             }
         }
-        if scheme.is_https() != last.is_https {
-            last.is_https = scheme.is_https();
-            kept.set_item(intern!(py, "wsgi.url_scheme"), scheme.text(py))?;
+        if scheme_may_differ {
+            let scheme = Scheme::of(exchange);
+            if scheme.is_https() != last.is_https {
+                last.is_https = scheme.is_https();
+                kept.set_item(intern!(py, "wsgi.url_scheme"), scheme.text(py))?;
+            }
         }
         kept.copy().map(Some)
     }
@@ -207,11 +209,10 @@ impl Names {
         // Until it is complete there is nothing to be like.
         self.last = None;
         let environ = template.copy()?;
-        let mut scheme = Scheme::default();
+        let scheme = Scheme::of(exchange);
         let mut count = 0;
         let mut is_known = true;
         for (name, value) in exchange.vars() {
-            scheme.learn(name, value);
             match self.find(py, count, name)? {
                 Some(index) => {
                     let known = &mut self.known[index];
@@ -231,6 +232,7 @@ impl Names {
             self.last = Some(Last {
                 environ: environ.copy()?.unbind(),
                 is_https: scheme.is_https(),
+                shape: exchange.shape(),
             });
         }
         Ok(environ)
@@ -255,6 +257,7 @@ impl Names {
                 let index = self.known.len();
                 self.known.push(Name {
                     bytes: name.into(),
+                    tells_scheme: Scheme::NAMES.contains(&name),
                     key: key.unbind(),
                     last: None,
                 });
@@ -298,6 +301,17 @@ struct Scheme {
 }
 
 impl Scheme {
+    /// What [`Scheme::learn`] looks at.
+    const NAMES: [&[u8]; 3] = [b"HTTPS", b"REQUEST_SCHEME", b"UWSGI_SCHEME"];
+
+    fn of(exchange: &Exchange) -> Self {
+        let mut scheme = Self::default();
+        for (name, value) in exchange.vars() {
+            scheme.learn(name, value);
+        }
+        scheme
+    }
+
     fn learn(&mut self, name: &[u8], value: &[u8]) {
         match name {
             b"HTTPS" => self.is_https |= matches!(value, b"on" | b"1"),
@@ -318,20 +332,6 @@ impl Scheme {
             intern!(py, "http")
         }
     }
-}
-
-/// PEP 3333's native string: each byte is the character of its number.
-fn latin1<'py>(py: Python<'py>, bytes: &[u8]) -> PyResult<Bound<'py, PyString>> {
-    let length = isize::try_from(bytes.len()).unwrap_or(isize::MAX);
-    // SAFETY: the pointer is valid for `length` bytes, and NULL errors means "strict", which
-    // Latin-1 never needs. The interpreter is held: `py`.
-    let text = unsafe {
-        pyo3::ffi::PyUnicode_DecodeLatin1(bytes.as_ptr().cast(), length, std::ptr::null())
-    };
-    // SAFETY: a new reference, or NULL with an exception set.
-    let text = unsafe { Bound::from_owned_ptr_or_err(py, text) }?;
-    // SAFETY: PyUnicode_DecodeLatin1 makes a str.
-    Ok(unsafe { text.cast_into_unchecked() })
 }
 
 fn host_name() -> Vec<u8> {

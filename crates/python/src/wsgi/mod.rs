@@ -5,6 +5,7 @@
 mod environ;
 mod file;
 mod input;
+mod latin1;
 mod response;
 
 use std::os::fd::BorrowedFd;

@@ -7,8 +7,9 @@ use imperator_worker::{Exchange, StartError, WriteError};
 use pyo3::exceptions::{PyAssertionError, PyOSError, PyRuntimeError, PyTypeError, PyValueError};
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyList, PyString, PyTuple};
+use pyo3::types::{PyBytes, PyList, PyTuple};
 
+use super::latin1::Latin1;
 use super::{Gil, written};
 
 /// The callable that an app gets with each request.
@@ -50,7 +51,7 @@ impl StartResponse {
         {
             return Err(original_error(exc_info)?);
         }
-        let status = latin1(status, "the status")?;
+        let status = Latin1::of(status, "the status")?;
         let headers = headers.cast::<PyList>().map_err(|_| {
             let kind = headers.get_type();
             PyTypeError::new_err(format!("headers must be a list, not {kind}"))
@@ -96,7 +97,7 @@ impl Write {
 }
 
 /// One header as Latin-1 bytes.
-fn field<'py>(header: &Bound<'py, PyAny>) -> PyResult<(Bound<'py, PyBytes>, Bound<'py, PyBytes>)> {
+fn field<'py>(header: &Bound<'py, PyAny>) -> PyResult<(Latin1<'py>, Latin1<'py>)> {
     let pair = header.cast::<PyTuple>().ok().filter(|pair| pair.len() == 2);
     let Some(pair) = pair else {
         let text = header.repr()?.to_string();
@@ -105,25 +106,9 @@ fn field<'py>(header: &Bound<'py, PyAny>) -> PyResult<(Bound<'py, PyBytes>, Boun
         )));
     };
     Ok((
-        latin1(&pair.get_item(0)?, "a header's name")?,
-        latin1(&pair.get_item(1)?, "a header's value")?,
+        Latin1::of(&pair.get_item(0)?, "a header's name")?,
+        Latin1::of(&pair.get_item(1)?, "a header's value")?,
     ))
-}
-
-/// The bytes of a native string (PEP 3333, "Unicode Issues").
-fn latin1<'py>(text: &Bound<'py, PyAny>, what: &str) -> PyResult<Bound<'py, PyBytes>> {
-    let Ok(text) = text.cast::<PyString>() else {
-        let kind = text.get_type();
-        return Err(PyTypeError::new_err(format!(
-            "{what} must be str, not {kind}"
-        )));
-    };
-    // SAFETY: `text` is a str, and the interpreter is held.
-    let bytes = unsafe { pyo3::ffi::PyUnicode_AsLatin1String(text.as_ptr()) };
-    // SAFETY: a new reference, or NULL with UnicodeEncodeError set.
-    let bytes = unsafe { Bound::from_owned_ptr_or_err(text.py(), bytes) }?;
-    // SAFETY: PyUnicode_AsLatin1String makes a bytes object.
-    Ok(unsafe { bytes.cast_into_unchecked() })
 }
 
 /// PEP 3333 forbids apps these; the connection is the server's. They are left out, where the
