@@ -1,12 +1,24 @@
 """The app that both servers run in a comparison: as little Python as an answer needs."""
 
+import time
+
 HELLO = b"Hello, Emperor!\n"
+
+
+def count(number):
+    total = 0
+    for value in range(number):
+        total += value * value
+    return total
 
 
 def application(environ, start_response):
     path = environ["PATH_INFO"]
     if path.startswith("/bytes/"):
         body = b"x" * int(path[7:])
+    elif path.startswith("/work/"):
+        body = b"%d\n" % count(int(path[6:]))
+        time.sleep(0.005)
     elif environ["REQUEST_METHOD"] == "POST":
         length = int(environ["CONTENT_LENGTH"] or 0)
         read = environ["wsgi.input"].read

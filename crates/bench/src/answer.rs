@@ -24,6 +24,8 @@ pub enum Failure {
     Garbage,
     WrongStatus,
     WrongLength,
+    /// As long as the first answer, and another text.
+    WrongBody,
     Timeout,
     Other,
 }
@@ -61,6 +63,8 @@ pub struct Answer {
     pub status: u16,
     /// Bytes of the body.
     pub length: u64,
+    /// All bytes of the body, added up.
+    pub sum: u64,
     /// The server keeps the connection open for the next request.
     pub keeps_open: bool,
 }
@@ -95,6 +99,7 @@ pub fn read_answer(
         }
     };
     let mut length = (filled - end) as u64;
+    let mut sum = sum_of(&buffer[end..filled]);
     let read_to_close = until_close || head.content_length.is_none();
     loop {
         if !read_to_close
@@ -106,7 +111,10 @@ pub fn read_answer(
         }
         match connection.read(buffer) {
             Ok(0) => break,
-            Ok(count) => length += count as u64,
+            Ok(count) => {
+                length += count as u64;
+                sum += sum_of(&buffer[..count]);
+            }
             Err(error) if error.kind() == ErrorKind::Interrupted => (),
             Err(error) => return Err(Failure::of_io(&error)),
         }
@@ -117,9 +125,14 @@ pub fn read_answer(
         _ => Ok(Answer {
             status: head.status,
             length,
+            sum,
             keeps_open: !read_to_close && !head.closes,
         }),
     }
+}
+
+fn sum_of(bytes: &[u8]) -> u64 {
+    bytes.iter().map(|&byte| u64::from(byte)).sum()
 }
 
 struct Head {

@@ -6,20 +6,46 @@ use std::time::Duration;
 
 use nix::unistd::{SysconfVar, sysconf};
 
-/// User and system time that `roots` and everything below them have used so far.
-pub fn of_trees(roots: &[i32]) -> Duration {
-    let all = processes();
-    let mut ticks = 0;
-    for pid in tree(roots, &all) {
-        ticks += all.get(&pid).map_or(0, |process| process.ticks);
+/// CPU time, as the kernel tells it apart: exact in sum, sampled by its ticks in parts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Usage {
+    pub user: Duration,
+    pub system: Duration,
+}
+
+impl Usage {
+    pub fn total(self) -> Duration {
+        self.user + self.system
     }
-    to_duration(ticks)
+
+    /// What was used since `earlier`.
+    #[must_use]
+    pub fn since(self, earlier: Self) -> Self {
+        Self {
+            user: self.user.saturating_sub(earlier.user),
+            system: self.system.saturating_sub(earlier.system),
+        }
+    }
+}
+
+/// What `roots` and everything below them have used so far.
+pub fn of_trees(roots: &[i32]) -> Usage {
+    let all = processes();
+    let mut sum = Ticks::default();
+    for pid in tree(roots, &all) {
+        if let Some(process) = all.get(&pid) {
+            sum.user += process.ticks.user;
+            sum.system += process.ticks.system;
+        }
+    }
+    sum.usage()
 }
 
 /// User and system time of one process alone.
 pub fn of_process(pid: i32) -> Duration {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    to_duration(parse_stat(&stat).map_or(0, |process| process.ticks))
+    let ticks = parse_stat(&stat).map_or_else(Ticks::default, |process| process.ticks);
+    ticks.usage().total()
 }
 
 /// The pids of `roots` and everything below them, parents first.
@@ -64,7 +90,22 @@ pub fn runnable() -> u64 {
 
 struct Process {
     parent: i32,
-    ticks: u64,
+    ticks: Ticks,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+struct Ticks {
+    user: u64,
+    system: u64,
+}
+
+impl Ticks {
+    fn usage(self) -> Usage {
+        Usage {
+            user: to_duration(self.user),
+            system: to_duration(self.system),
+        }
+    }
 }
 
 fn tree(roots: &[i32], all: &BTreeMap<i32, Process>) -> Vec<i32> {
@@ -111,7 +152,7 @@ fn parse_stat(stat: &str) -> Option<Process> {
     let system: u64 = fields.next()?.parse().ok()?;
     Some(Process {
         parent,
-        ticks: user + system,
+        ticks: Ticks { user, system },
     })
 }
 
@@ -132,13 +173,25 @@ mod tests {
     fn a_name_with_brackets_does_not_shift_the_fields() {
         let stat = "42 (a) b) S 7 42 42 0 -1 4194560 1 0 0 0 30 12 5 5 20 0 1 0 100 1 1";
         let process = parse_stat(stat).unwrap();
-        assert_eq!((process.parent, process.ticks), (7, 42));
+        let ticks = Ticks {
+            user: 30,
+            system: 12,
+        };
+        assert_eq!((process.parent, process.ticks), (7, ticks));
     }
 
     #[test]
     fn a_tree_is_the_roots_and_all_below() {
         let all = [(1, 0), (10, 1), (11, 10), (12, 11), (20, 1)]
-            .map(|(pid, parent)| (pid, Process { parent, ticks: 0 }))
+            .map(|(pid, parent)| {
+                (
+                    pid,
+                    Process {
+                        parent,
+                        ticks: Ticks::default(),
+                    },
+                )
+            })
             .into();
         let mut found = tree(&[10, 11, 99], &all);
         found.sort_unstable();

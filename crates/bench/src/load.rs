@@ -51,7 +51,7 @@ pub struct Outcome {
     /// Bytes of bodies.
     pub received: u64,
     /// `None` without a server process to look at.
-    pub server_cpu: Option<Duration>,
+    pub server_cpu: Option<cpu::Usage>,
     pub client_cpu: Duration,
 }
 
@@ -66,10 +66,16 @@ impl Outcome {
 
     /// CPU time of the server for one answered request.
     pub fn cpu_per_request(&self) -> Option<Duration> {
-        let nanos = self
-            .server_cpu?
-            .as_nanos()
-            .checked_div(self.answered.into())?;
+        self.per_request(self.server_cpu?.total())
+    }
+
+    /// The part of it that is not the kernel's.
+    pub fn user_per_request(&self) -> Option<Duration> {
+        self.per_request(self.server_cpu?.user)
+    }
+
+    fn per_request(&self, time: Duration) -> Option<Duration> {
+        let nanos = time.as_nanos().checked_div(self.answered.into())?;
         Some(Duration::from_nanos(u64::try_from(nanos).ok()?))
     }
 }
@@ -79,6 +85,7 @@ struct Shared<'a> {
     stop: &'a AtomicBool,
     started: AtomicU64,
     length: OnceLock<u64>,
+    sum: OnceLock<u64>,
     begin: Instant,
     end: Instant,
 }
@@ -102,6 +109,7 @@ pub fn run(plan: &Plan, stop: &AtomicBool) -> Outcome {
         stop,
         started: AtomicU64::new(0),
         length: plan.length.map_or_else(OnceLock::new, OnceLock::from),
+        sum: OnceLock::new(),
         begin,
         end: begin + plan.duration,
     };
@@ -118,8 +126,8 @@ pub fn run(plan: &Plan, stop: &AtomicBool) -> Outcome {
         }
     });
     let elapsed = now() - begin;
-    let server_cpu = (!plan.server.is_empty())
-        .then(|| cpu::of_trees(&plan.server).saturating_sub(server_before));
+    let server_cpu =
+        (!plan.server.is_empty()).then(|| cpu::of_trees(&plan.server).since(server_before));
     total.described.sort_by(|a, b| a.0.total_cmp(&b.0));
     total.described.truncate(DESCRIBED);
     Outcome {
@@ -224,6 +232,10 @@ fn exchange_on(
     if answer.length != wanted {
         let what = format!("{} bytes instead of {wanted}", answer.length);
         return Err((Failure::WrongLength, what));
+    }
+    if answer.sum != *shared.sum.get_or_init(|| answer.sum) {
+        let what = "another body than that of the first answer".to_owned();
+        return Err((Failure::WrongBody, what));
     }
     if answer.keeps_open && plan.keep_alive {
         *open = Some(connection);

@@ -13,7 +13,7 @@ use imperator_bench::load::{MAX_CONNECTIONS, Plan, run};
 use imperator_bench::request::Kind;
 use imperator_bench::server::Setup;
 use imperator_bench::target::Target;
-use imperator_bench::{compare, configs, lifecycle, report, soak};
+use imperator_bench::{compare, configs, floor, lifecycle, report, soak, suite};
 
 /// Loads uwsgi and HTTP sockets of this machine and checks every answer.
 #[derive(Parser)]
@@ -29,6 +29,11 @@ enum Command {
     Run(Run),
     /// Start ours and the original in turn, and print the ratio
     Compare(Compare),
+    /// Start ours and every peer in turn, and judge each budget of docs/benchmarks.md
+    Suite(Suite),
+    /// Accept, receive, send, close: what no server is cheaper than
+    #[command(hide = true)]
+    Floor { socket: PathBuf },
     /// Read and check many configs, as `imperator check` and `migrate` do
     Configs(Configs),
     /// Reload, break, kill and recycle ours and other servers under load, and count what fails
@@ -58,6 +63,32 @@ struct Soak {
     /// Of each big upload and each big download
     #[arg(long, default_value_t = 10.0)]
     gigabytes: f64,
+}
+
+#[derive(Args)]
+struct Suite {
+    /// Our command
+    #[arg(long, default_value = "target/release/imperator")]
+    ours: PathBuf,
+    /// Made when it is not there, with the peers in it
+    #[arg(long, default_value = "target/bench-env")]
+    environment: PathBuf,
+    /// The interpreter that everybody uses; uWSGI is built against it
+    #[arg(long, default_value = "/usr/bin/python3")]
+    python: PathBuf,
+    #[arg(long, default_value_t = 9)]
+    rounds: usize,
+    /// Seconds of a usual measurement; some take two of them
+    #[arg(long, short, default_value_t = 1.0)]
+    seconds: f64,
+    /// Three rounds of 0.3 s: shows whether everything runs, and no more
+    #[arg(long)]
+    quick: bool,
+    /// Only scenes with this in their titles; may be given several times
+    #[arg(long)]
+    only: Vec<String>,
+    #[arg(long)]
+    json: bool,
 }
 
 #[derive(Args)]
@@ -161,6 +192,8 @@ fn main() -> ExitCode {
         Command::Configs(options) => configs(&options),
         Command::Soak(options) => soak(&options),
         Command::Lifecycle(options) => lifecycle::command::run(&options),
+        Command::Suite(options) => numbers(&options),
+        Command::Floor { socket } => floor::serve(&socket).map(|()| ExitCode::SUCCESS),
     };
     match result {
         Ok(code) => code,
@@ -237,6 +270,46 @@ fn soak(options: &Soak) -> Result<ExitCode, anyhow::Error> {
         ExitCode::SUCCESS
     } else {
         ExitCode::FAILURE
+    })
+}
+
+fn numbers(options: &Suite) -> Result<ExitCode, anyhow::Error> {
+    ensure!(
+        (1..=MAX_ROUNDS).contains(&options.rounds),
+        "rounds: give 1 to {MAX_ROUNDS}"
+    );
+    let absolute = |path: &PathBuf| std::path::absolute(path);
+    let (rounds, unit) = match options.quick {
+        true => (3, 0.3),
+        false => (options.rounds, options.seconds),
+    };
+    let unit = seconds(unit)?;
+    let plan = suite::Options {
+        programs: suite::sides::Programs {
+            ours: absolute(&options.ours)?,
+            bench: std::env::current_exe()?,
+            environment: absolute(&options.environment)?,
+            nginx: ["/usr/sbin/nginx", "/usr/bin/nginx", "/usr/local/sbin/nginx"]
+                .map(PathBuf::from)
+                .into_iter()
+                .find(|path| path.exists()),
+        },
+        python: options.python.clone(),
+        rounds,
+        unit,
+        warm_up: unit / 4,
+        only: options.only.clone(),
+    };
+    let results = suite::run_all(&plan, &mut |line| eprintln!("{line}")).context("suite")?;
+    if options.json {
+        let json = suite::to_json(&results);
+        println!("{}", serde_json::to_string_pretty(&json)?);
+    } else {
+        print!("{}", suite::tables(&results));
+    }
+    Ok(match results.is_whole() {
+        true => ExitCode::SUCCESS,
+        false => ExitCode::FAILURE,
     })
 }
 

@@ -62,6 +62,7 @@ pub fn to_json(outcome: &Outcome) -> Value {
             "max": micros(latencies.max()),
         },
         "server_cpu_us_per_request": outcome.cpu_per_request().map(micros),
+        "server_user_us_per_request": outcome.user_per_request().map(micros),
         "client_cpu_seconds": outcome.client_cpu.as_secs_f64(),
     })
 }

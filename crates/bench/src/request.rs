@@ -18,6 +18,8 @@ pub enum Kind {
     Headers(usize),
     /// `post=N`: a body of N bytes.
     Post(usize),
+    /// `work=N`: GET /work/N: the app counts to N and then waits 5 ms.
+    Work(usize),
     /// `bytes=N`: GET /bytes/N, which the benchmark app answers with N bytes.
     Bytes(usize),
 }
@@ -39,9 +41,10 @@ impl FromStr for Kind {
             ("hello", None) => Ok(Self::Hello),
             ("headers", Some(count)) if count <= 500 => Ok(Self::Headers(count)),
             ("post", Some(size)) if size <= MAX_BYTES => Ok(Self::Post(size)),
+            ("work", Some(size)) if size <= MAX_BYTES => Ok(Self::Work(size)),
             ("bytes", Some(size)) if size <= MAX_BYTES => Ok(Self::Bytes(size)),
             _ => bail!(
-                "{text:?} is no kind of request: hello, headers=N (up to 500), post=BYTES, bytes=BYTES"
+                "{text:?} is no kind of request: hello, headers=N (up to 500), post=BYTES, bytes=BYTES, work=N"
             ),
         }
     }
@@ -54,6 +57,7 @@ impl fmt::Display for Kind {
             Self::Headers(count) => write!(f, "headers={count}"),
             Self::Post(size) => write!(f, "post={size}"),
             Self::Bytes(size) => write!(f, "bytes={size}"),
+            Self::Work(size) => write!(f, "work={size}"),
         }
     }
 }
@@ -66,16 +70,17 @@ impl Kind {
     pub fn encode(self, protocol: Protocol, path: Option<&str>) -> Result<Vec<u8>, anyhow::Error> {
         let default_path = match self {
             Self::Bytes(size) => format!("/bytes/{size}"),
+            Self::Work(size) => format!("/work/{size}"),
             Self::Hello | Self::Headers(_) | Self::Post(_) => "/".to_owned(),
         };
         let uri = path.unwrap_or(&default_path);
         let body = match self {
             Self::Post(size) => size,
-            Self::Hello | Self::Headers(_) | Self::Bytes(_) => 0,
+            Self::Hello | Self::Headers(_) | Self::Bytes(_) | Self::Work(_) => 0,
         };
         let extra = match self {
             Self::Headers(count) => count,
-            Self::Hello | Self::Post(_) | Self::Bytes(_) => 0,
+            Self::Hello | Self::Post(_) | Self::Bytes(_) | Self::Work(_) => 0,
         };
         let method = if matches!(self, Self::Post(_)) {
             "POST"

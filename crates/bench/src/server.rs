@@ -102,17 +102,37 @@ impl Server {
         let protocol = if http { "http" } else { "uwsgi" };
         let target: Target = format!("{protocol}:{}", socket.display()).parse()?;
         let log = directory.join(format!("{name}.log"));
-        let output = File::create(&log)?;
+        Self::launch(command, directory, target, &log, name)
+    }
+
+    /// Starts `command` in `directory` and waits until `target` answers a request.
+    ///
+    /// # Errors
+    /// As [`Server::start`].
+    pub fn launch(
+        command: &[String],
+        directory: &Path,
+        target: Target,
+        log: &Path,
+        name: &str,
+    ) -> Result<Self, anyhow::Error> {
+        let output = File::create(log)?;
         let (program, arguments) = command.split_first().context("an empty command")?;
-        let child = Command::new(program)
+        // It starts in another directory than ours.
+        let program = match program.contains('/') {
+            true => std::path::absolute(program)?,
+            false => program.into(),
+        };
+        let child = Command::new(&program)
             .args(arguments)
+            .current_dir(directory)
             .stdin(Stdio::null())
             .stdout(output.try_clone()?)
             .stderr(output)
             // Ctrl-C ends us, and we end the server: one order, not two.
             .process_group(0)
             .spawn()
-            .with_context(|| format!("start {program}"))?;
+            .with_context(|| format!("start {}", program.display()))?;
         let mut server = Self { child, target };
         let up = wait_for(START, || match server.child.try_wait() {
             // An original whose app fails accepts for a moment, too: only an answer counts.
@@ -120,7 +140,7 @@ impl Server {
             Ok(Some(_)) | Err(_) => Some(false),
         });
         if up != Some(true) {
-            let text = fs::read(&log).unwrap_or_default();
+            let text = fs::read(log).unwrap_or_default();
             let text =
                 String::from_utf8_lossy(&text[text.len().saturating_sub(TAIL)..]).into_owned();
             let what = if up.is_none() {
