@@ -18,7 +18,7 @@ use crate::request::Kind;
 use crate::target::Target;
 
 /// An interpreter and a hello app are up in well under a second; a busy machine gets this long.
-const START: Duration = Duration::from_secs(20);
+const START: Duration = Duration::from_secs(60);
 const STOP: Duration = Duration::from_secs(10);
 /// How much of a failed server's output is shown.
 const TAIL: usize = 2000;
