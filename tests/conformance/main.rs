@@ -2,11 +2,6 @@
 //! original, where it keeps the rule; `wsgiref.validate` around real frameworks; HTTP/1.1 as front ends
 //! use it; and bodies that are larger than anybody's memory.
 
-#![expect(
-    clippy::disallowed_methods,
-    reason = "clients that run side by side are threads of the test"
-)]
-
 mod bulk;
 mod cases;
 mod frameworks;
