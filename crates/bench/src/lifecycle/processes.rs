@@ -125,7 +125,7 @@ pub fn end_with_us() -> Result<(), anyhow::Error> {
 pub struct Holds {
     pub descriptors: usize,
     pub threads: usize,
-    /// PSS, in KiB.
+    /// Of its own, in KiB: not that of files, which others may share or not.
     pub memory: u64,
 }
 
@@ -134,6 +134,13 @@ pub fn holds(pid: i32) -> Holds {
     Holds {
         descriptors: count("fd"),
         threads: count("task"),
-        memory: crate::cpu::memory_of(pid) / 1024,
+        memory: anonymous(pid),
     }
+}
+
+fn anonymous(pid: i32) -> u64 {
+    let text = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let line = text.lines().find_map(|line| line.strip_prefix("RssAnon:"));
+    let kib = line.and_then(|line| line.trim().strip_suffix(" kB")?.parse().ok());
+    kib.unwrap_or(0)
 }
