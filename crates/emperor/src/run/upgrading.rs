@@ -204,6 +204,8 @@ impl Emperor {
             }
             self.adopted.push((name.clone(), record.config));
             self.handle(Event::Adopted(name.clone(), pid));
+            // It began under the binary before; its own word may come after the next reload.
+            self.handle(Event::Outdated(name.clone()));
             if record.halted {
                 self.handle(Event::Halt(name));
             }
