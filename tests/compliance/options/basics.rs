@@ -16,6 +16,10 @@ pub(super) const ELSEWHERE: &[(&str, &str)] = &[
     ("cap", "what_confines_or_protects_an_app_is_never_ignored"),
     ("chdir", "chdir_is_the_apps"),
     (
+        "control-group",
+        "a_stranger_is_refused_and_a_member_of_the_control_group_is_not",
+    ),
+    (
         "chmod-socket",
         "sockets_have_the_mode_that_chmod_socket_says",
     ),
