@@ -11,6 +11,7 @@
 mod support;
 
 mod adoption;
+mod bad_deploys;
 mod control;
 mod files;
 mod own_log;

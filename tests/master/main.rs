@@ -6,6 +6,7 @@
 
 mod apps;
 mod beside;
+mod draining;
 mod failures;
 mod generations;
 mod identity;

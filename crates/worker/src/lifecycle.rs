@@ -10,6 +10,10 @@ use crate::clock::Moment;
 /// A signal asked the worker to end, and the master said nothing for this long: it drains alone.
 const ANSWER_WAIT: Duration = Duration::from_secs(1);
 
+/// The master ends a worker at the end of its mercy, after its stacks were told. One whose order is
+/// lost ends itself so much later.
+const MASTER_FIRST: Duration = Duration::from_secs(2);
+
 /// What app threads may do now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
@@ -114,7 +118,12 @@ impl Lifecycle {
     pub(crate) fn step(&mut self, event: Event, now: Moment) -> Vec<Action> {
         let mut actions = Vec::new();
         match event {
-            Event::Drain | Event::MasterGone => self.enter(Phase::Draining, now, &mut actions),
+            Event::Drain => self.enter(Phase::Draining, now, &mut actions),
+            Event::MasterGone => {
+                let end = now.after(self.mercy);
+                self.exit_at = Some(self.exit_at.map_or(end, |at| at.min(end)));
+                self.enter(Phase::Draining, now, &mut actions);
+            }
             Event::Finish => self.enter(Phase::Finishing, now, &mut actions),
             Event::Pause => self.enter(Phase::Paused, now, &mut actions),
             Event::Resume => self.enter(Phase::Accepting, now, &mut actions),
@@ -176,7 +185,8 @@ impl Lifecycle {
         self.phase = phase;
         if ending {
             self.answer_by = None;
-            self.exit_at.get_or_insert(now.after(self.mercy));
+            self.exit_at
+                .get_or_insert(now.after(self.mercy + MASTER_FIRST));
         }
         actions.push(Action::Enter(phase));
     }
@@ -211,8 +221,8 @@ mod tests {
             life.step(Event::Tick, at(1000)),
             [Action::Enter(Phase::Draining)]
         );
-        assert_eq!(life.deadline(), Some(at(61000)));
-        assert_eq!(life.step(Event::Tick, at(61000)), [Action::Exit]);
+        assert_eq!(life.deadline(), Some(at(63000)));
+        assert_eq!(life.step(Event::Tick, at(63000)), [Action::Exit]);
     }
 
     #[test]
@@ -259,7 +269,7 @@ mod tests {
             [Action::Enter(Phase::Draining)]
         );
         assert_eq!(life.step(Event::Resume, at(2)), []);
-        assert_eq!(life.deadline(), Some(at(60000)));
+        assert_eq!(life.deadline(), Some(at(62000)));
     }
 
     #[test]

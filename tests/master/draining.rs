@@ -1,0 +1,197 @@
+//! What an old generation finishes before it goes, and what is told of one that does not finish.
+
+use std::io::{Read, Write};
+use std::os::unix::fs::symlink;
+use std::os::unix::net::UnixStream;
+
+use crate::apps::{
+    APP, ask, folder, ini, pid_of, serving, start, start_in, wait_log, wait_version,
+};
+use crate::support::{Signal, Vars, background, is_alive, uwsgi_get};
+
+fn version(code: &str, new: &str) -> String {
+    code.replace("\"one\"", &format!("\"{new}\""))
+}
+
+#[test]
+fn what_is_killed_at_the_end_of_the_mercy_tells_its_stacks_before() {
+    let app = start("worker-reload-mercy = 1");
+    let before = pid_of(&serving(&app));
+    let socket = app.path("app.sock");
+    background(move || drop(uwsgi_get(socket, "/slow?600")));
+    app.wait_for("the slow request", |app| {
+        app.path("slow-started").exists().then_some(())
+    });
+    app.folder.write("app.py", &version(APP, "two"));
+    app.send(Signal::HUP);
+    wait_version(&app, "two");
+    wait_log(
+        &app,
+        &format!("worker 1 (pid {before}) is late and will be killed; what it does now:"),
+    );
+    wait_log(&app, "in slow");
+    wait_log(
+        &app,
+        &format!("worker 1 (pid {before}) did not finish in time and was killed"),
+    );
+    assert!(!is_alive(before), "{}", app.report());
+}
+
+#[test]
+fn threads_and_exit_handlers_of_the_old_code_have_their_turn() {
+    let code = format!(
+        "{APP}
+import atexit
+atexit.register(lambda: open('exits', 'a').write('exit '))
+
+def work():
+    while not os.path.exists('finish'):
+        time.sleep(0.01)
+    open('exits', 'a').write('thread ')
+
+inner = application
+started = []
+
+def application(environ, start_response):
+    if not started and environ['PATH_INFO'] == '/start':
+        started.append(threading.Thread(target=work))
+        started[0].start()
+    return inner(environ, start_response)
+"
+    );
+    let app = start_in(folder(&code), "");
+    let before = pid_of(&serving(&app));
+    ask(&app, "/start").expect("an answer");
+    app.folder.write("app.py", &version(APP, "two"));
+    app.send(Signal::HUP);
+    wait_version(&app, "two");
+    assert!(is_alive(before), "its thread works: {}", app.report());
+    app.folder.write("finish", "");
+    app.wait_for("its end", |_| (!is_alive(before)).then_some(()));
+    assert_eq!(app.folder.read("exits"), "thread exit ");
+}
+
+#[test]
+fn a_streaming_answer_and_a_slow_upload_survive_a_reload() {
+    let code = format!(
+        "{APP}
+inner = application
+
+def pieces():
+    for number in range(3):
+        while number and not os.path.exists('piece%d' % number):
+            time.sleep(0.01)
+        yield b'piece%d ' % number
+
+def application(environ, start_response):
+    if environ['PATH_INFO'] == '/stream':
+        start_response('200 OK', [])
+        return pieces()
+    if environ['PATH_INFO'] == '/upload':
+        size = len(environ['wsgi.input'].read(int(environ['CONTENT_LENGTH'])))
+        start_response('200 OK', [])
+        return [b'%d bytes' % size]
+    return inner(environ, start_response)
+"
+    );
+    let app = start_in(folder(&code), "threads = 4\nsocket-timeout = 60");
+    let before = pid_of(&serving(&app));
+    let open = |vars: Vars| {
+        let mut stream = UnixStream::connect(app.path("app.sock")).expect("a connection");
+        let patience = Some(crate::support::PATIENCE);
+        stream.set_read_timeout(patience).expect("a timeout");
+        stream.write_all(&vars.packet(0, 0)).expect("a request");
+        stream
+    };
+    let mut streaming = open(Vars::request("GET", "/stream"));
+    let mut seen = Vec::new();
+    while !seen.ends_with(b"piece0 ") {
+        let mut byte = [0];
+        assert_eq!(streaming.read(&mut byte).expect("the first piece"), 1);
+        seen.push(byte[0]);
+    }
+    let size = 200_000;
+    let length = size.to_string();
+    let mut upload = open(Vars::request("POST", "/upload").with("CONTENT_LENGTH", &length));
+    upload.write_all(&vec![b'x'; size / 2]).expect("half of it");
+    // Another request on a later connection: the worker has accepted the ones before.
+    ask(&app, "/").expect("an answer");
+    app.folder.write("app.py", &version(APP, "two"));
+    app.send(Signal::HUP);
+    wait_version(&app, "two");
+    assert!(is_alive(before), "{}", app.report());
+    app.folder.write("piece1", "");
+    app.folder.write("piece2", "");
+    upload.write_all(&vec![b'x'; size / 2]).expect("the rest");
+    let mut rest = String::new();
+    streaming
+        .read_to_string(&mut rest)
+        .expect("the other pieces");
+    assert_eq!(rest, "piece1 piece2 ");
+    let mut answer = String::new();
+    upload.read_to_string(&mut answer).expect("an answer");
+    assert!(answer.ends_with("200000 bytes"), "{answer}");
+    app.wait_for("the old worker's end", |_| {
+        (!is_alive(before)).then_some(())
+    });
+}
+
+#[test]
+fn a_symlinked_deploy_is_looked_up_once_for_each_generation() {
+    let folder = folder(APP);
+    for release in ["1", "2"] {
+        let code = version(APP, release);
+        folder.write(&format!("releases/{release}/app.py"), &code);
+    }
+    symlink("releases/1", folder.join("current")).expect("a link");
+    let text = ini("lazy-apps = true\nprocesses = 2");
+    let text = text.replace("chdir = {dir}", "chdir = {dir}/current");
+    let app = crate::support::Alone::start_in(folder, &text);
+    let first = serving(&app);
+    assert_eq!(first["version"], "1");
+    std::fs::remove_file(app.path("current")).expect("to unlink");
+    symlink("releases/2", app.path("current")).expect("a link");
+    // A worker that is replaced meanwhile is one of its generation.
+    let worker = pid_of(&first);
+    crate::support::send(worker, Signal::KILL);
+    wait_log(&app, &format!("(pid {worker}) died: SIGKILL"));
+    for _ in 0..20 {
+        let facts = app.wait_for("an answer", |app| ask(app, "/"));
+        assert_eq!(facts["version"], "1", "{}", app.report());
+    }
+    app.send(Signal::HUP);
+    let facts = wait_version(&app, "2");
+    assert!(facts["cwd"].as_str().unwrap().ends_with("/releases/2"));
+    // Nothing of the old code is left.
+    app.wait_for("the end of the old code", |app| {
+        let mut all = app.family().into_iter();
+        all.all(|pid| {
+            let cwd = std::fs::read_link(format!("/proc/{pid}/cwd"));
+            !cwd.is_ok_and(|cwd| cwd.ends_with("releases/1"))
+        })
+        .then_some(())
+    });
+}
+
+#[test]
+fn a_changed_directory_interpreter_and_user_just_work() {
+    let folder = folder(APP);
+    folder.write("other/app.py", &version(APP, "other"));
+    let app = start_in(folder, "python = python3");
+    let first = serving(&app);
+    let python = first["executable"].as_str().unwrap().to_owned();
+    symlink(python, app.path("another-python")).expect("a link");
+    let text = ini("python = {dir}/another-python");
+    let text = text.replace("chdir = {dir}", "chdir = {dir}/other");
+    app.folder.write("app.ini", &text);
+    app.send(Signal::HUP);
+    let facts = wait_version(&app, "other");
+    assert!(
+        facts["executable"]
+            .as_str()
+            .unwrap()
+            .ends_with("another-python"),
+        "{facts:#}"
+    );
+    assert_eq!(facts["uid"], first["uid"]);
+}
