@@ -451,9 +451,7 @@ impl Supervisor {
                 State::Spawning { fate } if name.is_some() && *fate == Some(Fate::Halt) => {
                     *fate = None;
                 }
-                State::Halted | State::Dozing | State::Spawning { .. } | State::Stopping { .. } => {
-                    ()
-                }
+                State::Halted | State::Dozing | State::Spawning { .. } | State::Stopping { .. } => {}
             }
         }
     }

@@ -54,10 +54,10 @@ pub(crate) fn prepare(py: Python<'_>, settings: &Settings) -> Result<(), Failure
             ),
             traceback: errors::traceback(py, &error),
             files: Vec::new(),
-            error: Some(LoadError {
+            error: Some(Box::new(LoadError {
                 classes: vec!["ImportError".to_owned()],
                 ..LoadError::default()
-            }),
+            })),
         }
     })
 }

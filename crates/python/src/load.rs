@@ -33,7 +33,7 @@ pub(crate) struct Failure {
     pub(crate) traceback: String,
     /// Files that the traceback names: a failed import leaves no module.
     pub(crate) files: Vec<String>,
-    pub(crate) error: Option<LoadError>,
+    pub(crate) error: Option<Box<LoadError>>,
 }
 
 /// Loads all apps in config order.
@@ -137,10 +137,10 @@ fn one(
                 summary: format!("{} {}", no_callable(&module, name), cite(mount)),
                 traceback: String::new(),
                 files: Vec::new(),
-                error: Some(LoadError {
+                error: Some(Box::new(LoadError {
                     classes: vec!["ImportError".to_owned()],
                     ..LoadError::default()
-                }),
+                })),
             });
         };
         found = next;
@@ -351,7 +351,7 @@ fn explain(py: Python<'_>, error: &PyErr, cite: &str) -> Failure {
         summary: format!("{cause}{place} {cite}"),
         traceback: errors::traceback(py, error),
         files: traced_files(py, error),
-        error: Some(load_error(py, error, found)),
+        error: Some(Box::new(load_error(py, error, found))),
     }
 }
 

@@ -193,7 +193,7 @@ fn load_apps(py: Python<'_>, setup: &Setup, line: &Line) -> Vec<Mounted> {
             line.say(&FromWorker::LoadFailed {
                 summary: failure.summary,
                 traceback: failure.traceback,
-                error: failure.error,
+                error: failure.error.map(|error| *error),
             });
             log::end(py, FAILED_APP)
         }

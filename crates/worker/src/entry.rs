@@ -120,7 +120,7 @@ pub fn check_http(bytes: &[u8]) {
     );
     let lines: Vec<&[u8]> = text.split(|&byte| byte == b'\n').collect();
     let is_whole = |line: &&[u8]| line.is_empty() || line.ends_with(b"\r");
-    assert!(lines.iter().all(|line| is_whole(line)), "a bare LF");
+    assert!(lines.iter().all(is_whole), "a bare LF");
     // What a parser that is less strict would take for framing.
     let starts = |name: &str| {
         let lines = lines.iter().map(|line| line.trim_ascii_start());

@@ -214,13 +214,13 @@ impl Desk<'_> {
         owner.is_some_and(|(uid, _)| uid == self.asker.uid)
     }
 
-    fn resolve(&self, text: &str) -> Result<Name, Answer> {
+    fn resolve(&self, text: &str) -> Result<Name, Box<Answer>> {
         let fits = match self.plan.resolve_name(text) {
             Ok(name) if self.may(&name) => return Ok(name),
             Ok(name) => {
                 let why = format!("{name} belongs to another user: only its owner and root may");
                 let reason = Reason::Forbidden;
-                return Err((Reply::Refused { why, reason }, None));
+                return Err(Box::new((Reply::Refused { why, reason }, None)));
             }
             Err(fits) => fits,
         };
@@ -237,7 +237,7 @@ impl Desk<'_> {
             fits => format!("\"{text}\" may be {}", fits.join(" or ")),
         };
         let reason = Reason::Unknown;
-        Err((Reply::Refused { why, reason }, None))
+        Err(Box::new((Reply::Refused { why, reason }, None)))
     }
 
     fn status(
@@ -255,7 +255,7 @@ impl Desk<'_> {
                 match self.resolve(text) {
                     _ if lines.iter().any(|line| line.name == *text) => names.push(text.clone()),
                     Ok(name) => names.push(name),
-                    Err(refused) => answers.push(refused),
+                    Err(refused) => answers.push(*refused),
                 }
             }
             lines.retain(|line| names.contains(&line.name));
@@ -299,7 +299,7 @@ impl Desk<'_> {
             let name = match self.resolve(&text) {
                 Ok(name) => name,
                 Err(refused) => {
-                    answers.push(refused);
+                    answers.push(*refused);
                     continue;
                 }
             };
@@ -339,7 +339,7 @@ impl Desk<'_> {
                 Err(_) if self.asker.is_operator && self.chronicle.of(text).is_some() => {
                     names.push(text.clone());
                 }
-                Err(refused) => answers.push(refused),
+                Err(refused) => answers.push(*refused),
             }
         }
         if apps.is_empty() {
@@ -362,7 +362,7 @@ impl Desk<'_> {
     fn guest(self, app: &str) -> Vec<Answer> {
         let name = match self.resolve(app) {
             Ok(name) => name,
-            Err(refused) => return vec![refused],
+            Err(refused) => return vec![*refused],
         };
         match self.effects.let_in(&name) {
             Ok(channel) => vec![(Reply::Guest { app: name }, Some(channel))],
