@@ -406,7 +406,7 @@ pub struct LoadError {
 }
 
 /// What a mold or worker is to be. Descriptors: the counters' memfd (workers only), then one per
-/// entry of `listeners`.
+/// entry of `listeners`, then a file in memory for stacks.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Setup {
     pub version: u32,
@@ -437,7 +437,8 @@ pub struct Setup {
 #[serde(tag = "say", rename_all = "kebab-case")]
 pub enum ToWorker {
     Setup(Box<Setup>),
-    /// To a mold: fork worker `worker`. Descriptors: its channel, its counters' memfd.
+    /// To a mold: fork worker `worker`. Descriptors: its channel, its counters' memfd, its file for
+    /// stacks.
     Fork {
         worker: u32,
         /// As `Setup::first`.

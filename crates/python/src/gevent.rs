@@ -24,7 +24,7 @@ use pyo3::types::PyModule;
 use crate::interpreter::helper;
 use crate::load::Failure;
 use crate::wsgi::WsgiApp;
-use crate::{errors, log};
+use crate::{errors, log, overdue};
 
 /// Our Python side; set where a hub serves.
 static LOOP: PyOnceLock<Py<PyModule>> = PyOnceLock::new();
@@ -133,6 +133,17 @@ pub(crate) fn interrupted() -> PyResult<()> {
     error.map_or(Ok(()), Err)
 }
 
+/// Has the hub look for greenlets to interrupt, from another thread.
+///
+/// # Errors
+/// A hub that is gone.
+pub(crate) fn interrupt(py: Python<'_>) -> PyResult<()> {
+    if let Some(source) = LOOP.get(py) {
+        source.bind(py).call_method0("interrupt")?;
+    }
+    Ok(())
+}
+
 /// What the Python side works with.
 #[pyclass(frozen, unsendable, module = "imperator_python")]
 struct Requests {
@@ -180,6 +191,11 @@ impl Requests {
             }
         }
         self.pool.borrow_mut().end(*taken);
+    }
+
+    /// The cores whose greenlets are to be interrupted, and what is raised in them.
+    fn to_throw(&self, py: Python<'_>) -> PyResult<(Vec<usize>, Py<PyAny>)> {
+        overdue::to_throw(py)
     }
 
     /// A signal handler of the app wants the process to end.

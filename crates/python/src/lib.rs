@@ -16,6 +16,7 @@ mod load;
 mod log;
 mod modules;
 mod mold;
+mod overdue;
 mod place;
 mod ready;
 mod run;

@@ -20,6 +20,8 @@ pub(crate) struct Birth {
     pub(crate) unproven: bool,
     pub(crate) line: Line,
     pub(crate) counters: OwnedFd,
+    /// Where its stacks are written.
+    pub(crate) stacks: Option<OwnedFd>,
 }
 
 /// Forks until the master is gone (`None`: the mold ends). Returns with `Some` in each worker.
@@ -32,7 +34,9 @@ pub(crate) fn serve(py: Python<'_>, line: Line) -> Option<Birth> {
                 first,
                 unproven,
             } => {
-                let (Some(counters), Some(channel)) = (fds.pop(), fds.pop()) else {
+                let (Some(stacks), Some(counters), Some(channel)) =
+                    (fds.pop(), fds.pop(), fds.pop())
+                else {
                     let why = "the order came without its descriptors".to_owned();
                     line.say(&FromWorker::ForkFailed { worker, why });
                     continue;
@@ -50,6 +54,7 @@ pub(crate) fn serve(py: Python<'_>, line: Line) -> Option<Birth> {
                             unproven,
                             line: Line::new(Channel::from(channel)),
                             counters,
+                            stacks: Some(stacks),
                         });
                     }
                     Ok(Forked::Parent { worker: pid }) => {

@@ -12,7 +12,8 @@ use crate::line::Line;
 use crate::load::Mounted;
 use crate::mold::Birth;
 use crate::{
-    errors, hooks, interpreter, load, log, modules, mold, place, stray, title, uwsgi, worker,
+    errors, hooks, interpreter, load, log, modules, mold, overdue, place, stray, title, uwsgi,
+    worker,
 };
 
 /// uWSGI: UWSGI_FAILED_APP_CODE.
@@ -50,10 +51,20 @@ pub(crate) fn run(py: Python<'_>) -> i32 {
             return 1;
         }
     };
-    let is_complete = fds.len() == setup.listeners.len() + usize::from(setup.worker.is_some());
-    if !is_complete {
+    // Nobody reads the stacks of an import that is only a trial.
+    let expected = setup.listeners.len() + usize::from(setup.worker.is_some());
+    if fds.len() != expected && fds.len() != expected + 1 {
         log::line("the master's setup came without its descriptors");
         return 1;
+    }
+    let stacks = match fds.len() > expected {
+        true => fds.pop(),
+        false => None,
+    };
+    if let Some(stacks) = &stacks
+        && let Err(error) = overdue::write_stacks(py, stacks.as_fd())
+    {
+        log::line(&errors::traceback(py, &error));
     }
     let counters = setup.worker.map(|_| fds.remove(0));
     title::set(&setup);
@@ -69,7 +80,7 @@ pub(crate) fn run(py: Python<'_>) -> i32 {
     let mut ours: Vec<BorrowedFd<'_>> = fds.iter().map(AsFd::as_fd).collect();
     ours.push(line.as_fd());
     stray::guard(&ours);
-    if let Err(error) = worker::dump_stacks_on_demand(py).and_then(|()| tell_where_it_crashes(py)) {
+    if let Err(error) = tell_where_it_crashes(py) {
         log::line(&errors::traceback(py, &error));
     }
     let apps = load_apps(py, &setup, &line);
@@ -81,6 +92,7 @@ pub(crate) fn run(py: Python<'_>) -> i32 {
             unproven: setup.unproven,
             line,
             counters,
+            stacks,
         },
         (None, _) | (_, None) => {
             // What the interpreter holds now is shared with every worker.

@@ -5,7 +5,7 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use imperator_core::counters::Worker;
 use imperator_core::message::{FromWorker, Setup, WorkerNumbers, fd};
@@ -380,6 +380,17 @@ impl Native {
             Some(greenlet) => Ok(greenlet),
             None => py.import("_thread")?.call_method0("get_ident")?.extract(),
         }
+    }
+
+    /// A deadline of the request that is answered here, in seconds, 0: none; false: there is none.
+    fn set_deadline(&self, py: Python<'_>, seconds: u64) -> PyResult<bool> {
+        let (Ok(exchange), Some(worker)) = (current(py), state(|state| state.worker.clone())?)
+        else {
+            return Ok(false);
+        };
+        let after = Some(Duration::from_secs(seconds)).filter(|_| seconds > 0);
+        worker.set_deadline(&exchange, after);
+        Ok(true)
     }
 
     fn watch_harakiri(&self, on: bool) {

@@ -12,7 +12,7 @@ use pyo3::types::{PyCFunction, PyDict};
 use crate::load::Mounted;
 use crate::mold::Birth;
 use crate::wsgi::WsgiApp;
-use crate::{errors, gevent, interpreter, log, ready, stray, uwsgi};
+use crate::{errors, gevent, interpreter, log, overdue, ready, stray, uwsgi};
 
 /// Serves until the worker is drained; returns the exit code.
 pub(crate) fn run(
@@ -40,7 +40,9 @@ fn try_run(
     signals: Signals,
     apps: Vec<Mounted>,
 ) -> PyResult<()> {
-    dump_stacks_on_demand(py)?;
+    if let Some(stacks) = &birth.stacks {
+        overdue::write_stacks(py, stacks.as_fd())?;
+    }
     // SAFETY: the master gives it to each interpreter, and only the worker that serves takes it:
     // one call in this process.
     let request_log = unsafe { imperator_process::fds::inherit(fd::REQUEST_LOG) }.ok();
@@ -59,7 +61,9 @@ fn try_run(
         channel: birth.line.into_channel(),
         request_log,
         signals,
+        stacks: birth.stacks,
     })?;
+    overdue::begin(&worker);
     let apps = Arc::new(apps);
     if let Some(prefix) = &worker.settings().interpreter.tracebacker {
         start_tracebacker(py, prefix, id);
@@ -137,18 +141,4 @@ fn start_thread<'py>(
         .call_method("Thread", (), Some(&options))?;
     thread.call_method0("start")?;
     Ok(thread)
-}
-
-/// The master asks with a signal for the stacks of all threads before it kills a process that
-/// hangs, also while it is imported; faulthandler needs no lock for that.
-pub(crate) fn dump_stacks_on_demand(py: Python<'_>) -> PyResult<()> {
-    let options = PyDict::new(py);
-    options.set_item("file", 2)?;
-    options.set_item("all_threads", true)?;
-    py.import("faulthandler")?.call_method(
-        "register",
-        (imperator_process::signals::stack_dump(),),
-        Some(&options),
-    )?;
-    Ok(())
 }

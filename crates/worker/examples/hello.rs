@@ -81,6 +81,7 @@ fn main() -> std::io::Result<()> {
         channel,
         request_log: None,
         signals: imperator_worker::signals::install()?,
+        stacks: None,
     })?;
     std::thread::scope(|scope| {
         for core in 1..cores {

@@ -5,6 +5,7 @@ use std::os::fd::AsFd;
 use std::time::Duration;
 
 use crate::body::Body;
+use crate::claim::Claim;
 use crate::connection::Connection;
 use crate::context::WorkerContext;
 use crate::errors::WriteError;
@@ -35,17 +36,24 @@ pub(crate) struct Answer {
     pub(crate) joined: Vec<u8>,
 }
 
+/// The half of an exchange that does not change.
+#[derive(Clone, Copy)]
+pub(crate) struct Asked<'a> {
+    pub(crate) request: &'a Request,
+    pub(crate) claim: &'a Claim,
+}
+
 impl Answer {
-    pub(crate) fn fail(&mut self, worker: &WorkerContext, request: &Request, patience: Duration) {
+    pub(crate) fn fail(&mut self, worker: &WorkerContext, asked: Asked<'_>, patience: Duration) {
         self.failed = true;
-        self.refuse(&Refusal::new(500, ""), worker, request, patience);
+        self.refuse(&Refusal::new(500, ""), worker, asked, patience);
     }
 
     pub(crate) fn refuse(
         &mut self,
         refusal: &Refusal,
         worker: &WorkerContext,
-        request: &Request,
+        asked: Asked<'_>,
         patience: Duration,
     ) {
         let Some(connection) = &self.connection else {
@@ -55,7 +63,11 @@ impl Answer {
             self.response.abandon();
             return;
         }
-        let answer = refusal.bytes(&worker.dress, request.head_only);
+        if !asked.claim.take() {
+            self.broken = Some(WriteError::TimedOut);
+            return;
+        }
+        let answer = refusal.bytes(&worker.dress, asked.request.head_only);
         let mut parts = [IoSlice::new(&answer)];
         let sent = socket::send_patiently(&connection.socket, &mut &mut parts[..], patience);
         self.response.answered_by_us(refusal.status, &answer);
@@ -64,15 +76,19 @@ impl Answer {
         }
     }
 
-    pub(crate) fn end(&mut self, worker: &WorkerContext, request: &Request, patience: Duration) {
+    pub(crate) fn end(&mut self, worker: &WorkerContext, asked: Asked<'_>, patience: Duration) {
         if self.connection.is_none() || self.broken.is_some() {
             return;
         }
         if !self.response.is_started() {
-            return self.fail(worker, request, patience);
+            return self.fail(worker, asked, patience);
         }
         let with_head = !self.response.is_committed();
         if with_head {
+            if !asked.claim.take() {
+                self.broken = Some(WriteError::TimedOut);
+                return;
+            }
             self.response.commit(Some(0));
         }
         let tail = self.response.end();

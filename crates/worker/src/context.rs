@@ -20,7 +20,7 @@ use crate::additions::Dress;
 use crate::clock::Moment;
 use crate::connection::Connection;
 use crate::crew::Crew;
-use crate::exchange::Exchange;
+use crate::deadlines::Deadlines;
 use crate::front::Front;
 use crate::handover::{Handover, MAX_WAITING, ring};
 use crate::lifecycle::{Event, Phase};
@@ -55,6 +55,9 @@ pub struct Parts {
     /// `None`: request lines are dropped.
     pub request_log: Option<OwnedFd>,
     pub signals: Signals,
+    /// Where the language writes stacks on `imperator_process::signals::stack_dump`; `None`: it would
+    /// die of that signal.
+    pub stacks: Option<OwnedFd>,
 }
 
 /// One worker, shared by its threads.
@@ -89,15 +92,14 @@ pub struct WorkerContext {
     owed: AtomicU64,
     /// Requests that the app saw.
     pub(crate) app_requests: AtomicU64,
-    /// What each core answers now, for the I/O thread's 504; only with harakiri.
-    running: Vec<Mutex<Option<Arc<Exchange>>>>,
+    pub(crate) deadlines: Deadlines,
     /// Loader variables that were reported already: bits.
     reported: AtomicU16,
     /// What was noted already: bits by status (mod 64), [`CUT`], [`MISSING`] and [`STALLED`].
     noted: AtomicU64,
     pub(crate) crew: Crew,
     announced: AtomicBool,
-    worn: AtomicBool,
+    pub(crate) worn: AtomicBool,
     pub(crate) dismissed: AtomicBool,
     started: Moment,
 }
@@ -144,6 +146,7 @@ impl WorkerContext {
             .collect::<io::Result<_>>()?;
         let speaks_tls = listeners.iter().any(|listener| listener.tls.is_some());
         let hostname = rustix::system::uname();
+        let deadlines = Deadlines::new(&setup.settings, parts.stacks);
         let worker = Arc::new(Self {
             limits: Limits::of(&setup.settings),
             dress: Dress::new(&setup.settings.answers),
@@ -165,7 +168,7 @@ impl WorkerContext {
             busy: AtomicUsize::new(0),
             owed: AtomicU64::new(0),
             app_requests: AtomicU64::new(0),
-            running: (0..cores).map(|_| Mutex::default()).collect(),
+            deadlines,
             reported: AtomicU16::new(0),
             noted: AtomicU64::new(0),
             crew: Crew::default(),
@@ -533,47 +536,6 @@ impl WorkerContext {
     pub(crate) fn may_wear(&self) -> bool {
         Moment::now() >= self.started.after(self.settings().min_worker_lifetime)
             && !self.worn.swap(true, Ordering::AcqRel)
-    }
-
-    /// What a core answers from now on; `None`: nothing.
-    pub(crate) fn set_running(&self, core: usize, exchange: Option<&Arc<Exchange>>) {
-        if self.settings().harakiri.is_some() {
-            let mut running = self.running[core]
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner);
-            *running = exchange.cloned();
-        }
-    }
-
-    /// Tells the clients of requests past harakiri what the master is about to do. Returns when
-    /// the next one is due.
-    pub(crate) fn answer_overdue(&self, now: Moment) -> Option<Moment> {
-        let options = &self.settings().harakiri_options;
-        // Whether anybody is killed, the master decides by who waits.
-        if options.queue_threshold.is_some() {
-            return None;
-        }
-        let harakiri = self.settings().harakiri? + options.graceful_timeout.unwrap_or_default();
-        let due = |core: usize| {
-            let started = self.counters().core(core, counters::Core::StartMillis);
-            let started = started.load(Ordering::Acquire);
-            (started != 0).then(|| Moment(started * 1000).after(harakiri))
-        };
-        let mut next = None;
-        for (core, running) in self.running.iter().enumerate() {
-            match due(core) {
-                Some(due) if due <= now => {
-                    // An app thread holds it only to put another one in.
-                    let running = running.lock().unwrap_or_else(PoisonError::into_inner);
-                    if let Some(exchange) = running.as_ref() {
-                        exchange.overdue(harakiri);
-                    }
-                }
-                Some(due) => next = Some(next.map_or(due, |next: Moment| next.min(due))),
-                None => (),
-            }
-        }
-        next
     }
 
     /// Ends the I/O thread, and leaves the process alone: for a process that has other work after

@@ -5,16 +5,17 @@ mod notes;
 
 use std::fs::File;
 use std::io::{self, IoSlice};
-use std::os::fd::{AsFd, BorrowedFd};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::Duration;
 
 use imperator_core::settings::Protocol;
 
-use crate::answer::{Answer, write_error};
+use crate::answer::{Answer, Asked, write_error};
 use crate::app::{Interpreter, Readiness};
 use crate::body::Body;
+use crate::claim::Claim;
 use crate::clock::Moment;
 use crate::connection::Connection;
 use crate::context::WorkerContext;
@@ -22,9 +23,16 @@ pub use crate::errors::{BodyError, StartError, WriteError};
 use crate::log::LogNotes;
 use crate::refusal::Refusal;
 use crate::request::{Framing, Known, Request};
-use crate::response::{Asked, Response};
+use crate::response::{Asked as Head, Response};
 use crate::sending::{Sending, Step};
-use crate::{sendfile, socket};
+use crate::{sendfile, socket, sys};
+
+/// No exception may be raised for this request.
+const OUTSIDE: u8 = 0;
+/// The app has it.
+const INSIDE: u8 = 1;
+/// One was raised.
+const RAISED: u8 = 2;
 
 /// Head and chunk are sent as one piece up to this size.
 const JOINED: usize = 2048;
@@ -37,8 +45,14 @@ pub struct Exchange {
     pub(crate) started_at: Moment,
     /// The app failed while another thread held the answer.
     cut: AtomicBool,
-    /// The request ran past harakiri.
-    was_overdue: AtomicBool,
+    /// Who sends the head of the answer.
+    claim: Claim,
+    /// The connection's number, for whoever answers in the app's place.
+    socket: AtomicI32,
+    /// The answer that was sent at the deadline.
+    late: Mutex<Option<Vec<u8>>>,
+    /// Where the app is, for exceptions from outside: [`OUTSIDE`], [`INSIDE`], [`RAISED`].
+    place: AtomicU8,
     /// SCRIPT_NAME and PATH_INFO are those of the app that the request is for.
     pub(crate) is_mounted: bool,
     answer: Mutex<Answer>,
@@ -52,7 +66,10 @@ impl Exchange {
             worker,
             started_at: Moment::default(),
             cut: AtomicBool::new(false),
-            was_overdue: AtomicBool::new(false),
+            claim: Claim::default(),
+            socket: AtomicI32::new(-1),
+            late: Mutex::default(),
+            place: AtomicU8::new(OUTSIDE),
             answer: Mutex::new(Answer {
                 connection: None,
                 body: Body::none(),
@@ -74,7 +91,10 @@ impl Exchange {
     pub(crate) fn begin(&mut self, connection: Connection, spooled: Option<File>, now: Moment) {
         self.started_at = now;
         *self.cut.get_mut() = false;
-        *self.was_overdue.get_mut() = false;
+        self.claim.clear();
+        *self.socket.get_mut() = connection.socket.as_raw_fd();
+        *self.late.get_mut().unwrap_or_else(PoisonError::into_inner) = None;
+        *self.place.get_mut() = OUTSIDE;
         let limit = self.worker.settings().limit_post;
         let answer = self
             .answer
@@ -165,7 +185,10 @@ impl Exchange {
         if answer.connection.is_none() {
             return Err(StartError::Ended);
         }
-        let asked = Asked {
+        if self.claim.is_late() {
+            return Err(StartError::Ended);
+        }
+        let asked = Head {
             protocol: self.request.protocol,
             version: self.request.known(Known::Protocol),
             head_only: self.request.head_only,
@@ -247,6 +270,10 @@ impl Exchange {
         };
         let with_head = !answer.response.is_committed();
         if with_head {
+            if !self.claim.take() {
+                answer.broken = Some(WriteError::TimedOut);
+                return Err(WriteError::TimedOut);
+            }
             answer.response.commit(usize::try_from(total).ok());
         }
         answer.chunks += 1;
@@ -319,7 +346,7 @@ impl Exchange {
         let patience = self.patience();
         let answer = &mut *answer;
         interpreter.unlocked(&mut || {
-            answer.refuse(&refusal, &self.worker, &self.request, patience);
+            answer.refuse(&refusal, &self.worker, self.asked(), patience);
         });
     }
 
@@ -337,9 +364,9 @@ impl Exchange {
 
     /// Whether status and headers can no longer be changed. True while another thread writes.
     pub fn head_sent(&self) -> bool {
-        self.answer
-            .try_lock()
-            .map_or(true, |answer| answer.response.is_committed())
+        self.answer.try_lock().map_or(true, |answer| {
+            answer.response.is_committed() || self.claim.is_late()
+        })
     }
 
     /// Whether a write found the client gone.
@@ -368,42 +395,65 @@ impl Exchange {
         };
         let patience = self.patience();
         let answer = &mut *answer;
-        let (worker, request) = (&self.worker, &self.request);
-        interpreter.unlocked(&mut || answer.fail(worker, request, patience));
+        let (worker, asked) = (&self.worker, self.asked());
+        interpreter.unlocked(&mut || answer.fail(worker, asked, patience));
     }
 
-    /// The I/O thread's part of harakiri: a 504, when nothing was sent and nobody is sending. The
-    /// app may run on until the master ends the worker; what it writes goes nowhere.
-    pub(crate) fn overdue(&self, harakiri: Duration) {
-        // Once: a later look could get in the way of an app that is sending.
-        if self.was_overdue.swap(true, Ordering::AcqRel) {
+    /// The deadline's answer, a 504, unless the head of another one is on its way. The app may go
+    /// on; what it writes goes nowhere. Only with this exchange in the locked list of those that
+    /// run: so its connection is open.
+    pub(crate) fn answer_late(&self, reason: String) {
+        if !self.claim.take_late() {
             return;
         }
-        let Ok(mut answer) = self.answer.try_lock() else {
+        let Some(socket) = sys::lent(self.socket.load(Ordering::Acquire)) else {
             return;
         };
-        let answer = &mut *answer;
-        let Some(connection) = &answer.connection else {
-            return;
-        };
-        if answer.broken.is_some() || answer.response.is_committed() {
-            return;
-        }
-        let reason = format!(
-            "the app took longer than harakiri = {} s",
-            harakiri.as_secs()
-        );
-        let bytes = Refusal::new(504, reason);
-        let bytes = bytes.bytes(&self.worker.dress, self.request.head_only);
+        let refusal = Refusal::new(504, reason);
+        let bytes = refusal.bytes(&self.worker.dress, self.request.head_only);
         let mut parts = [IoSlice::new(&bytes)];
-        let _ = socket::send(&connection.socket, &mut &mut parts[..]);
-        let _ = rustix::net::shutdown(&connection.socket, rustix::net::Shutdown::Write);
-        answer.response.answered_by_us(504, &bytes);
-        answer.broken = Some(WriteError::TimedOut);
+        let _ = socket::send(&socket, &mut &mut parts[..]);
+        let _ = rustix::net::shutdown(socket, rustix::net::Shutdown::Write);
+        *self.late.lock().unwrap_or_else(PoisonError::into_inner) = Some(bytes);
+    }
+
+    /// The app begins: from now on an exception may be raised in it. With the interpreter held, as
+    /// for the two below: so none of them comes between the steps of another.
+    pub fn enter_app(&self) {
+        self.place.store(INSIDE, Ordering::Release);
+    }
+
+    /// Whether an exception may be raised now; true once.
+    pub fn mark_raised(&self) -> bool {
+        self.place
+            .compare_exchange(INSIDE, RAISED, Ordering::AcqRel, Ordering::Acquire)
+            .is_ok()
+    }
+
+    /// Whether the app is inside, and an exception was raised for it.
+    pub fn is_raised(&self) -> bool {
+        self.place.load(Ordering::Acquire) == RAISED
+    }
+
+    /// The app has ended. True: an exception was raised, and may still be on its way.
+    pub fn leave_app(&self) -> bool {
+        let was = self.place.load(Ordering::Acquire);
+        self.place.store(OUTSIDE, Ordering::Release);
+        was == RAISED
+    }
+
+    fn asked(&self) -> Asked<'_> {
+        Asked {
+            request: &self.request,
+            claim: &self.claim,
+        }
     }
 
     fn writable(&self) -> Result<MutexGuard<'_, Answer>, WriteError> {
-        let answer = self.answer.try_lock().map_err(|_| WriteError::Busy)?;
+        let mut answer = self.answer.try_lock().map_err(|_| WriteError::Busy)?;
+        if self.claim.is_late() {
+            answer.broken = Some(WriteError::TimedOut);
+        }
         if let Some(broken) = answer.broken {
             return Err(broken);
         }
@@ -430,6 +480,10 @@ impl Exchange {
         let response = &mut answer.response;
         let with_head = !response.is_committed();
         if with_head {
+            if !self.claim.take() {
+                answer.broken = Some(WriteError::TimedOut);
+                return Err(WriteError::TimedOut);
+            }
             response.commit(last.then_some(chunk.len()));
         }
         if !chunk.is_empty() {
@@ -502,7 +556,7 @@ impl Exchange {
 
     /// Whether the answer was cut because the client took nothing.
     pub(crate) fn has_stalled(&self, answer: &Answer) -> bool {
-        answer.broken == Some(WriteError::TimedOut) && !self.was_overdue.load(Ordering::Acquire)
+        answer.broken == Some(WriteError::TimedOut) && !self.claim.is_late()
     }
 
     /// Sends what is still missing of the answer, without the interpreter. The exchange stays
@@ -511,10 +565,19 @@ impl Exchange {
         // Another thread of the app may be in a write, which ends within socket-timeout.
         let mut answer = self.answer.lock().unwrap_or_else(PoisonError::into_inner);
         let patience = self.patience();
-        if self.cut.load(Ordering::Acquire) {
-            answer.fail(&self.worker, &self.request, patience);
+        let late = self
+            .late
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        if let Some(bytes) = late {
+            answer.response.answered_by_us(504, &bytes);
+            answer.broken = Some(WriteError::TimedOut);
         }
-        answer.end(&self.worker, &self.request, patience);
+        if self.cut.load(Ordering::Acquire) {
+            answer.fail(&self.worker, self.asked(), patience);
+        }
+        answer.end(&self.worker, self.asked(), patience);
         answer
     }
 }

@@ -29,6 +29,12 @@ use crate::waiting::{Fate, Parked};
 /// The heartbeat, and how often resident memory is looked at.
 const TICK: Duration = Duration::from_secs(1);
 
+/// At the end of its mercy a worker is asked for its stacks and killed; one without a master ends
+/// itself, this much later.
+const MASTERS_TURN: Duration = Duration::from_secs(1);
+/// How often a draining worker looks whether only late requests are left.
+const SPENT_TICK: Duration = Duration::from_millis(200);
+
 const CHANNEL: u64 = 0;
 const WAKE: u64 = 1;
 const SIGNAL: u64 = 2;
@@ -60,6 +66,8 @@ struct IoThread {
     next_id: u64,
     memory: Memory,
     next_tick: Moment,
+    /// Looks in a row that found nothing but late requests.
+    spent: u32,
 }
 
 impl IoThread {
@@ -73,7 +81,7 @@ impl IoThread {
         for fd in signals.fds() {
             add(fd, SIGNAL)?;
         }
-        let lifecycle = Lifecycle::new(worker.mercy());
+        let lifecycle = Lifecycle::new(worker.mercy().saturating_add(MASTERS_TURN));
         Ok(Self {
             worker,
             signals,
@@ -85,6 +93,7 @@ impl IoThread {
             next_id: FIRST_ID,
             memory: Memory::open(),
             next_tick: Moment::now(),
+            spent: 0,
         })
     }
 
@@ -133,6 +142,9 @@ impl IoThread {
                 Ok(Received::Message(message, fds)) => {
                     // Descriptors come only with orders that are not for us.
                     drop(fds);
+                    if message == ToWorker::Overdue {
+                        self.worker.look_for_overdue(now, false);
+                    }
                     if let Some(event) = Event::of(&message) {
                         self.step(event, now);
                     }
@@ -177,7 +189,10 @@ impl IoThread {
                     }
                 }
                 // The interpreter may hang in an app's thread or in its own teardown.
-                Action::Exit => sys::exit_now(1),
+                Action::Exit => {
+                    self.worker.last_words();
+                    sys::exit_now(1);
+                }
             }
         }
     }
@@ -366,21 +381,42 @@ impl IoThread {
         }
     }
 
+    /// Told at the second look: an app thread may be between two steps at the first.
+    fn look_whether_spent(&mut self) {
+        self.spent = match self.worker.is_spent() {
+            true => self.spent.saturating_add(1),
+            false => 0,
+        };
+        self.worker
+            .counters()
+            .worker(counters::Worker::Spent)
+            .store(u64::from(self.spent > 1), Ordering::Relaxed);
+    }
+
     fn tick(&mut self, now: Moment) {
         self.worker
             .counters()
             .worker(counters::Worker::HeartbeatMillis)
             .store(now.millis(), Ordering::Relaxed);
         self.step(Event::Tick, now);
-        // A request that starts after this look is not overdue before the next one: harakiri has
-        // at least a second.
-        let overdue = self.worker.answer_overdue(now);
+        // A request that starts after this look is not overdue before the next one.
+        let overdue = self.worker.look_for_overdue(now, true);
         if now < self.next_tick {
             self.next_tick = overdue.map_or(self.next_tick, |due| due.min(self.next_tick));
             return;
         }
-        let next_tick = now.after(TICK);
+        let tick = match self.worker.is_draining() {
+            true => SPENT_TICK,
+            false => self
+                .worker
+                .settings()
+                .harakiri
+                .map_or(TICK, |limit| limit.min(TICK)),
+        };
+        let next_tick = now.after(tick);
         self.next_tick = overdue.map_or(next_tick, |due| due.min(next_tick));
+        self.worker.ask_for_interpreter(now);
+        self.look_whether_spent();
         let settings = self.worker.settings();
         let recycling = &settings.recycling;
         let by_size = settings.reload_on_rss.is_some() || recycling.on_address_space.is_some();

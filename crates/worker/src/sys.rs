@@ -1,7 +1,7 @@
 //! The only file of this crate with unsafe code: the calls for which the safe crates have no name.
 
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 
 /// Ends the process at once: no destructor, no atexit handler, no interpreter teardown.
 pub(crate) fn exit_now(code: i32) -> ! {
@@ -19,6 +19,23 @@ pub(crate) fn replace(socket: impl AsFd, instead: impl AsFd) -> io::Result<()> {
         -1 => Err(io::Error::last_os_error()),
         _ => Ok(()),
     }
+}
+
+/// Asks one thread of this process for the Python stacks of all (tgkill(2)); one that is gone, or
+/// a number that is nobody's, hears nothing.
+pub(crate) fn ask_for_stack(tid: u64) {
+    let signal = imperator_process::signals::stack_dump();
+    if let (Ok(pid), Ok(tid)) = (i32::try_from(std::process::id()), i32::try_from(tid)) {
+        // SAFETY: tgkill(2) touches no memory of ours.
+        unsafe { libc::syscall(libc::SYS_tgkill, pid, tid, signal) };
+    }
+}
+
+/// A connection that an app thread owns. The caller keeps that thread from closing it.
+pub(crate) fn lent(fd: RawFd) -> Option<BorrowedFd<'static>> {
+    // SAFETY: the number is one that the exchange's connection has, and whoever closes that takes
+    // the lock first that the caller holds (`Deadlines::running`).
+    (fd >= 0).then(|| unsafe { BorrowedFd::borrow_raw(fd) })
 }
 
 /// Gives `signal` its default disposition, so that no older handler is called beside ours.

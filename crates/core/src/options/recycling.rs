@@ -34,6 +34,18 @@ pub(super) static OPTIONS: &[Opt] = &[
     )
     .short('t'),
     opt(
+        "harakiri-grace",
+        Value::Seconds,
+        Full,
+        "time that a request has to end after an exception was raised in it; 0: none is raised",
+        |draft, given| {
+            draft.settings.harakiri_options.grace = draft.seconds(given)?;
+            Ok(())
+        },
+    )
+    .default("5")
+    .ours(),
+    opt(
         "harakiri-graceful-signal",
         Value::Number,
         Full,
@@ -203,6 +215,18 @@ pub(super) static OPTIONS: &[Opt] = &[
         "replace a worker whose resident memory reaches this many MiB",
         set!(reload_on_rss, mebibytes),
     ),
+    opt(
+        "stuck-timeout",
+        Value::Seconds,
+        Full,
+        "replace a worker of which every thread, or the interpreter itself, was taken for this long",
+        |draft, given| {
+            let timeout = draft.some(given)?.map(Duration::from_secs);
+            draft.settings.harakiri_options.stuck_timeout = timeout;
+            Ok(())
+        },
+    )
+    .ours(),
     opt(
         "worker-reload-mercy",
         Value::Seconds,

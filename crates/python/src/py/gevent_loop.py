@@ -33,7 +33,33 @@ def patch():
         monkey.patch_all()
 
 
+waker = None
+
+
+def interrupt():
+    # From another thread: this is all that a hub allows there.
+    if waker is not None:
+        waker.send()
+
+
+def throw_late(requests, greenlets):
+    """Requests past their deadline end with an exception, where they wait."""
+    import sys
+    import traceback
+
+    cores, overdue = requests.to_throw()
+    for core in cores:
+        greenlet = greenlets.get(core)
+        if greenlet is None:
+            continue
+        if greenlet.gr_frame is not None:
+            stack = "".join(traceback.format_stack(greenlet.gr_frame))
+            sys.stderr.write("greenlet of core %d (most recent call last):\n%s" % (core, stack))
+        greenlet.kill(overdue(), block=False)
+
+
 def serve(requests, wait_for_hub):
+    global waker
     import gevent
     from gevent.event import Event
     from gevent.socket import wait as wait_for
@@ -42,21 +68,22 @@ def serve(requests, wait_for_hub):
     gevent.reinit()
     watcher = gevent.get_hub().loop.io(requests.fileno(), 1)
     freed = Event()
-    running = set()
+    running = {}
+    waker = gevent.get_hub().loop.async_(ref=False)
+    waker.start(throw_late, requests, running)
 
     def answer(core):
         try:
             requests.answer(core)
         finally:
-            running.discard(core)
+            running.pop(core, None)
             freed.set()
 
     while True:
         try:
             found = requests.look()
             if found >= 0:
-                running.add(found)
-                gevent.spawn(answer, found)
+                running[found] = gevent.spawn(answer, found)
                 # It runs until it waits; then the next one is looked for.
                 gevent.sleep(0)
             elif found == NOTHING:
@@ -75,5 +102,8 @@ def serve(requests, wait_for_hub):
             requests.wants_end()
     watcher.stop()
     watcher.close()
+    waker.stop()
+    waker.close()
+    waker = None
     if wait_for_hub:
         gevent.wait()

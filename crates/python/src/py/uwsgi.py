@@ -149,8 +149,10 @@ def setprocname(name):
 
 
 def set_user_harakiri(seconds):
-    """Ends this worker, with its stacks in the log, unless it is set anew or to 0 in time."""
-    _harakiri.set(int(seconds))
+    """Ends this request as harakiri does, unless it is set anew or to 0 in time."""
+    seconds = int(seconds)
+    if not _native.set_deadline(max(seconds, 0)):
+        _harakiri.set(seconds)
 
 
 # Locks: shared by all workers of the app, and held by one thread. A worker that dies frees its own.
@@ -234,7 +236,7 @@ def is_locked(number=0):
 
 
 class _Harakiri:
-    """The earliest deadline of all threads is faulthandler's: it needs no lock to end us."""
+    """For threads that answer no request: the earliest deadline ends the worker, with its stacks."""
 
     def __init__(self):
         self.deadlines = {}

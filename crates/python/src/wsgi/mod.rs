@@ -30,7 +30,7 @@ use self::input::Input;
 use self::response::StartResponse;
 use crate::load::Mounted;
 use crate::stray::end_if_stray;
-use crate::{errors, gevent, modules, uwsgi};
+use crate::{errors, gevent, modules, overdue, uwsgi};
 
 /// The interpreter's lock, as the request path sees it.
 pub(crate) struct Gil;
@@ -79,6 +79,7 @@ impl WsgiApp {
         core: usize,
     ) -> PyResult<Self> {
         let environ = Environ::new(py, worker.settings(), core)?;
+        overdue::here(py, core)?;
         // The only app has every request, unless the config says otherwise.
         let rules = Rules::of(worker.settings());
         let plain =
@@ -191,8 +192,11 @@ impl App for WsgiApp {
     fn call(&self, exchange: &Arc<Exchange>) {
         let called = catch_unwind(AssertUnwindSafe(|| {
             Python::attach(|py| {
+                exchange.enter_app();
                 uwsgi::answers(py, exchange);
-                if let Err(error) = self.answer(py, exchange) {
+                let answered = self.answer(py, exchange);
+                overdue::leave(py, &self.worker, exchange);
+                if let Err(error) = answered {
                     end_if_stray(py);
                     self.fail(py, exchange, &error);
                 }
@@ -201,6 +205,7 @@ impl App for WsgiApp {
         }));
         if called.is_err() {
             // A mistake of ours, told by the panic hook. It costs this request, not the worker.
+            Python::attach(|py| overdue::leave(py, &self.worker, exchange));
             exchange.fail(&Gil);
         }
     }

@@ -31,7 +31,7 @@ impl Exchange {
     /// Ends the answer for the client; the app goes on. What it still writes goes nowhere.
     pub fn disconnect(&self) {
         if let Ok(mut answer) = self.answer.try_lock() {
-            answer.end(&self.worker, &self.request, self.patience());
+            answer.end(&self.worker, self.asked(), self.patience());
             if let Some(connection) = &answer.connection {
                 let all = rustix::net::Shutdown::Both;
                 let _ = rustix::net::shutdown(&connection.socket, all);

@@ -145,6 +145,7 @@ impl Worker {
             channel: there,
             request_log: Some(log.try_clone().unwrap().into()),
             signals,
+            stacks: None,
         })
         .unwrap();
         let app = RustApp(Arc::new(app));
