@@ -8,6 +8,7 @@
 
 mod answers;
 mod crew;
+mod deadlines;
 mod developing;
 mod files;
 mod greenlets;

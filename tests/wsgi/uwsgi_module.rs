@@ -199,13 +199,13 @@ fn a_reload_by_the_app_starts_the_next_generation() {
 
 #[test]
 fn a_user_harakiri_ends_the_worker_with_its_stacks_and_only_when_it_is_due() {
-    let app = start(&interpreters()[0], "");
+    let app = start(&interpreters()[0], "harakiri-grace = 1");
     let before = text(&app, "/pid");
-    let stuck = uwsgi_get(app.path("s").as_path(), "/stuck");
-    assert!(stuck.is_err() || stuck.is_ok_and(|reply| reply.status == 0));
+    let stuck = uwsgi_get(app.path("s").as_path(), "/stuck").expect("an answer");
+    assert_eq!(stuck.status, 504, "{}", app.report());
     app.wait_for("the stacks", |app| {
         let log = app.log();
-        (log.contains("Timeout") && log.contains("in stuck")).then_some(())
+        (log.contains("ran past set_user_harakiri") && log.contains("in stuck")).then_some(())
     });
     app.wait_for("another worker", |app| {
         let now = uwsgi_get(app.path("s").as_path(), "/pid").ok()?;

@@ -114,7 +114,7 @@ impl Effects {
             }
             Action::Serve { generation } => self.tell_ready(*generation),
             Action::Failed { generation, .. } => return Some(*generation),
-            Action::Kill { process, pid } => self.tell_kill(*process, *pid),
+            Action::Kill { process, pid, .. } => self.tell_kill(*process, *pid),
             Action::Forget {
                 process,
                 end: Some(end),

@@ -7,7 +7,7 @@ use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::time::Instant;
 
-use imperator_core::message::{Config, Failure, Pem};
+use imperator_core::message::{Config, Failure, Pem, Stuck};
 use imperator_core::settings::Settings;
 use imperator_process::channel::Channel;
 use imperator_process::privileges::Identity;
@@ -25,11 +25,13 @@ use crate::stats::Stats;
 use crate::succession::Succession;
 use crate::touched::Touched;
 use crate::troubles::Troubles;
+pub(crate) use stacks::{LOOK as STACKS_LOOK, Stacks};
 
 pub(crate) mod children;
 mod crew;
 mod hearing;
 pub(crate) mod sampling;
+mod stacks;
 
 /// What is looked up only for who asks.
 #[derive(Debug, Clone, Copy, Default)]
@@ -95,6 +97,10 @@ pub(crate) struct Child {
     /// The kernel is to kill it before others (`oom.rs`).
     pub is_raised: bool,
     pub harakiri: crate::harakiri::Watch,
+    pub stacks: Stacks,
+    /// They are for the status, not for the log.
+    pub is_asked_quietly: bool,
+    pub stuck: Option<Stuck>,
 }
 
 pub(crate) struct Effects {
@@ -134,6 +140,8 @@ pub(crate) struct Effects {
     /// What workers that have ended answered.
     pub gone_requests: u64,
     pub harakiris: BTreeMap<u32, u64>,
+    /// A worker said something that a look at all of them goes into.
+    pub look_now: bool,
     /// The umask of the start, where the app's config has another one.
     pub own_umask: Option<u32>,
     pub kernel: crate::backlog::Diagnosis,
@@ -188,7 +196,7 @@ impl Effects {
                 Vec::new()
             }
             Action::Stacks { process, pid } => {
-                self.ask_for_stacks(process, pid);
+                self.ask_who_is_late(process, pid);
                 Vec::new()
             }
             Action::Kill { pid, .. } => {

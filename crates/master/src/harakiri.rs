@@ -1,14 +1,276 @@
-//! Looks at the workers' counters for requests that run past `harakiri`.
+//! What a worker's counters say of requests past their deadline, of an I/O thread that is silent and
+//! of threads that are all taken; and what is to be done. Pure.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use imperator_core::counters::{Core, Counters};
+use imperator_core::counters::{Core, Counters, Worker};
+use imperator_core::settings::Settings;
 
-/// How often the counters are read.
-pub(crate) const INTERVAL: Duration = Duration::from_millis(250);
-/// How long a worker may take to write its Python stacks before it is killed.
-const STACKS: u64 = 200;
+/// How often counters are read when something is going on, and when nothing is: a worker itself
+/// tells of requests past their deadline.
+pub(crate) const SOON: Duration = Duration::from_millis(250);
+pub(crate) const SELDOM: Duration = Duration::from_secs(5);
+/// A worker whose I/O thread says nothing for so long is replaced.
+const SILENT: u64 = 10_000;
+/// It was silent at so many looks: a machine that slept shows us an old heartbeat once.
+const SILENT_LOOKS: u32 = 8;
+const LOOKS_APART: u64 = 200;
+/// A worker without a free thread, or without its interpreter, is told about after so long.
+const STUCK: u64 = 30_000;
+
+/// What the config says, and what else a look depends on.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Limits {
+    harakiri: Option<u64>,
+    /// A signal comes first, and the deadline so much later.
+    graceful: Option<u64>,
+    /// After an exception was raised.
+    grace: u64,
+    has_threshold: bool,
+    /// `harakiri-queue-threshold` is not reached.
+    pub spares: bool,
+    /// A debugger holds the worker.
+    pub traced: bool,
+}
+
+impl Limits {
+    pub(crate) fn of(settings: &Settings) -> Self {
+        let millis = |it: Duration| u64::try_from(it.as_millis()).unwrap_or(u64::MAX);
+        let options = &settings.harakiri_options;
+        Self {
+            harakiri: settings.harakiri.map(millis),
+            graceful: options.graceful_timeout.map(millis),
+            grace: millis(options.grace),
+            has_threshold: options.queue_threshold.is_some(),
+            spares: false,
+            traced: false,
+        }
+    }
+}
+
+/// What was found about one worker; times are CLOCK_MONOTONIC milliseconds.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Watch {
+    /// Requests past their deadline, by core.
+    late: BTreeMap<usize, Late>,
+    tries: u32,
+    pulse: Pulse,
+    /// It is to be replaced for what is here.
+    is_leaving: bool,
+    /// It was told to drain.
+    pub is_draining: bool,
+    is_killed: bool,
+    stuck: Option<Why>,
+}
+
+/// One request, while it runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Late {
+    start: u64,
+    /// When the worker has ended it for its client.
+    ended_at: Option<u64>,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Pulse {
+    last: u64,
+    /// Since when it is the same, and at how many looks it was.
+    since: u64,
+    looks: u32,
+    counted: u64,
+}
+
+/// Why a worker can answer nobody.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Why {
+    Interpreter,
+    Threads(usize),
+}
+
+impl Why {
+    pub(crate) fn text(self) -> String {
+        match self {
+            Self::Interpreter => {
+                "nobody gets its interpreter for 30 s: a thread holds the GIL".to_owned()
+            }
+            Self::Threads(1) => "its one thread is in a request older than 30 s".to_owned(),
+            Self::Threads(all) => {
+                format!("all its {all} threads are in requests older than 30 s")
+            }
+        }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// A request ran past its deadline just now. `signal`: the worker is to have a signal first;
+    /// else it has ended the request for its client, and asked for the stacks.
+    Late {
+        try_number: u32,
+        signal: bool,
+    },
+    /// The queue is long: the worker spares nobody any longer.
+    SpareNobody,
+    /// The next worker takes its place; then it drains.
+    Replace(&'static str),
+    /// Nothing is left in it but what does not end.
+    Kill,
+    Stuck(Why),
+    /// It answers again.
+    Free,
+}
+
+impl Watch {
+    /// Whether the next look should be soon.
+    pub(crate) fn is_active(&self) -> bool {
+        !self.late.is_empty() || self.is_leaving || self.pulse.looks > 0
+    }
+
+    /// Whether its I/O thread said nothing since the last look.
+    pub(crate) fn is_quiet(&self) -> bool {
+        self.pulse.looks > 0
+    }
+
+    pub(crate) fn look(
+        &mut self,
+        counters: Counters<'_>,
+        limits: Limits,
+        now: u64,
+    ) -> Vec<Verdict> {
+        let mut verdicts = Vec::new();
+        let silent = self.feel(counters, now) && !limits.traced;
+        let word = |core, word| counters.core(core, word).load(Ordering::Acquire);
+        let mut spared = false;
+        for core in 0..counters.cores() {
+            let start = word(core, Core::StartMillis);
+            if self.late.get(&core).is_some_and(|late| late.start != start) {
+                self.late.remove(&core);
+            }
+            if start == 0 {
+                continue;
+            }
+            let past = |more: u64| {
+                let limit = limits.harakiri.map(|limit| limit.saturating_add(more));
+                limit.is_some_and(|limit| now.saturating_sub(start) > limit)
+            };
+            // Without its I/O thread the worker ends nothing by itself.
+            let alone = silent && past(limits.graceful.unwrap_or(0));
+            let ended = word(core, Core::OverdueMillis) == start || alone;
+            let signal = limits.graceful.is_some() && past(0) && !limits.spares;
+            if !self.late.contains_key(&core) && (ended || signal) {
+                let ended_at = ended.then_some(now);
+                self.late.insert(core, Late { start, ended_at });
+                self.tries += 1;
+                verdicts.push(Verdict::Late {
+                    try_number: self.tries,
+                    signal: !ended,
+                });
+            }
+            if let Some(late) = self.late.get_mut(&core)
+                && ended
+            {
+                late.ended_at.get_or_insert(now);
+            }
+            let is_due = past(limits.graceful.unwrap_or(0));
+            spared |= limits.has_threshold && !limits.spares && is_due && !ended;
+        }
+        if spared {
+            verdicts.push(Verdict::SpareNobody);
+        }
+        verdicts.extend(self.go(counters, limits, silent, now));
+        verdicts.extend(self.judge(counters, now));
+        verdicts
+    }
+
+    /// Whether the I/O thread is silent.
+    fn feel(&mut self, counters: Counters<'_>, now: u64) -> bool {
+        let pulse = counters
+            .worker(Worker::HeartbeatMillis)
+            .load(Ordering::Relaxed);
+        if pulse == 0 || pulse != self.pulse.last {
+            self.pulse = Pulse {
+                last: pulse,
+                since: now,
+                looks: 0,
+                counted: now,
+            };
+            return false;
+        }
+        if now.saturating_sub(self.pulse.counted) >= LOOKS_APART {
+            self.pulse.counted = now;
+            self.pulse.looks = self.pulse.looks.saturating_add(1);
+        }
+        now.saturating_sub(self.pulse.since) >= SILENT && self.pulse.looks >= SILENT_LOOKS
+    }
+
+    /// Whether it is to go, and whether it may be ended.
+    fn go(
+        &mut self,
+        counters: Counters<'_>,
+        limits: Limits,
+        silent: bool,
+        now: u64,
+    ) -> Option<Verdict> {
+        // With a signal first, it had its time.
+        let grace = match limits.graceful {
+            Some(_) => 0,
+            None => limits.grace,
+        };
+        let stays = self.late.values().any(|late| {
+            let at = late.ended_at.filter(|_| !self.is_leaving);
+            at.is_some_and(|at| now.saturating_sub(at) >= grace)
+        });
+        if (stays || silent) && !self.is_leaving {
+            self.is_leaving = true;
+            return Some(Verdict::Replace(match silent {
+                true => "its I/O thread has said nothing for 10 s",
+                false => "a request past its deadline does not end",
+            }));
+        }
+        let spent = counters.worker(Worker::Spent).load(Ordering::Relaxed) == 1;
+        let idle = silent && !is_busy(counters);
+        if self.is_leaving && self.is_draining && (spent || idle) && !self.is_killed {
+            self.is_killed = true;
+            return Some(Verdict::Kill);
+        }
+        None
+    }
+
+    /// Whether it can answer anybody.
+    fn judge(&mut self, counters: Counters<'_>, now: u64) -> Option<Verdict> {
+        let asked = counters
+            .worker(Worker::GilAskedMillis)
+            .load(Ordering::Relaxed);
+        let is_old = |since: u64| since != 0 && now.saturating_sub(since) >= STUCK;
+        let cores = counters.cores();
+        let starts = (0..cores).map(|core| counters.core(core, Core::StartMillis));
+        let taken = starts
+            .map(|start| start.load(Ordering::Relaxed))
+            .all(is_old);
+        let why = if self.is_draining {
+            None
+        } else if is_old(asked) {
+            Some(Why::Interpreter)
+        } else {
+            taken.then_some(Why::Threads(cores))
+        };
+        if why == self.stuck {
+            return None;
+        }
+        self.stuck = why;
+        Some(why.map_or(Verdict::Free, Verdict::Stuck))
+    }
+}
+
+/// Whether any thread has a request.
+pub(crate) fn is_busy(counters: Counters<'_>) -> bool {
+    (0..counters.cores()).any(|core| {
+        let started = counters.core(core, Core::StartMillis);
+        started.load(Ordering::Relaxed) != 0
+    })
+}
 
 /// What the kernel tells about a process, in the original's words: `harakiri-verbose`.
 pub(crate) fn kernel_lines(pid: i32) -> Vec<String> {
@@ -22,68 +284,23 @@ pub(crate) fn kernel_lines(pid: i32) -> Vec<String> {
         .collect()
 }
 
-/// What was found about one worker; times are CLOCK_MONOTONIC milliseconds.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct Watch {
-    asked_at: Option<u64>,
-    tries: u32,
+/// Whether a debugger holds the process as a whole.
+pub(crate) fn is_traced(pid: i32) -> bool {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let tracer = status
+        .lines()
+        .find_map(|line| line.strip_prefix("TracerPid:"));
+    tracer.is_some_and(|tracer| tracer.trim() != "0")
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Verdict {
-    Fine,
-    /// A request is overdue since just now: say so and ask for the stacks.
-    Ask {
-        try_number: u32,
-    },
-    Wait,
-    Kill,
-}
-
-impl Watch {
-    /// `grace`: how long it may go on after it was asked, where its signal may still help.
-    pub(crate) fn look(
-        &mut self,
-        counters: Counters<'_>,
-        limit: Duration,
-        grace: Option<Duration>,
-        now: u64,
-    ) -> Verdict {
-        let grace = grace.map_or(STACKS, |it| {
-            u64::try_from(it.as_millis()).unwrap_or(u64::MAX)
-        });
-        let limit = u64::try_from(limit.as_millis()).unwrap_or(u64::MAX);
-        let overdue = (0..counters.cores()).any(|core| {
-            let started = counters
-                .core(core, Core::StartMillis)
-                .load(Ordering::Relaxed);
-            started != 0 && now.saturating_sub(started) > limit
-        });
-        match self.asked_at {
-            // It ended in the meantime: nobody is killed.
-            _ if !overdue => {
-                self.asked_at = None;
-                Verdict::Fine
-            }
-            None => {
-                self.asked_at = Some(now);
-                self.tries += 1;
-                Verdict::Ask {
-                    try_number: self.tries,
-                }
-            }
-            Some(at) if now.saturating_sub(at) >= grace => Verdict::Kill,
-            Some(_) => Verdict::Wait,
-        }
-    }
-}
-
-/// The lines that the original (2.0.22 and later) writes (core/master_utils.c), so that alarms that look for them work.
+/// The lines that the original (2.0.22 and later) writes (core/master_utils.c), so that alarms that
+/// look for them work; of ours is how long each request runs.
 pub(crate) fn lines(
     worker: u32,
     pid: i32,
     (try_number, graceful): (u32, bool),
     counters: Counters<'_>,
+    now: u64,
 ) -> Vec<String> {
     let graceful = if graceful { "yes" } else { "no" };
     let mut lines = vec![
@@ -93,18 +310,19 @@ pub(crate) fn lines(
         format!("HARAKIRI !!! worker {worker} status !!!"),
     ];
     for core in 0..counters.cores() {
-        if counters
-            .core(core, Core::StartMillis)
-            .load(Ordering::Relaxed)
-            != 0
-        {
+        let start = counters.core(core, Core::StartMillis);
+        let start = start.load(Ordering::Relaxed);
+        if start != 0 {
             let since = counters
                 .core(core, Core::StartEpoch)
                 .load(Ordering::Relaxed);
             let line = counters.line(core);
             let line = String::from_utf8_lossy(&line);
             let line: String = line.chars().filter(|it| !it.is_control()).collect();
-            lines.push(format!("HARAKIRI [core {core}] {line} since {since}"));
+            let age = now.saturating_sub(start) as f64 / 1000.0;
+            lines.push(format!(
+                "HARAKIRI [core {core}] {line} since {since} ({age:.1} s)"
+            ));
         }
     }
     lines.push(format!("HARAKIRI !!! end of worker {worker} status !!!"));
@@ -112,36 +330,4 @@ pub(crate) fn lines(
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use imperator_core::counters::words;
-    use std::sync::atomic::AtomicU64;
-
-    #[test]
-    fn an_overdue_request_is_asked_for_its_stack_and_then_killed() {
-        let memory: Vec<AtomicU64> = (0..words(2)).map(|_| AtomicU64::new(0)).collect();
-        let counters = Counters::init(&memory, 2);
-        let limit = Duration::from_secs(1);
-        let mut watch = Watch::default();
-        assert_eq!(watch.look(counters, limit, None, 5000), Verdict::Fine);
-        counters
-            .core(1, Core::StartMillis)
-            .store(5000, Ordering::Relaxed);
-        assert_eq!(watch.look(counters, limit, None, 6000), Verdict::Fine);
-        assert_eq!(
-            watch.look(counters, limit, None, 6001),
-            Verdict::Ask { try_number: 1 }
-        );
-        assert_eq!(watch.look(counters, limit, None, 6100), Verdict::Wait);
-        assert_eq!(watch.look(counters, limit, None, 6201), Verdict::Kill);
-        // With a signal first, it has longer.
-        let grace = Some(Duration::from_secs(2));
-        assert_eq!(watch.look(counters, limit, grace, 8000), Verdict::Wait);
-        assert_eq!(watch.look(counters, limit, grace, 8001), Verdict::Kill);
-        // The worker got the answer out in time after all.
-        counters
-            .core(1, Core::StartMillis)
-            .store(0, Ordering::Relaxed);
-        assert_eq!(watch.look(counters, limit, None, 8300), Verdict::Fine);
-    }
-}
+mod tests;

@@ -17,7 +17,6 @@ use crate::clock;
 use crate::control::{Control, Holding};
 use crate::effects::Effects;
 use crate::event::{Event, ProcessId};
-use crate::harakiri;
 use crate::modules::Found;
 use crate::{stats, status};
 
@@ -36,7 +35,7 @@ pub(crate) struct Master {
     reported: Option<AppStatus>,
     stop_signals: u32,
     next_second: Instant,
-    next_harakiri: Instant,
+    last_look: Instant,
     next_sample: Instant,
     next_memory: Instant,
     is_slim: bool,
@@ -70,7 +69,7 @@ impl Master {
             reported: None,
             stop_signals: 0,
             next_second: now,
-            next_harakiri: now,
+            last_look: now,
             next_sample: now,
             next_memory: now,
             is_slim: false,
@@ -261,7 +260,10 @@ impl Master {
     fn deadline(&self) -> Option<Instant> {
         let effects = &self.effects;
         let second = effects.wants_seconds().then_some(self.next_second);
-        let harakiri = effects.harakiri_limit().map(|_| self.next_harakiri);
+        let look = match effects.look_now {
+            true => Some(self.last_look),
+            false => effects.look_interval().map(|it| self.last_look + it),
+        };
         let sample = effects.wants_samples().then_some(self.next_sample);
         let memory = effects.memory_interval().map(|_| self.next_memory);
         let resolving = effects.resolving.as_ref().map(|it| it.deadline);
@@ -273,7 +275,7 @@ impl Master {
             .deadline()
             .into_iter()
             .chain(second)
-            .chain(harakiri)
+            .chain(look)
             .chain(sample)
             .chain(memory)
             .chain(resolving)
@@ -376,9 +378,11 @@ impl Master {
             )),
             None => (),
         }
-        if self.effects.harakiri_limit().is_some() && self.next_harakiri <= now {
-            self.next_harakiri = now + harakiri::INTERVAL;
-            self.queue.extend(self.effects.look_for_harakiri());
+        let interval = self.effects.look_interval();
+        let is_due = interval.is_some_and(|it| self.last_look + it <= now);
+        if self.effects.look_now || is_due {
+            self.last_look = now;
+            self.queue.extend(self.effects.look_at_workers());
         }
     }
 

@@ -232,6 +232,7 @@ fn master(
         respawns: BTreeMap::new(),
         gone_requests: 0,
         harakiris: BTreeMap::new(),
+        look_now: false,
         own_umask: None,
         numbers: Default::default(),
         troubles: Default::default(),

@@ -101,7 +101,7 @@ pub(crate) fn status(app: &App, effects: &Effects, now: Instant) -> AppStatus {
         starting_ms: app
             .starting()
             .and_then(|next| effects.chronicle.age_of(next)),
-        stuck: Vec::new(),
+        stuck: effects.stuck(),
         rate_milli: effects.numbers.rate,
         memory: effects.numbers.memory,
         since: app.serving().and(effects.chronicle.since),

@@ -76,6 +76,21 @@ pub fn send(pid: i32, signal: i32) -> io::Result<()> {
     }
 }
 
+/// Sends `signal` to one thread of a process.
+///
+/// # Errors
+/// What tgkill(2) says: ESRCH when the process has no such thread.
+pub fn send_thread(pid: i32, tid: i32, signal: i32) -> io::Result<()> {
+    if pid < 1 || tid < 1 {
+        return Err(io::ErrorKind::InvalidInput.into());
+    }
+    // SAFETY: tgkill(2) touches no memory of ours.
+    match unsafe { libc::syscall(libc::SYS_tgkill, pid, tid, signal) } {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
 /// Sends `signal` to the process group that `pid` leads; to the process alone when it has not
 /// made its group yet.
 ///

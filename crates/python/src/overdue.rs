@@ -1,7 +1,7 @@
 //! What a request past its deadline gets in Python: its stack written, and an exception raised in the
 //! thread, or thrown into the greenlet, that answers it.
 
-use std::os::fd::{AsRawFd, BorrowedFd};
+use std::os::fd::RawFd;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
@@ -126,9 +126,9 @@ pub(crate) fn to_throw(py: Python<'_>) -> PyResult<(Vec<usize>, Py<PyAny>)> {
 ///
 /// # Errors
 /// What `faulthandler.register` raises.
-pub(crate) fn write_stacks(py: Python<'_>, to: BorrowedFd<'_>) -> PyResult<()> {
+pub(crate) fn write_stacks(py: Python<'_>, to: RawFd) -> PyResult<()> {
     let options = PyDict::new(py);
-    options.set_item("file", to.as_raw_fd())?;
+    options.set_item("file", to)?;
     options.set_item("all_threads", true)?;
     py.import("faulthandler")?.call_method(
         "register",

@@ -61,11 +61,6 @@ pub(crate) fn run(py: Python<'_>) -> i32 {
         true => fds.pop(),
         false => None,
     };
-    if let Some(stacks) = &stacks
-        && let Err(error) = overdue::write_stacks(py, stacks.as_fd())
-    {
-        log::line(&errors::traceback(py, &error));
-    }
     let counters = setup.worker.map(|_| fds.remove(0));
     title::set(&setup);
     // Before the app is imported: its own handlers replace ours, not the reverse.
@@ -80,7 +75,9 @@ pub(crate) fn run(py: Python<'_>) -> i32 {
     let mut ours: Vec<BorrowedFd<'_>> = fds.iter().map(AsFd::as_fd).collect();
     ours.push(line.as_fd());
     stray::guard(&ours);
-    if let Err(error) = tell_where_it_crashes(py) {
+    // While it loads, they go to the app's log.
+    let registered = overdue::write_stacks(py, 2);
+    if let Err(error) = registered.and_then(|()| tell_where_it_crashes(py)) {
         log::line(&errors::traceback(py, &error));
     }
     let apps = load_apps(py, &setup, &line);

@@ -1,6 +1,6 @@
 //! A worker: its threads, its requests, its end.
 
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 
 use imperator_core::message::{Setup, fd};
@@ -41,7 +41,7 @@ fn try_run(
     apps: Vec<Mounted>,
 ) -> PyResult<()> {
     if let Some(stacks) = &birth.stacks {
-        overdue::write_stacks(py, stacks.as_fd())?;
+        overdue::write_stacks(py, stacks.as_raw_fd())?;
     }
     // SAFETY: the master gives it to each interpreter, and only the worker that serves takes it:
     // one call in this process.

@@ -228,7 +228,9 @@ impl WorkerContext {
 
     /// Once a second: when a request has become old, whether the interpreter can be had.
     pub(crate) fn ask_for_interpreter(self: &Arc<Self>, now: Moment) {
-        let is_old = |start: u64| start != 0 && Moment(start * 1000).after(OLD) <= now;
+        let stuck = self.settings().harakiri_options.stuck_timeout;
+        let old = stuck.map_or(OLD, |limit| limit.min(OLD));
+        let is_old = |start: u64| start != 0 && Moment(start * 1000).after(old) <= now;
         let cores = 0..self.deadlines.running.len();
         let is_due = self.deadlines.helper().next <= now;
         if is_due && cores.into_iter().any(|core| is_old(self.started(core))) {

@@ -26,8 +26,7 @@ pub(crate) fn replace(socket: impl AsFd, instead: impl AsFd) -> io::Result<()> {
 pub(crate) fn ask_for_stack(tid: u64) {
     let signal = imperator_process::signals::stack_dump();
     if let (Ok(pid), Ok(tid)) = (i32::try_from(std::process::id()), i32::try_from(tid)) {
-        // SAFETY: tgkill(2) touches no memory of ours.
-        unsafe { libc::syscall(libc::SYS_tgkill, pid, tid, signal) };
+        let _ = imperator_process::signals::send_thread(pid, tid, signal);
     }
 }
 

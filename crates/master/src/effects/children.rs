@@ -16,7 +16,7 @@ use imperator_process::shared::{self, SharedWords};
 use imperator_process::signals;
 use imperator_process::spawn::{self, Limit, Plan};
 
-use super::{Child, Effects, own_env};
+use super::{Child, Effects, Stacks, own_env};
 use crate::beside::extend_env;
 use crate::clock;
 use crate::event::{Event, Order, Parting, ProcessId};
@@ -67,6 +67,7 @@ impl Effects {
             }
             None => (None, None),
         };
+        let stacks = Stacks::new().map_err(system)?;
         let cwd = &self.origin.cwd;
         let mut plan = plan(&ready.interpreter, &ready.settings, cwd);
         plan.chdir = Some(ready.place.clone());
@@ -103,6 +104,9 @@ impl Effects {
                 forks: VecDeque::new(),
                 born: clock::epoch(),
                 harakiri: Default::default(),
+                stacks,
+                is_asked_quietly: false,
+                stuck: None,
             },
         );
         Ok(pid)
@@ -137,6 +141,7 @@ impl Effects {
         let (ours, theirs) = Channel::pair()?;
         ours.set_nonblocking(true)?;
         let (counters_fd, words) = counters(&ready.settings)?;
+        let stacks = Stacks::new()?;
         let parent = self.children.get_mut(&mold).ok_or_else(gone)?;
         let unproven = !ready.has_served;
         let order = ToWorker::Fork {
@@ -144,9 +149,10 @@ impl Effects {
             first,
             unproven,
         };
-        parent
-            .channel
-            .send(&order, &[theirs.as_fd(), counters_fd.as_fd()])?;
+        parent.channel.send(
+            &order,
+            &[theirs.as_fd(), counters_fd.as_fd(), stacks.as_fd()],
+        )?;
         parent.forks.push_back((worker, process));
         let is_raised = parent.is_raised;
         self.children.insert(
@@ -164,6 +170,9 @@ impl Effects {
                 forks: VecDeque::new(),
                 born: clock::epoch(),
                 harakiri: Default::default(),
+                stacks,
+                is_asked_quietly: false,
+                stuck: None,
             },
         );
         Ok(())
@@ -180,6 +189,9 @@ impl Effects {
             Order::Resume => ToWorker::Resume,
             Order::Heard => ToWorker::Heard,
         };
+        if matches!(order, Order::Drain | Order::Finish) {
+            child.harakiri.is_draining = true;
+        }
         if child.channel.send(&message, &[]).is_ok() || child.pid.is_none() {
             return;
         }
@@ -209,7 +221,7 @@ impl Effects {
     }
 
     /// What it does is logged before it is killed. faulthandler needs no lock for that.
-    pub(super) fn ask_for_stacks(&mut self, process: ProcessId, pid: i32) {
+    pub(super) fn ask_who_is_late(&mut self, process: ProcessId, pid: i32) {
         let who = match self.children.get(&process).map(|child| child.worker) {
             Some(Some(worker)) => format!("worker {worker} (pid {pid})"),
             Some(None) => format!("the mold (pid {pid})"),
@@ -217,11 +229,17 @@ impl Effects {
         };
         let text = format!("{who} is late and will be killed; what it does now:");
         self.log.note(&text);
-        // One that is gone has nothing to tell.
-        let _ = signals::send(pid, signals::stack_dump());
+        for line in self.running_of(process) {
+            self.log.note(&line);
+        }
+        self.ask_for_stacks(process);
     }
 
     pub(super) fn forget(&mut self, process: ProcessId, end: Option<End>, parting: Parting) {
+        let awaited = self.children.get(&process);
+        if awaited.is_some_and(|child| child.stacks.is_expected()) {
+            self.tell_stacks(process);
+        }
         let Some(child) = self.children.remove(&process) else {
             return;
         };
@@ -294,6 +312,7 @@ impl Effects {
             });
             fds.push(listener.fd.as_fd());
         }
+        fds.push(child.stacks.as_fd());
         let setup = Setup {
             version: VERSION,
             name: self.origin.name.clone(),

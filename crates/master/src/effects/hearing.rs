@@ -177,7 +177,17 @@ impl Effects {
                 }
                 Some(Event::WantsToDrain { process, patient })
             }
-            FromWorker::Overdue { .. } => None,
+            FromWorker::Overdue { by, .. } => {
+                // It has asked for its stacks itself.
+                child.stacks.expect(crate::clock::monotonic_millis());
+                child.is_asked_quietly = false;
+                self.look_now = true;
+                if let (Some(worker), Some(pid)) = (child.worker, child.pid) {
+                    let text = format!("worker {worker} (pid {pid}): a request ran past {by}");
+                    self.log.note(&text);
+                }
+                None
+            }
             FromWorker::IgnoredVar { name } => {
                 self.note(format!("a request tried to set {name}: ignored"));
                 None

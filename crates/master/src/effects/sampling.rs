@@ -4,10 +4,11 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use imperator_core::counters::{Core, Counters, Worker};
+use imperator_core::counters::{Counters, Worker};
 
 use super::Effects;
 use crate::event::{Event, Sample};
+pub(crate) use crate::harakiri::is_busy;
 use crate::stats::memory;
 
 impl Effects {
@@ -175,12 +176,4 @@ impl Effects {
             (None, None) => (),
         }
     }
-}
-
-/// Whether any thread has a request.
-pub(crate) fn is_busy(counters: Counters<'_>) -> bool {
-    (0..counters.cores()).any(|core| {
-        let started = counters.core(core, Core::StartMillis);
-        started.load(Ordering::Relaxed) != 0
-    })
 }
