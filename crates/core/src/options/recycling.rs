@@ -37,7 +37,7 @@ pub(super) static OPTIONS: &[Opt] = &[
         "harakiri-grace",
         Value::Seconds,
         Full,
-        "time that a request has to end after an exception was raised in it; 0: none is raised",
+        "time to end for who was interrupted by harakiri; 0: none",
         |draft, given| {
             draft.settings.harakiri_options.grace = draft.seconds(given)?;
             Ok(())
@@ -219,7 +219,7 @@ pub(super) static OPTIONS: &[Opt] = &[
         "stuck-timeout",
         Value::Seconds,
         Full,
-        "replace a worker of which every thread, or the interpreter itself, was taken for this long",
+        "replace a worker that could answer nobody for this long",
         |draft, given| {
             let timeout = draft.some(given)?.map(Duration::from_secs);
             draft.settings.harakiri_options.stuck_timeout = timeout;
