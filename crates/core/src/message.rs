@@ -21,10 +21,12 @@ use crate::why::{CauseId, Evidence};
 mod log_line;
 mod owner;
 mod pem;
+mod stuck;
 
 pub use self::log_line::{LogLine, LogSource};
 pub use self::owner::Owner;
 pub use self::pem::Pem;
+pub use self::stuck::Stuck;
 
 /// Raised when a message changes its meaning; fields may be added without.
 pub const VERSION: u32 = 1;
@@ -367,19 +369,6 @@ pub struct Running {
     pub ms: u64,
     /// `127.0.0.1 - GET /report`
     pub line: String,
-}
-
-/// A worker that can answer nobody, and what its threads do.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Stuck {
-    pub worker: u32,
-    pub pid: i32,
-    /// One line: what is wrong with it, and since when (Unix seconds).
-    pub what: String,
-    pub since: u64,
-    /// The Python stacks of all its threads, cut to [`MAX_TEXT`]; empty until they are written.
-    #[serde(default)]
-    pub stacks: String,
 }
 
 // Master, mold and worker.
