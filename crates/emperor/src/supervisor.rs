@@ -451,7 +451,8 @@ impl Supervisor {
                 State::Spawning { fate } if name.is_some() && *fate == Some(Fate::Halt) => {
                     *fate = None;
                 }
-                State::Halted | State::Dozing | State::Spawning { .. } | State::Stopping { .. } => {}
+                State::Halted | State::Dozing | State::Spawning { .. } | State::Stopping { .. } => {
+                }
             }
         }
     }
