@@ -70,11 +70,11 @@ fn line(app: &str, width: usize, entry: &Entry) -> String {
     text.trim_end().to_owned()
 }
 
+/// An app's name, and what happened to it.
+type Told = (String, Vec<Entry>);
+
 /// What the last emperor wrote down, and what the masters that are left know.
-fn without_emperor(
-    question: &Question,
-    error: &std::io::Error,
-) -> Result<(Vec<(String, Vec<Entry>)>, u8), u8> {
+fn without_emperor(question: &Question, error: &std::io::Error) -> Result<(Vec<Told>, u8), u8> {
     let (mut written, _) = chronicle::read(&question.runtime.join(chronicle::FILE));
     let orphans = match is_nobody(error) && !written.is_empty() {
         true => orphans::find(&question.runtime).unwrap_or_default(),

@@ -286,7 +286,7 @@ mod tests {
 
     #[test]
     fn one_line_an_app_in_a_hundred_columns_whatever_their_names() {
-        let mut apps = vec![
+        let mut apps = [
             app("blog", Condition::Serving),
             app(&"a-very-long-name".repeat(5), Condition::ServingOld),
             app("shop", Condition::Stopped),

@@ -122,9 +122,10 @@ fn look(question: &Question, apps: Vec<String>) -> Result<Answered, u8> {
 }
 
 fn stopped(line: &AppLine) -> Outcome {
-    match line.condition {
-        Condition::Stopped => Outcome::Done("has stopped".to_owned()),
-        _ => Outcome::Pending(line.condition.word().to_owned()),
+    if line.condition == Condition::Stopped {
+        Outcome::Done("has stopped".to_owned())
+    } else {
+        Outcome::Pending(line.condition.word().to_owned())
     }
 }
 
