@@ -412,7 +412,7 @@ impl Exchange {
         let refusal = Refusal::new(504, reason);
         let bytes = refusal.bytes(&self.worker.dress, self.request.head_only);
         let mut parts = [IoSlice::new(&bytes)];
-        let _ = socket::send(&socket, &mut &mut parts[..]);
+        let _ = socket::send(socket, &mut &mut parts[..]);
         let _ = rustix::net::shutdown(socket, rustix::net::Shutdown::Write);
         *self.late.lock().unwrap_or_else(PoisonError::into_inner) = Some(bytes);
     }
