@@ -92,7 +92,7 @@ fn start(python: &Path, lines: &str) -> Alone {
         python.display()
     );
     let app = Alone::start_in(folder, &ini);
-    app.wait_for("the first answer", |app| pid(app));
+    app.wait_for("the first answer", pid);
     app
 }
 
