@@ -16,7 +16,7 @@ fn nginx_accepts_the_examples_of_its_page() {
     for example in examples {
         let folder = Folder::new();
         let server = match example.trim_start() {
-            text if text.starts_with("server") => example.clone(),
+            text if text.starts_with("server") || text.starts_with("upstream") => example.clone(),
             text if text.starts_with("location") => format!("server {{\n{example}}}\n"),
             _ => format!("server {{ location / {{\n{example}}} }}\n"),
         };

@@ -16,7 +16,7 @@ def application(environ, start_response):
     path = environ["PATH_INFO"]
     if path.startswith("/bytes/"):
         body = b"x" * int(path[7:])
-    elif path.startswith("/work/"):
+    elif path.startswith("/count/"):
         body = b"%d\n" % count(int(path[6:]))
         time.sleep(0.005)
     elif environ["REQUEST_METHOD"] == "POST":

@@ -18,7 +18,7 @@ pub enum Kind {
     Headers(usize),
     /// `post=N`: a body of N bytes.
     Post(usize),
-    /// `work=N`: GET /work/N: the app counts to N and then waits 5 ms.
+    /// `work=N`: GET /count/N: the app counts to N and then waits 5 ms.
     Work(usize),
     /// `bytes=N`: GET /bytes/N, which the benchmark app answers with N bytes.
     Bytes(usize),
@@ -70,7 +70,7 @@ impl Kind {
     pub fn encode(self, protocol: Protocol, path: Option<&str>) -> Result<Vec<u8>, anyhow::Error> {
         let default_path = match self {
             Self::Bytes(size) => format!("/bytes/{size}"),
-            Self::Work(size) => format!("/work/{size}"),
+            Self::Work(size) => format!("/count/{size}"),
             Self::Hello | Self::Headers(_) | Self::Post(_) => "/".to_owned(),
         };
         let uri = path.unwrap_or(&default_path);

@@ -61,6 +61,11 @@ pub(super) const ELSEWHERE: &[(&str, &str)] = &[
         "harakiri-graceful-timeout",
         "a_graceful_harakiri_sends_its_signal_first",
     ),
+    ("harakiri-grace", "without_a_grace_nothing_is_raised"),
+    (
+        "stuck-timeout",
+        "threads_that_are_all_taken_go_where_stuck_timeout_says_so",
+    ),
     (
         "harakiri-queue-threshold",
         "nobody_is_killed_while_few_connections_wait",

@@ -73,6 +73,10 @@ fn read(
             ));
         }
         Err(Error::Version) => {
+            let mut words = head.trim_ascii_start().split(|&byte| byte == b' ');
+            if !words.nth(2).is_some_and(|word| word.starts_with(b"HTTP/")) {
+                return Err(bad("the request line is no method, path and version"));
+            }
             return Err(Refusal::new(
                 505,
                 "only HTTP/1.0 and HTTP/1.1 are spoken here",
