@@ -41,6 +41,7 @@ def serve(listener):
 
 def start(path):
     import socket
+    import threading  # Knows the main thread by being imported in it.
 
     try:
         os.unlink(path)
