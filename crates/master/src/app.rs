@@ -173,10 +173,10 @@ impl App {
             Event::Tick => (),
         }
         self.run_deadlines(now, &mut actions);
-        self.recycle(now, &mut actions);
         self.fill(now, &mut actions);
         self.promote(now, &mut actions);
-        if self.roll(now, &mut actions) {
+        let is_recycling = self.recycle(now, &mut actions);
+        if self.roll(now, &mut actions) || is_recycling {
             self.fill(now, &mut actions);
         }
         self.reload_again(now, &mut actions);

@@ -7,7 +7,7 @@ use std::os::unix::net::UnixStream;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use signal_hook::SigId;
-use signal_hook::low_level::{pipe, unregister};
+use signal_hook::low_level::unregister;
 
 /// The signals, and what they are called in the log. Each has a pair of its own, so that the byte
 /// tells which one it was.
@@ -55,7 +55,7 @@ fn register() -> io::Result<Signals> {
         let (socket, ring) = UnixStream::pair()?;
         socket.set_nonblocking(true)?;
         ring.set_nonblocking(true)?;
-        let id = pipe::register(signal, ring)?;
+        let id = crate::sys::ring_at(signal, ring)?;
         OURS.store(crate::sys::disposition(signal), Ordering::Relaxed);
         heard.push(Heard { id, name, socket });
     }

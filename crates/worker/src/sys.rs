@@ -2,6 +2,9 @@
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
+use std::os::unix::net::UnixStream;
+
+use signal_hook::{SigId, low_level};
 
 /// Ends the process at once: no destructor, no atexit handler, no interpreter teardown.
 pub(crate) fn exit_now(code: i32) -> ! {
@@ -35,6 +38,31 @@ pub(crate) fn lent(fd: RawFd) -> Option<BorrowedFd<'static>> {
     // SAFETY: the number is one that the exchange's connection has, and whoever closes that takes
     // the lock first that the caller holds (`Deadlines::running`).
     (fd >= 0).then(|| unsafe { BorrowedFd::borrow_raw(fd) })
+}
+
+/// Has `signal` ring at `ring`, in this process. In a child that the app forked and that has not yet
+/// forgotten us ([`crate::signals::forget`]) it does what it does by default: the socket is its
+/// parent's.
+pub(crate) fn ring_at(signal: i32, ring: UnixStream) -> io::Result<SigId> {
+    let own = std::process::id();
+    let handler = move || {
+        if std::process::id() != own {
+            let _ = low_level::emulate_default_handler(signal);
+            return;
+        }
+        // SAFETY: the descriptor is open while the handler is registered, which owns it, and the
+        // byte outlives the call. send(2) is safe in a handler; errno is kept by whoever calls us.
+        unsafe {
+            libc::send(
+                ring.as_raw_fd(),
+                [b'!'].as_ptr().cast(),
+                1,
+                libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL,
+            )
+        };
+    };
+    // SAFETY: getpid(2), send(2) and the emulation are safe in a handler; nothing locks or allocates.
+    unsafe { low_level::register(signal, handler) }
 }
 
 /// Gives `signal` its default disposition, so that no older handler is called beside ours.

@@ -162,6 +162,21 @@ fn somebody_may_send_an_app_to_sleep() {
 }
 
 #[test]
+fn a_worker_that_is_worn_before_it_is_heard_to_accept_is_replaced_when_it_serves() {
+    check(
+        "
+           0 ms  begin                -> prepare 1
+           0 ms  prepared 1 x1 direct -> worker 1.1 #1
+           0 ms  spawned #1 100       ->
+          49 ms  worn #1              ->
+          50 ms  accepting #1         -> serve 1, worker 1.1 #2
+          51 ms  spawned #2 101       ->
+         100 ms  accepting #2         -> drain #1
+        ",
+    );
+}
+
+#[test]
 fn worn_workers_are_replaced_one_at_a_time_and_go_when_the_next_one_accepts() {
     check(
         "

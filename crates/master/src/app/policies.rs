@@ -22,7 +22,7 @@ pub(super) enum Why {
 
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Turn {
-    process: ProcessId,
+    pub(super) process: ProcessId,
     why: Why,
     not_before: Option<Instant>,
 }
@@ -130,20 +130,24 @@ impl App {
 
     /// The next one whose turn it is, when nobody else comes or goes: an app is never short of more
     /// than the place that is being changed, and never has more than one process too many.
-    pub(super) fn recycle(&mut self, now: Instant, actions: &mut Vec<Action>) {
+    /// Whether there was one.
+    pub(super) fn recycle(&mut self, now: Instant, actions: &mut Vec<Action>) -> bool {
         let processes = &self.processes;
+        // A worker may be worn before it was heard to accept.
+        let is_here = |it: &Process| it.is_up() || matches!(it.state, State::Starting { .. });
         self.recycle
-            .retain(|turn| processes.get(&turn.process).is_some_and(Process::is_up));
+            .retain(|turn| processes.get(&turn.process).is_some_and(is_here));
         if self.is_in_motion() {
-            return;
+            return false;
         }
         let serving = self.serving();
         let is_due = |turn: &Turn| {
-            let generation = self.processes.get(&turn.process).map(|it| it.generation);
-            generation == serving && turn.not_before.is_none_or(|at| at <= now)
+            let process = self.processes.get(&turn.process);
+            let is_serving = |it: &Process| it.is_up() && Some(it.generation) == serving;
+            process.is_some_and(is_serving) && turn.not_before.is_none_or(|at| at <= now)
         };
         let Some(index) = self.recycle.iter().position(is_due) else {
-            return;
+            return false;
         };
         if let Some(turn) = self.recycle.remove(index) {
             self.leave(turn.process, true, now, actions);
@@ -152,6 +156,7 @@ impl App {
             }
             self.allow_replacements();
         }
+        true
     }
 
     /// When the next turn is, if it waits for the clock alone.

@@ -326,7 +326,10 @@ impl App {
         let old = std::mem::replace(&mut self.serving, self.next.take());
         self.backoff.reset();
         self.retry_at = None;
-        self.recycle.clear();
+        let processes = &self.processes;
+        let is_new = |it: &Process| it.generation == generation;
+        self.recycle
+            .retain(|turn| processes.get(&turn.process).is_some_and(is_new));
         let brutal = std::mem::take(&mut self.brutal);
         actions.push(Action::Serve { generation });
         if brutal {
