@@ -3,9 +3,10 @@
 use std::fs;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use super::support::{Signal, background, send, uwsgi_get};
-use super::{APP, Empire, app_serves, empire, names, other_serves};
+use super::support::{Signal, background, send, uwsgi_get, wait_within};
+use super::{APP, Empire, app_serves, empire, json, names, other_serves, text_of};
 
 /// Sends a request that nobody waits for.
 fn request(empire: &Empire, path: &'static str) {
@@ -186,7 +187,94 @@ fn workers_that_are_all_busy_are_named_with_what_they_do() {
             "request: worker 2 (pid ",
             "GET /slow",
             "set harakiri = SECONDS",
+            "  worker 1 (pid ",
+            "  worker 2 (pid ",
+            IN_HERE,
         ],
     );
+    let told = json(&empire, "app");
+    let detail = told["detail"].as_str().unwrap_or_default();
+    let in_here = empire.folder.fill(IN_HERE);
+    assert_eq!(detail.matches(&in_here).count(), 2, "{told:#}");
+    nothing_is_logged(&empire);
     other_serves(&empire);
+}
+
+#[test]
+fn a_worker_whose_threads_are_all_in_old_requests_is_named_with_its_stacks_while_others_serve() {
+    let empire = empire(APP, "processes = 2");
+    empire.wait_serving("app");
+    request(&empire, "/slow");
+    wait_stuck(&empire);
+    let said = names(
+        &empire,
+        "worker-stuck",
+        "a worker can answer nobody",
+        &[
+            "its one thread is in a request older than 30 s",
+            "stuck: worker ",
+            "GET /slow",
+            IN_HERE,
+        ],
+    );
+    assert_eq!(said.matches("stuck: ").count(), 1, "{said}");
+    let all = text_of(&empire.command(&["why"]));
+    assert!(all.contains("app: a worker can answer nobody"), "{all}");
+    nothing_is_logged(&empire);
+    app_serves(&empire);
+    other_serves(&empire);
+}
+
+#[test]
+fn a_worker_whose_interpreter_nobody_gets_is_named_with_its_stacks() {
+    let code = format!(
+        "{APP}\nimport ctypes\nplain = application\n\n\ndef holds():\n    \
+         lock, library = ctypes.create_string_buffer(256), ctypes.PyDLL(None)\n    \
+         library.pthread_mutex_lock(lock)\n    library.pthread_mutex_lock(lock)\n\n\n\
+         def application(environ, start_response):\n    \
+         if environ['PATH_INFO'] == '/holds':\n        holds()\n    \
+         return plain(environ, start_response)\n"
+    );
+    let empire = empire(&code, "threads = 2");
+    empire.wait_serving("app");
+    request(&empire, "/holds");
+    wait_stuck(&empire);
+    let said = names(
+        &empire,
+        "worker-stuck",
+        "a worker can answer nobody",
+        &["a thread holds the GIL", "GET /holds", "in holds"],
+    );
+    assert!(said.contains("nobody gets its interpreter"), "{said}");
+    let log = empire.log();
+    assert!(!log.contains("in holds"), "{log}");
+    other_serves(&empire);
+}
+
+/// Where `/slow` stays, as faulthandler tells it.
+const IN_HERE: &str = "File \"{dir}/app.py\", line 7 in stuck_in_here";
+
+/// What `why` was told stands nowhere else.
+#[track_caller]
+fn nothing_is_logged(empire: &Empire) {
+    let lines = text_of(&empire.command(&["logs", "app"]));
+    for log in [empire.log(), lines] {
+        for text in ["stuck_in_here", "Python stacks", "most recent call first"] {
+            assert!(!log.contains(text), "{text} is in {log}");
+        }
+    }
+}
+
+/// Waits until the app has a worker that can answer nobody: after 30 s, and at the next look.
+#[track_caller]
+fn wait_stuck(empire: &Empire) {
+    let patience = Duration::from_secs(50);
+    let report = || empire.report();
+    wait_within(patience, "a worker that is stuck", report, || {
+        let stuck = &empire.app("app")["status"]["stuck"];
+        stuck
+            .as_array()
+            .is_some_and(|it| !it.is_empty())
+            .then_some(())
+    });
 }

@@ -26,7 +26,7 @@ mod stuck;
 pub use self::log_line::{LogLine, LogSource};
 pub use self::owner::Owner;
 pub use self::pem::Pem;
-pub use self::stuck::Stuck;
+pub use self::stuck::{Doing, Stuck};
 
 /// Raised when a message changes its meaning; fields may be added without.
 pub const VERSION: u32 = 1;
@@ -116,7 +116,12 @@ pub enum ToMaster {
         history: bool,
     },
     /// Send a `Report` now: numbers of requests change without one.
-    Report,
+    Report {
+        /// Somebody asks why the app is slow: when every thread is taken, have the workers write
+        /// what they do. A later report has it, as [`AppStatus::doing`].
+        #[serde(default)]
+        stacks: bool,
+    },
     /// Bring up the next generation, whatever the config says (touch, HUP).
     Reload {
         /// CLOCK_MONOTONIC microseconds, told again as [`AppStatus::heard`].
@@ -335,6 +340,9 @@ pub struct AppStatus {
     /// Workers that can answer nobody now.
     #[serde(default)]
     pub stuck: Vec<Stuck>,
+    /// What busy workers do, when somebody asked for that a moment ago.
+    #[serde(default)]
+    pub doing: Vec<Doing>,
     /// Requests in a second, in thousandths, over the last seconds.
     #[serde(default)]
     pub rate_milli: Option<u64>,

@@ -316,11 +316,22 @@ impl Effects {
         for (name, master) in self.masters.iter_mut().filter(|(name, _)| wanted(name)) {
             // One that has not read its earlier orders is not asked on top.
             if !master.hung_up && master.unsent.is_empty() && master.spoke {
-                say(name, master, ToMaster::Report);
+                say(name, master, ToMaster::Report { stacks: false });
                 asked.insert(name.clone());
             }
         }
         asked
+    }
+
+    /// Has busy workers of this app write what they do. `false`: its master takes no messages now.
+    pub fn ask_for_stacks(&mut self, name: &str) -> bool {
+        let master = self.masters.get_mut(name);
+        let hears = |it: &&mut Master| !it.hung_up && it.unsent.is_empty() && it.spoke;
+        let Some(master) = master.filter(hears) else {
+            return false;
+        };
+        say(name, master, ToMaster::Report { stacks: true });
+        true
     }
 
     /// A channel on which a client may ask this app's master itself, and give no order.

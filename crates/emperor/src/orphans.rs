@@ -56,7 +56,8 @@ pub fn find(runtime: &Path) -> io::Result<Vec<Orphan>> {
 /// How they are, as far as they say in time.
 pub fn lines(orphans: &[Orphan]) -> Vec<AppLine> {
     let mut statuses: Vec<Option<AppStatus>> = vec![None; orphans.len()];
-    ask(orphans, &ToMaster::Report, |index, message| {
+    let report = ToMaster::Report { stacks: false };
+    ask(orphans, &report, |index, message| {
         let FromMaster::Report(status) = message else {
             return false;
         };

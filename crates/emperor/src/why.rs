@@ -35,7 +35,7 @@ pub struct Looks {
     pub stopped: Option<(String, String)>,
     /// When the next try is, as a person reads it.
     pub next_try: Option<String>,
-    /// Python stacks of busy workers.
+    /// Python stacks of an import that takes long.
     pub stacks: String,
 }
 
@@ -251,7 +251,10 @@ fn up(app: &AppLine, looks: &Looks, found: &mut Vec<Found>) {
     let halted = halted(status, looks);
     let is_full = status.capacity > 0 && status.occupied >= status.capacity;
     if is_full && halted.is_none() {
-        found.extend(busy(app, status, looks));
+        found.extend(busy(app, status));
+    }
+    if found.iter().all(|it| it.cause != CauseId::EveryWorkerBusy) {
+        found.extend(stuck(status));
     }
     let queue = status.queue.unwrap_or(0);
     if queue > 0 && (halted.is_some() || (!is_full && looks.still_waiting)) {
@@ -329,7 +332,7 @@ fn halted(status: &AppStatus, looks: &Looks) -> Option<String> {
     (!pids.is_empty()).then(|| pids.join(" "))
 }
 
-fn busy(app: &AppLine, status: &AppStatus, looks: &Looks) -> Option<Found> {
+fn busy(app: &AppLine, status: &AppStatus) -> Option<Found> {
     let oldest = status.running.first()?;
     let queue = status.queue.unwrap_or(0);
     if queue == 0 && oldest.ms < LONG_REQUEST {
@@ -350,13 +353,8 @@ fn busy(app: &AppLine, status: &AppStatus, looks: &Looks) -> Option<Found> {
     for it in status.running.iter().take(8) {
         found = found.with("request", request(it));
     }
-    let stacks = if looks.stacks.is_empty() {
-        let known = status.stuck.iter().map(|it| it.stacks.as_str());
-        known.collect::<Vec<_>>().join("\n")
-    } else {
-        looks.stacks.clone()
-    };
-    found.detail = Some(stacks).filter(|text| !text.is_empty());
+    found = with_stuck(found, status);
+    found.detail = stacks(status);
     let way_out = found
         .out("look at what the stacks below wait for")
         .out("set harakiri = SECONDS in the app's config, so that no request runs for ever")
@@ -365,6 +363,45 @@ fn busy(app: &AppLine, status: &AppStatus, looks: &Looks) -> Option<Found> {
             app.name
         ));
     Some(way_out)
+}
+
+/// Workers that can answer nobody, while others can.
+fn stuck(status: &AppStatus) -> Option<Found> {
+    let first = status.stuck.first()?;
+    let (worker, pid, what) = (first.worker, first.pid, &first.what);
+    let text = match status.stuck.len() {
+        1 => format!("worker {worker} (pid {pid}): {what}"),
+        all => format!("{all} workers, first worker {worker} (pid {pid}): {what}"),
+    };
+    let found = Found::new(CauseId::WorkerStuck, Certainty::Certain, text);
+    let mut found = with_stuck(found, status);
+    let its = |it: &&Running| status.stuck.iter().any(|stuck| stuck.pid == it.pid);
+    for it in status.running.iter().filter(its).take(8) {
+        found = found.with("request", request(it));
+    }
+    found.detail = stacks(status);
+    Some(found)
+}
+
+fn with_stuck(found: Found, status: &AppStatus) -> Found {
+    status.stuck.iter().take(8).fold(found, |found, it| {
+        let text = format!("worker {} (pid {}): {}", it.worker, it.pid, it.what);
+        found.with("stuck", text)
+    })
+}
+
+/// What the workers do, as far as they have told.
+fn stacks(status: &AppStatus) -> Option<String> {
+    let stuck = status.stuck.iter();
+    let stuck = stuck.map(|it| (it.worker, it.pid, it.stacks.as_str()));
+    let doing = status.doing.iter();
+    let doing = doing.map(|it| (it.worker, it.pid, it.stacks.as_str()));
+    let texts: Vec<String> = stuck
+        .chain(doing)
+        .filter(|(_, _, stacks)| !stacks.is_empty())
+        .map(|(worker, pid, stacks)| format!("worker {worker} (pid {pid}):\n{stacks}"))
+        .collect();
+    (!texts.is_empty()).then(|| texts.join("\n"))
 }
 
 fn request(it: &Running) -> String {

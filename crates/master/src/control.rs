@@ -76,7 +76,7 @@ impl Peer {
     /// Whether this is for the master to obey; else it is noted here, or refused.
     fn takes(&mut self, message: &ToMaster) -> bool {
         match message {
-            ToMaster::Report => {
+            ToMaster::Report { .. } => {
                 self.wants_report = true;
                 true
             }

@@ -101,6 +101,8 @@ pub(crate) struct Child {
     /// They are for the status, not for the log.
     pub is_asked_quietly: bool,
     pub stuck: Option<Stuck>,
+    /// When somebody asked last what it does (CLOCK_MONOTONIC milliseconds).
+    pub shown_since: Option<u64>,
 }
 
 pub(crate) struct Effects {

@@ -401,8 +401,11 @@ impl Master {
                     self.reported = None;
                     continue;
                 }
-                ToMaster::Report => {
+                ToMaster::Report { stacks } => {
                     self.effects.look_at_numbers();
+                    if stacks {
+                        self.effects.ask_what_is_done();
+                    }
                     self.reported = None;
                     continue;
                 }

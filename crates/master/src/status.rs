@@ -101,6 +101,7 @@ pub(crate) fn status(app: &App, effects: &Effects, now: Instant) -> AppStatus {
         starting_ms: app
             .starting()
             .and_then(|next| effects.chronicle.age_of(next)),
+        doing: effects.doing(),
         stuck: effects.stuck(),
         rate_milli: effects.numbers.rate,
         memory: effects.numbers.memory,
@@ -139,6 +140,7 @@ pub(crate) fn is_news(old: &AppStatus, new: &AppStatus) -> bool {
         (status.rate_milli, status.memory) = (None, None);
         (status.starting_ms, status.occupied, status.capacity) = (None, 0, 0);
         status.running.clear();
+        status.doing.clear();
         for trouble in &mut status.troubles {
             *trouble = Failure::default().of(trouble.cause);
         }

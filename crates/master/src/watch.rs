@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use imperator_core::counters::{Core, Counters, Worker};
-use imperator_core::message::{MAX_TEXT, Stuck, ToWorker};
+use imperator_core::message::{Doing, MAX_TEXT, Stuck, ToWorker};
 use imperator_process::signals;
 
 use crate::clock;
@@ -15,6 +15,8 @@ use crate::harakiri::{self, Limits, Verdict};
 /// What a status tells of workers that are stuck: bytes of stacks, and how many.
 const STUCK_ROOM: usize = 64 * 1024;
 const STUCK_MOST: usize = 64;
+/// And of those that are merely busy.
+const DOING_ROOM: usize = 32 * 1024;
 
 impl Effects {
     pub(crate) fn wants_seconds(&self) -> bool {
@@ -114,7 +116,6 @@ impl Effects {
             Verdict::Stuck(why) => {
                 let what = why.text();
                 let text = format!("worker {worker} (pid {pid}) can answer nobody: {what}");
-                child.is_asked_quietly = !child.stacks.is_expected();
                 child.stacks.last.clear();
                 child.stuck = Some(Stuck {
                     worker,
@@ -124,7 +125,7 @@ impl Effects {
                     stacks: String::new(),
                 });
                 self.log.note(&text);
-                self.ask_for_stacks(process);
+                self.ask_quietly(process);
                 None
             }
             Verdict::Free => {
@@ -134,6 +135,26 @@ impl Effects {
                 None
             }
         }
+    }
+
+    /// What busy workers do, for who asked a moment ago.
+    pub(crate) fn doing(&self) -> Vec<Doing> {
+        let now = clock::monotonic_millis();
+        let mut room = DOING_ROOM;
+        let doing = self.children.values().filter_map(|child| {
+            let stacks = &child.stacks.last;
+            if stacks.is_empty() || child.stuck.is_some() || !child.is_shown(now) {
+                return None;
+            }
+            let end = stacks.floor_char_boundary(stacks.len().min(MAX_TEXT).min(room));
+            room -= end;
+            Some(Doing {
+                worker: child.worker?,
+                pid: child.pid?,
+                stacks: stacks[..end].to_owned(),
+            })
+        });
+        doing.collect()
     }
 
     /// Workers that can answer nobody, for the status.

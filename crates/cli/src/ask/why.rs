@@ -24,7 +24,10 @@ const MAX_RECORDS: usize = 20_000;
 const MAX_LINES: usize = 4;
 
 /// From one look at what waits to the next.
-const SECOND_LOOK: Duration = Duration::from_millis(400);
+const SECOND_LOOK: Duration = Duration::from_millis(300);
+/// Stacks that are not there by then are looked for so often; then it is told without them.
+const LOOKS: usize = 6;
+const NEXT_LOOK: Duration = Duration::from_millis(60);
 
 pub(super) fn run(question: &Question) -> Code {
     // Of all, so that a name that nobody knows has a nearest one.
@@ -39,11 +42,30 @@ pub(super) fn run(question: &Question) -> Code {
     apps.retain(is_wanted);
     let mut before = Vec::new();
     if apps.iter().any(wants_second_look) {
+        let names = |wanted: fn(&AppLine) -> bool| {
+            let wanted = apps.iter().filter(|app| wanted(app));
+            wanted.map(|app| app.name.clone()).collect::<Vec<_>>()
+        };
+        let (all, full) = (names(|_| true), names(is_full));
+        if !full.is_empty() {
+            // An older emperor does not know this, and what waits is told without.
+            let _ = ask(&question.runtime, &Request::Stacks { apps: full });
+        }
         // What waits only for a moment is no trouble.
-        pause();
-        let named = apps.iter().map(|app| app.name.clone()).collect();
-        if let Ok(answered) = ask(&question.runtime, &Request::Status { apps: named }) {
-            before = std::mem::replace(&mut apps, answered.apps);
+        pause(SECOND_LOOK);
+        for look in 0..LOOKS {
+            let request = Request::Status { apps: all.clone() };
+            let Ok(answered) = ask(&question.runtime, &request) else {
+                break;
+            };
+            let earlier = std::mem::replace(&mut apps, answered.apps);
+            if look == 0 {
+                before = earlier;
+            }
+            if !apps.iter().any(is_to_tell) {
+                break;
+            }
+            pause(NEXT_LOOK);
         }
     }
     let accounts: Vec<Account<'_>> = apps
@@ -87,8 +109,8 @@ fn is_meant(app: &AppLine, name: &str) -> bool {
     clippy::disallowed_methods,
     reason = "two looks at one fact, and nothing tells in between"
 )]
-fn pause() {
-    std::thread::sleep(SECOND_LOOK);
+fn pause(span: Duration) {
+    std::thread::sleep(span);
 }
 
 /// One app with the causes that were found for it.
@@ -176,11 +198,29 @@ impl<'a> Account<'a> {
 /// Whether a second look, a moment later, tells more: what waits still waits, and stacks are
 /// written.
 pub(super) fn wants_second_look(app: &AppLine) -> bool {
-    app.status.as_ref().is_some_and(|status| {
-        let waits = status.queue.unwrap_or(0) > 0;
-        let is_full = status.capacity > 0 && status.occupied >= status.capacity;
-        waits || is_full
-    })
+    app.status
+        .as_ref()
+        .is_some_and(|status| status.queue.unwrap_or(0) > 0 || is_full(app))
+}
+
+/// Whether no thread of it is free.
+fn is_full(app: &AppLine) -> bool {
+    app.status
+        .as_ref()
+        .is_some_and(|status| status.capacity > 0 && status.occupied >= status.capacity)
+}
+
+/// Whether workers were asked what they do, and one of those that are shown has not told so far.
+fn is_to_tell(app: &AppLine) -> bool {
+    let Some(status) = app.status.as_ref().filter(|_| is_full(app)) else {
+        return false;
+    };
+    let has_told = |pid: i32| {
+        let doing = status.doing.iter().any(|it| it.pid == pid);
+        let mut stuck = status.stuck.iter();
+        doing || stuck.any(|it| it.pid == pid && !it.stacks.is_empty())
+    };
+    status.running.iter().take(8).any(|it| !has_told(it.pid))
 }
 
 /// An app that nobody knows.
@@ -353,5 +393,6 @@ pub(super) fn is_of_interest(app: &AppLine) -> bool {
         .status
         .as_ref()
         .is_some_and(|status| status.troubles.iter().any(|trouble| trouble.at == 0));
-    app.failure.is_some() || has_troubles || app.condition == Condition::Silent
+    let is_stuck = app.status.as_ref().is_some_and(|it| !it.stuck.is_empty());
+    app.failure.is_some() || has_troubles || is_stuck || app.condition == Condition::Silent
 }

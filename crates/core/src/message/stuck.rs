@@ -1,4 +1,4 @@
-//! What a status says of a worker that can answer nobody.
+//! What a status says of a worker that can answer nobody, and of one that is busy.
 
 use serde::{Deserialize, Serialize};
 
@@ -12,5 +12,14 @@ pub struct Stuck {
     pub since: u64,
     /// The Python stacks of all its threads, cut to [`super::MAX_TEXT`]; empty until they are written.
     #[serde(default)]
+    pub stacks: String,
+}
+
+/// What a worker did when somebody asked.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Doing {
+    pub worker: u32,
+    pub pid: i32,
+    /// The Python stacks of all its threads, cut to [`super::MAX_TEXT`].
     pub stacks: String,
 }

@@ -95,6 +95,12 @@ pub const fn known(cause: CauseId) -> Known {
             "Each thread of each worker is inside a request, so new ones wait. The stacks show in what.",
             "look at what the stacks wait for; set harakiri so that no request runs for ever, or raise processes or threads",
         ),
+        CauseId::WorkerStuck => (
+            "worker-stuck",
+            "a worker can answer nobody",
+            "All threads of one worker are in old requests, or one of them holds the interpreter. The stacks show in what.",
+            "look at what the stacks wait for; set harakiri or stuck-timeout, so that such a worker is replaced",
+        ),
         CauseId::QueueFullWorkersIdle => (
             "queue-full-workers-idle",
             "requests wait while workers are idle",

@@ -30,6 +30,8 @@ pub enum CauseId {
     Crash,
     OutOfMemory,
     EveryWorkerBusy,
+    /// One of several, or one that holds its interpreter.
+    WorkerStuck,
     QueueFullWorkersIdle,
     RequestDeadline,
     ListenLimit,
@@ -56,7 +58,7 @@ pub enum CauseId {
 
 impl CauseId {
     /// All of them, in the order of the documentation.
-    pub const ALL: [Self; 31] = [
+    pub const ALL: [Self; 32] = [
         Self::ImportError,
         Self::SyntaxError,
         Self::Interpreter,
@@ -70,6 +72,7 @@ impl CauseId {
         Self::Crash,
         Self::OutOfMemory,
         Self::EveryWorkerBusy,
+        Self::WorkerStuck,
         Self::QueueFullWorkersIdle,
         Self::RequestDeadline,
         Self::ListenLimit,

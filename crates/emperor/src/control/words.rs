@@ -49,6 +49,11 @@ pub enum Request {
     Guest {
         app: String,
     },
+    /// Have the workers of these apps write what they do, where every thread is taken. A `Status`
+    /// a moment later has it.
+    Stacks {
+        apps: Vec<String>,
+    },
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

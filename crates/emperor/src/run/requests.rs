@@ -68,6 +68,7 @@ impl Emperor {
                 Request::Stop { apps, all } => desk.orders(Verb::Stop, apps, all, &mut asked),
                 Request::History { apps } => desk.history(&apps),
                 Request::Guest { app } => desk.guest(&app),
+                Request::Stacks { apps } => desk.stacks(&apps),
             }
         };
         let fresh = self.unreported.is_empty();
@@ -355,6 +356,25 @@ impl Desk<'_> {
             let entries = history.map(|it| it.entries().cloned().collect());
             let entries = entries.unwrap_or_default();
             answers.push((Reply::History { app, entries }, None));
+        }
+        answers
+    }
+
+    fn stacks(self, apps: &[String]) -> Vec<Answer> {
+        let mut answers = Vec::new();
+        for text in apps {
+            let name = match self.resolve(text) {
+                Ok(name) => name,
+                Err(refused) => {
+                    answers.push(*refused);
+                    continue;
+                }
+            };
+            if !self.effects.ask_for_stacks(&name) {
+                let why = format!("the master of {name} takes no messages now");
+                let reason = Reason::Failed;
+                answers.push((Reply::Refused { why, reason }, None));
+            }
         }
         answers
     }

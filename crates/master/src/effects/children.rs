@@ -107,6 +107,7 @@ impl Effects {
                 stacks,
                 is_asked_quietly: false,
                 stuck: None,
+                shown_since: None,
             },
         );
         Ok(pid)
@@ -173,6 +174,7 @@ impl Effects {
                 stacks,
                 is_asked_quietly: false,
                 stuck: None,
+                shown_since: None,
             },
         );
         Ok(())

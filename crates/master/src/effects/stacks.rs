@@ -10,13 +10,17 @@ use std::time::Duration;
 use imperator_core::counters::{Core, Counters, Worker};
 use imperator_process::{shared, signals};
 
-use super::Effects;
+use super::{Child, Effects};
 use crate::clock;
 use crate::event::ProcessId;
 
 /// What was written is read after this, and when nothing more comes; or at the latest then.
 const QUIET: u64 = 100;
 const LATEST: u64 = 1000;
+/// What was asked for is told for so long.
+const SHOWN: u64 = 5_000;
+/// No more workers than this are asked at once.
+const ASKED_MOST: usize = 8;
 /// What one answer may be long.
 const MOST: usize = 64 * 1024;
 /// A file of this length begins anew.
@@ -95,7 +99,67 @@ impl AsFd for Stacks {
     }
 }
 
+fn has_begun(counters: Counters<'_>) -> bool {
+    let pulse = counters.worker(Worker::HeartbeatMillis);
+    pulse.load(std::sync::atomic::Ordering::Relaxed) != 0
+}
+
+impl Child {
+    /// Whether somebody asked a moment ago what it does.
+    pub(crate) fn is_shown(&self, now: u64) -> bool {
+        self.shown_since
+            .is_some_and(|since| now.saturating_sub(since) < SHOWN)
+    }
+}
+
 impl Effects {
+    /// As [`Effects::ask_for_stacks`], for the status and not for the log.
+    pub(crate) fn ask_quietly(&mut self, process: ProcessId) {
+        let Some(child) = self.children.get_mut(&process) else {
+            return;
+        };
+        let is_quiet = !child.stacks.is_expected() || child.is_asked_quietly;
+        self.ask_for_stacks(process);
+        if let Some(child) = self.children.get_mut(&process) {
+            child.is_asked_quietly = is_quiet;
+        }
+    }
+
+    /// Somebody asks what the app does: where no thread is free, the workers with the oldest
+    /// requests write it. Nobody waits for that.
+    pub(crate) fn ask_what_is_done(&mut self) {
+        let troubles = &self.troubles;
+        if troubles.capacity == 0 || troubles.occupied < troubles.capacity {
+            return;
+        }
+        let mut oldest: Vec<u32> = Vec::new();
+        for running in &troubles.running {
+            if !oldest.contains(&running.worker) {
+                oldest.push(running.worker);
+            }
+        }
+        oldest.truncate(ASKED_MOST);
+        let now = clock::monotonic_millis();
+        let mut asked = Vec::new();
+        for (&process, child) in &mut self.children {
+            // One that loads would write into the app's log.
+            let words = child.counters.as_ref();
+            let counters = words.and_then(|words| Counters::open(words.words()));
+            let begun = counters.is_some_and(has_begun);
+            if !begun || !child.worker.is_some_and(|it| oldest.contains(&it)) {
+                continue;
+            }
+            if child.stuck.is_none() && !child.stacks.is_expected() {
+                child.stacks.last.clear();
+            }
+            child.shown_since = Some(now);
+            asked.push(process);
+        }
+        for process in asked {
+            self.ask_quietly(process);
+        }
+    }
+
     /// Has a process write its stacks: its oldest request's thread is asked, else whichever hears
     /// it. They are told when they are there.
     pub(crate) fn ask_for_stacks(&mut self, process: ProcessId) {
@@ -117,10 +181,9 @@ impl Effects {
             let oldest = oldest.min_by_key(|&core| word(core, Core::StartMillis))?;
             i32::try_from(word(oldest, Core::Tid)).ok()
         });
-        let begun = counters.is_some_and(|counters| {
-            let pulse = counters.worker(Worker::HeartbeatMillis);
-            pulse.load(std::sync::atomic::Ordering::Relaxed) != 0
-        });
+        let begun = counters.is_some_and(has_begun);
+        // It is for the log, too, if somebody else asked quietly before.
+        child.is_asked_quietly = false;
         // What still loads writes into the app's log, where its failure is looked for.
         if begun {
             child.stacks.expect(clock::monotonic_millis());
@@ -156,12 +219,16 @@ impl Effects {
             Some(worker) => format!("worker {worker} (pid {pid})"),
             None => format!("the mold (pid {pid})"),
         };
+        let quietly = std::mem::take(&mut child.is_asked_quietly);
         if text.is_empty() {
             let text = format!("{who} has written no Python stacks: it hangs in the kernel");
-            self.log.note(&text);
+            child.stacks.last.clone_from(&text);
+            // Who asks again and again is told each time; the log is told once.
+            if !quietly || child.stuck.is_some() && child.shown_since.is_none() {
+                self.log.note(&text);
+            }
             return;
         }
-        let quietly = std::mem::take(&mut child.is_asked_quietly);
         child.stacks.last.clone_from(&text);
         if quietly {
             return;
