@@ -124,7 +124,8 @@ fn nobody_is_killed_while_few_connections_wait() {
             let _ = uwsgi_get(socket, uri);
         });
     };
-    ask_behind("/slow?20");
+    let socket = app.path("app.sock");
+    let slow = std::thread::spawn(move || uwsgi_get(socket, "/slow?20"));
     app.wait_for("the slow request", |app| {
         app.path("slow-started").exists().then_some(())
     });
@@ -132,6 +133,8 @@ fn nobody_is_killed_while_few_connections_wait() {
         ask_behind(uri);
     }
     wait_log(&app, "HARAKIRI ON WORKER 1");
+    let reply = slow.join().expect("no panic").expect("an answer");
+    assert_eq!(reply.status, 504, "{}", app.report());
     app.wait_for("its end", |_| (!is_alive(worker)).then_some(()));
     serving(&app);
 }

@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use super::harness::interpreters;
+use super::harness::{interpreters, with_gevent};
 use super::support::{
     Address, Alone, Folder, Load, background, http, is_alive, stays, uwsgi_get, wait_within,
 };
@@ -58,6 +58,27 @@ def overdraws(environ):
         time.sleep(0.01)
 
 
+def reports(environ):
+    while not os.path.exists('report'):
+        time.sleep(0.01)
+    return 'reported'
+
+
+def waits(environ):
+    # Only where there is a hub.
+    import gevent
+    gevent.sleep(120)
+
+
+def waits_twice(environ):
+    import gevent
+    while True:
+        try:
+            gevent.sleep(0.01)
+        except Exception:
+            pass
+
+
 def nap(environ):
     time.sleep(0.2)
     return 'napped'
@@ -71,7 +92,7 @@ def stream(environ, start_response):
 
 
 VIEWS = {'/sleeps': sleeps, '/counts': counts, '/spins': spins, '/holds': holds, '/reads': reads,
-         '/owns': owns, '/overdraws': overdraws, '/nap': nap}
+         '/reports': reports, '/waits': waits, '/waits-twice': waits_twice, '/owns': owns, '/overdraws': overdraws, '/nap': nap}
 
 
 def application(environ, start_response):
@@ -272,14 +293,72 @@ fn a_long_report_is_told_by_its_stacks_and_survives() {
     let app = start(&interpreters()[0], "");
     let worker = pid(&app).expect("a pid");
     let socket = app.path("s");
-    background(move || {
-        let _ = uwsgi_get(socket.as_path(), "/sleeps");
-    });
+    let report = std::thread::spawn(move || uwsgi_get(socket.as_path(), "/reports"));
     let patience = std::time::Duration::from_secs(90);
     let told = "can answer nobody: its one thread is in a request older than 30 s";
-    let report = || app.report();
-    wait_within(patience, told, report, || {
+    let what = || app.report();
+    wait_within(patience, told, what, || {
         app.log().contains(told).then_some(())
     });
-    assert!(is_alive(worker), "{}", app.report());
+    app.folder.write("report", "");
+    let reply = report.join().expect("no panic").expect("an answer");
+    assert_eq!((reply.status, reply.text().as_str()), (200, "reported"));
+    assert_eq!(pid(&app), Some(worker), "{}", app.report());
+}
+
+/// What overruns where it waits for the hub is thrown out of there; the greenlets beside it are
+/// asked all the time, by the worker that goes and by its next.
+#[test]
+fn siblings_of_a_greenlet_past_its_deadline_are_not_hurt() {
+    for (python, packages) in with_gevent() {
+        for (uri, frame) in [("/waits", "in waits"), ("/waits-twice", "in waits_twice")] {
+            // No grace would be long enough if the exception did not end it.
+            let lines = format!(
+                "gevent = 4\ngevent-monkey-patch = true\npythonpath = {}\n\
+                 harakiri = 1\nharakiri-grace = 600",
+                packages.display()
+            );
+            let app = start(python, &lines);
+            let worker = pid(&app).expect("a pid");
+            let load = Load::uwsgi(app.path("s"), 3, "/nap");
+            load.wait_for_more(3);
+            let reply = uwsgi_get(app.path("s").as_path(), uri).expect("an answer");
+            assert_eq!(reply.status, 504, "{}", app.report());
+            wait_log(&app, "greenlet of core ");
+            wait_log(&app, frame);
+            wait_log(&app, &format!("GET {uri} since "));
+            wait_log(&app, "imperator.RequestOverdue: ");
+            app.wait_for("the end of the worker", |_| {
+                (!is_alive(worker)).then_some(())
+            });
+            load.wait_for_more(6);
+            load.stop().must_be_clean(9, || app.report());
+        }
+    }
+}
+
+#[test]
+fn a_greenlet_that_holds_its_hub_goes_with_its_worker() {
+    if let Some((python, packages)) = with_gevent().into_iter().next() {
+        let lines = format!(
+            "gevent = 4\npythonpath = {}\nharakiri = 1\nharakiri-grace = 1\nworker-reload-mercy = 5",
+            packages.display()
+        );
+        let app = start(python, &lines);
+        let worker = pid(&app).expect("a pid");
+        let reply = uwsgi_get(app.path("s").as_path(), "/spins").expect("an answer");
+        assert_eq!(reply.status, 504, "{}", app.report());
+        wait_log(&app, "in spins");
+        wait_log(
+            &app,
+            "is to be replaced: a request past its deadline does not end",
+        );
+        // Who came to the first worker before that waits as long as that lives.
+        app.wait_for("the next worker", |app| {
+            pid(app).filter(|now| *now != worker)
+        });
+        app.wait_for("the end of the first", |_| {
+            (!is_alive(worker)).then_some(())
+        });
+    }
 }

@@ -4,10 +4,9 @@
 use std::io::{Read, Write};
 use std::thread;
 
-use super::harness::interpreters;
+use super::harness::with_gevent;
 use super::support::{
-    Address, Alone, Exchange, Folder, Signal, Vars, skips_without, target_directory, test_env,
-    uwsgi_get,
+    Address, Alone, Exchange, Folder, Signal, Vars, skips_without, test_env, uwsgi_get,
 };
 
 const APP: &str = "\
@@ -123,24 +122,13 @@ fn greenlets_of_one_worker_overlap_up_to_their_number() {
 /// Each Python with a gevent of its own, which `tests/run` puts beside the virtualenv.
 #[test]
 fn gevent_serves_on_every_python() {
-    let mut missing = Vec::new();
-    for python in interpreters() {
-        let name = python.to_string_lossy();
-        // `~/.pyenv/versions/3.12.1/bin/python`; Debian's is the virtualenv's.
-        let version = name.split('/').find(|part| part.starts_with("3."));
-        let Some(version) = version.and_then(|version| version.rsplit_once('.')) else {
-            continue;
-        };
-        let packages = target_directory().join("test-gevent").join(version.0);
-        if !packages.join("gevent").is_dir() {
-            missing.push(version.0.to_owned());
-            continue;
-        }
+    for (python, packages) in with_gevent() {
         let folder = Folder::new();
         folder.write("web.py", APP);
         let ini = format!(
-            "[uwsgi]\nsocket = {{dir}}/s\nchdir = {{dir}}\nmodule = web\npython = {name}\n\
+            "[uwsgi]\nsocket = {{dir}}/s\nchdir = {{dir}}\nmodule = web\npython = {}\n\
              pythonpath = {}\ngevent = 5\ngevent-monkey-patch = true\nprocesses = 1\n",
+            python.display(),
             packages.display()
         );
         let app = Alone::start_in(folder, &ini);
@@ -156,8 +144,6 @@ fn gevent_serves_on_every_python() {
         }
         assert_eq!(peak(&app), "5", "{}", app.report());
     }
-    let what = format!("gevent for Python {missing:?} in target/test-gevent");
-    skips_without(&what, missing.is_empty());
 }
 
 #[test]

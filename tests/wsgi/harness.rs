@@ -4,7 +4,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
-use super::support::{Address, Alone, Folder, Reply, Vars, http, repository, uwsgi};
+use super::support::{
+    Address, Alone, Folder, Reply, Vars, http, repository, skips_without, target_directory, uwsgi,
+};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Protocol {
@@ -58,6 +60,29 @@ fn version(python: &Path) -> Option<(u32, u32)> {
     let text = String::from_utf8(output.stdout).ok()?;
     let (major, minor) = text.trim().split_once(' ')?;
     Some((major.parse().ok()?, minor.parse().ok()?))
+}
+
+/// Those of pyenv that have a gevent of their own, which `tests/run` puts beside the virtualenv, and
+/// where that is.
+pub(crate) fn with_gevent() -> Vec<(&'static Path, PathBuf)> {
+    let (mut found, mut missing) = (Vec::new(), Vec::new());
+    for python in interpreters() {
+        let name = python.to_string_lossy();
+        // `~/.pyenv/versions/3.12.1/bin/python`; Debian's is the virtualenv's.
+        let version = name.split('/').find(|part| part.starts_with("3."));
+        let Some(version) = version.and_then(|version| version.rsplit_once('.')) else {
+            continue;
+        };
+        let packages = target_directory().join("test-gevent").join(version.0);
+        if packages.join("gevent").is_dir() {
+            found.push((python.as_path(), packages));
+        } else {
+            missing.push(version.0.to_owned());
+        }
+    }
+    let what = format!("gevent for Python {missing:?} in target/test-gevent");
+    skips_without(&what, missing.is_empty());
+    found
 }
 
 /// Runs `check` on every interpreter. `lines` are added to the ini.

@@ -403,6 +403,8 @@ impl Exchange {
     /// on; what it writes goes nowhere. Only with this exchange in the locked list of those that
     /// run: so its connection is open.
     pub(crate) fn answer_late(&self, reason: String) {
+        // Whoever sees the claim waits for the bytes.
+        let mut late = self.late();
         if !self.claim.take_late() {
             return;
         }
@@ -414,7 +416,11 @@ impl Exchange {
         let mut parts = [IoSlice::new(&bytes)];
         let _ = socket::send(socket, &mut &mut parts[..]);
         let _ = rustix::net::shutdown(socket, rustix::net::Shutdown::Write);
-        *self.late.lock().unwrap_or_else(PoisonError::into_inner) = Some(bytes);
+        *late = Some(bytes);
+    }
+
+    fn late(&self) -> MutexGuard<'_, Option<Vec<u8>>> {
+        self.late.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The app begins: from now on an exception may be raised in it. With the interpreter held, as
@@ -565,12 +571,8 @@ impl Exchange {
         // Another thread of the app may be in a write, which ends within socket-timeout.
         let mut answer = self.answer.lock().unwrap_or_else(PoisonError::into_inner);
         let patience = self.patience();
-        let late = self
-            .late
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take();
-        if let Some(bytes) = late {
+        let late = self.claim.is_late().then(|| self.late().take());
+        if let Some(bytes) = late.flatten() {
             answer.response.answered_by_us(504, &bytes);
             answer.broken = Some(WriteError::TimedOut);
         }
