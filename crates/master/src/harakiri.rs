@@ -55,6 +55,8 @@ impl Limits {
 pub(crate) struct Watch {
     /// Requests past their deadline, by core.
     late: BTreeMap<usize, Late>,
+    /// The last one that was told of each core, by its start.
+    told: BTreeMap<usize, u64>,
     tries: u32,
     pulse: Pulse,
     /// It is to be replaced for what is here.
@@ -110,6 +112,8 @@ pub(crate) enum Verdict {
     Late {
         try_number: u32,
         signal: bool,
+        /// The core whose request has ended since.
+        gone: Option<usize>,
     },
     /// The queue is long: the worker spares nobody any longer.
     SpareNobody,
@@ -145,7 +149,18 @@ impl Watch {
         let mut spared = false;
         for core in 0..counters.cores() {
             let start = word(core, Core::StartMillis);
-            if self.late.get(&core).is_some_and(|late| late.start != start) {
+            let overdue = word(core, Core::OverdueMillis);
+            let known = self.late.get(&core).map(|late| late.start);
+            let was_told = overdue == 0 || self.told.insert(core, overdue) == Some(overdue);
+            if !was_told && overdue != start && known != Some(overdue) {
+                self.tries += 1;
+                verdicts.push(Verdict::Late {
+                    try_number: self.tries,
+                    signal: false,
+                    gone: Some(core),
+                });
+            }
+            if known.is_some_and(|known| known != start) {
                 self.late.remove(&core);
             }
             if start == 0 {
@@ -157,7 +172,7 @@ impl Watch {
             };
             // Without its I/O thread the worker ends nothing by itself.
             let alone = silent && past(limits.graceful.unwrap_or(0));
-            let ended = word(core, Core::OverdueMillis) == start || alone;
+            let ended = overdue == start || alone;
             let signal = limits.graceful.is_some() && past(0) && !limits.spares;
             if !self.late.contains_key(&core) && (ended || signal) {
                 let ended_at = ended.then_some(now);
@@ -166,6 +181,7 @@ impl Watch {
                 verdicts.push(Verdict::Late {
                     try_number: self.tries,
                     signal: !ended,
+                    gone: None,
                 });
             }
             if let Some(late) = self.late.get_mut(&core)
@@ -299,6 +315,7 @@ pub(crate) fn lines(
     worker: u32,
     pid: i32,
     (try_number, graceful): (u32, bool),
+    gone: Option<usize>,
     counters: Counters<'_>,
     now: u64,
 ) -> Vec<String> {
@@ -310,8 +327,12 @@ pub(crate) fn lines(
         format!("HARAKIRI !!! worker {worker} status !!!"),
     ];
     for core in 0..counters.cores() {
-        let start = counters.core(core, Core::StartMillis);
-        let start = start.load(Ordering::Relaxed);
+        let start = |word| counters.core(core, word).load(Ordering::Relaxed);
+        // What has ended is still written there, until the thread takes the next request.
+        let start = match start(Core::StartMillis) {
+            0 if gone == Some(core) => start(Core::OverdueMillis),
+            start => start,
+        };
         if start != 0 {
             let since = counters
                 .core(core, Core::StartEpoch)

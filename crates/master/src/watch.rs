@@ -84,10 +84,14 @@ impl Effects {
             .settings
             .harakiri_options;
         match verdict {
-            Verdict::Late { try_number, signal } => {
+            Verdict::Late {
+                try_number,
+                signal,
+                gone,
+            } => {
                 *self.harakiris.entry(worker).or_default() += 1;
                 let how = (try_number, options.graceful_timeout.is_some());
-                let mut said = harakiri::lines(worker, pid, how, counters, now);
+                let mut said = harakiri::lines(worker, pid, how, gone, counters, now);
                 if options.verbose {
                     said.splice(1..1, harakiri::kernel_lines(pid));
                 }

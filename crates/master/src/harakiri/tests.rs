@@ -62,11 +62,41 @@ fn limits() -> Limits {
 }
 
 fn late(try_number: u32, signal: bool) -> Verdict {
-    Verdict::Late { try_number, signal }
+    Verdict::Late {
+        try_number,
+        signal,
+        gone: None,
+    }
 }
 
 const STAYS: Verdict = Verdict::Replace("a request past its deadline does not end");
 const SILENCE: Verdict = Verdict::Replace("its I/O thread has said nothing for 10 s");
+
+#[test]
+fn a_late_request_that_ended_before_the_look_is_told_once() {
+    let mut scene = Scene::new(2, limits());
+    scene.core(1, Core::StartMillis, 5000);
+    assert_eq!(scene.look(5500), []);
+    scene.core(1, Core::OverdueMillis, 5000);
+    scene.core(1, Core::StartMillis, 0);
+    let told = Verdict::Late {
+        try_number: 1,
+        signal: false,
+        gone: Some(1),
+    };
+    assert_eq!(scene.look(6600), [told]);
+    assert_eq!(scene.look(6700), []);
+    let how = (1, false);
+    let said = lines(1, 100, how, Some(1), scene.counters(), 6600);
+    assert!(said[2].starts_with("HARAKIRI [core 1]"), "{said:?}");
+    assert!(said[2].ends_with("(1.6 s)"), "{said:?}");
+    // The next one there is late as well.
+    scene.core(1, Core::StartMillis, 7000);
+    assert_eq!(scene.look(7500), []);
+    scene.core(1, Core::OverdueMillis, 7000);
+    assert_eq!(scene.look(8600), [late(2, false)]);
+    assert_eq!(scene.look(8700), []);
+}
 
 #[test]
 fn a_late_request_is_told_then_replaced_then_killed_alone() {
