@@ -17,7 +17,7 @@ def application(environ, start_response):
     if path.startswith("/bytes/"):
         body = b"x" * int(path[7:])
     elif path.startswith("/count/"):
-        body = b"%d\n" % count(int(path[6:]))
+        body = b"%d\n" % count(int(path[7:]))
         time.sleep(0.005)
     elif environ["REQUEST_METHOD"] == "POST":
         length = int(environ["CONTENT_LENGTH"] or 0)
