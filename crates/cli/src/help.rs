@@ -28,7 +28,8 @@ Ask a running emperor:
   imperator history [APP…]       what happened when and by whom
   imperator logs APP             what it printed last; -f follows
   imperator wait-ready [APP…]    return when they serve: for deploy scripts and probes
-  Each has --help with examples, and --json. docs/commands.md tells their exit codes.
+  imperator upgrade              put the program that is installed now in the emperor's place
+  Each has --help with examples; all but upgrade have --json. docs/commands.md has the rest.
 
 Ask about options:
   imperator explain OPTION       what it does here, what it did in uWSGI, unit, default
