@@ -19,7 +19,9 @@ use clap::ArgMatches;
 use imperator_core::history::{Entry, What};
 use imperator_core::nearest::nearest;
 use imperator_emperor::chronicle;
-use imperator_emperor::control::{self, AppLine, EmperorStatus, Reason, Reply, Request, Stopped};
+use imperator_emperor::control::{
+    self, AppLine, EmperorStatus, Reason, Reply, Request, Stopped, is_nobody,
+};
 use imperator_emperor::orphans::{self, Orphan};
 use imperator_emperor::supervisor::{DEFAULT_MERCY, STOP_MARGIN};
 use serde_json::{Value, json};
@@ -149,12 +151,6 @@ fn ask(runtime: &Path, request: &Request) -> io::Result<Answered> {
         }
     }
     Ok(answered)
-}
-
-/// Whether this means that no emperor runs there.
-fn is_nobody(error: &io::Error) -> bool {
-    let kind = error.kind();
-    kind == io::ErrorKind::NotFound || kind == io::ErrorKind::ConnectionRefused
 }
 
 /// The masters that are there without an emperor; with the exit code when there are none.

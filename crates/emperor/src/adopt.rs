@@ -1,6 +1,5 @@
 //! Finds the masters that an earlier emperor left, by their sockets in the runtime directory.
 
-use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
 
@@ -59,7 +58,7 @@ pub fn find(runtime: &Runtime) -> Left {
                     directory.display()
                 ),
             },
-            Err(error) if is_nobody(&error) => match record {
+            Err(error) if control::is_nobody(&error) => match record {
                 Some(record) if record.halted => left.halted.push(record),
                 Some(record) if !record.stored.is_empty() || record.deaths > 0 => {
                     left.known.push(record);
@@ -73,11 +72,6 @@ pub fn find(runtime: &Runtime) -> Left {
         }
     }
     left
-}
-
-fn is_nobody(error: &io::Error) -> bool {
-    let kind = error.kind();
-    kind == io::ErrorKind::NotFound || kind == io::ErrorKind::ConnectionRefused
 }
 
 fn clean(directory: PathBuf) {

@@ -13,7 +13,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use imperator_process::channel::{Channel, Received};
-use imperator_process::privileges;
+use imperator_process::{lock, privileges};
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 
@@ -25,6 +25,11 @@ const MAX_CLIENTS: usize = 64;
 const MAX_OF_ONE: usize = 8;
 /// A client that has not asked, or not read its answer, by then is dropped.
 const PATIENCE: Duration = Duration::from_secs(10);
+
+/// So long a client waits for an emperor that runs to listen.
+const UNTIL_IT_LISTENS: Duration = Duration::from_secs(5);
+/// Between two tries.
+const LOOK: Duration = Duration::from_millis(20);
 
 /// So long a status waits for masters to tell their numbers; it is shown as last known after.
 const FRESHNESS: Duration = Duration::from_millis(300);
@@ -308,14 +313,52 @@ pub fn connect(path: &Path) -> io::Result<(Channel, i32)> {
     Ok((channel, peer.pid.as_raw_nonzero().get()))
 }
 
-/// Asks an emperor and waits for its whole answer.
+/// Whether this means that nobody listens there.
+pub fn is_nobody(error: &io::Error) -> bool {
+    let kind = error.kind();
+    kind == io::ErrorKind::NotFound || kind == io::ErrorKind::ConnectionRefused
+}
+
+/// An emperor has the lock of its runtime directory before it has its socket.
+fn patiently<T>(
+    mut connect: impl FnMut() -> io::Result<T>,
+    is_there: impl Fn() -> bool,
+) -> io::Result<T> {
+    let deadline = now() + UNTIL_IT_LISTENS;
+    loop {
+        match connect() {
+            Err(error) if is_nobody(&error) && is_there() && now() < deadline => rest(),
+            result => return result,
+        }
+    }
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a client waits for itself: it has no loop that reads the clock"
+)]
+fn now() -> Instant {
+    Instant::now()
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a client that tries again has nothing to wait for in between"
+)]
+fn rest() {
+    std::thread::sleep(LOOK);
+}
+
+/// Asks an emperor and waits for its whole answer; also for one that is about to listen.
 ///
 /// # Errors
 /// What connect(2) says; `TimedOut` when the answer is not whole after ten seconds.
 pub fn ask(runtime: &Path, request: &Request) -> io::Result<Vec<Answer>> {
     use imperator_process::poll::{Interest, wait_one};
 
-    let (channel, _) = connect(&runtime.join(crate::runtime::CONTROL_SOCKET))?;
+    let socket = runtime.join(crate::runtime::CONTROL_SOCKET);
+    let lock = runtime.join(crate::runtime::LOCK);
+    let (channel, _) = patiently(|| connect(&socket), || lock::is_held(&lock))?;
     let ask = Ask {
         request: request.clone(),
         sudo: std::env::var("SUDO_USER").ok(),
@@ -331,5 +374,30 @@ pub fn ask(runtime: &Path, request: &Request) -> io::Result<Vec<Answer>> {
             Received::Message(reply, beside) => replies.push((reply, beside.into_iter().next())),
             Received::Empty => (),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_emperor_that_has_its_lock_and_no_socket_yet_is_waited_for() {
+        let tries = |error: io::ErrorKind, is_there| {
+            let mut count = 0;
+            let connect = || {
+                count += 1;
+                match count {
+                    1 | 2 => Err(error.into()),
+                    _ => Ok(()),
+                }
+            };
+            (patiently(connect, || is_there).is_ok(), count)
+        };
+        assert_eq!(tries(io::ErrorKind::NotFound, true), (true, 3));
+        // A stale socket, of one that was killed.
+        assert_eq!(tries(io::ErrorKind::ConnectionRefused, true), (true, 3));
+        assert_eq!(tries(io::ErrorKind::NotFound, false), (false, 1));
+        assert_eq!(tries(io::ErrorKind::PermissionDenied, true), (false, 1));
     }
 }

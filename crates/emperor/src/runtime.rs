@@ -24,6 +24,8 @@ const MAX_NAME: usize = 60;
 const MIN_NAME: usize = 24;
 /// The name of a master's socket in its app's directory.
 pub const MASTER_SOCKET: &str = "master.sock";
+/// Held by the directory's emperor.
+pub(crate) const LOCK: &str = "lock";
 /// The emperor's control socket.
 pub const CONTROL_SOCKET: &str = "emperor.sock";
 
@@ -171,7 +173,7 @@ impl Runtime {
         }
         let lock = match lock {
             Some(lock) => Some(Lock::from(lock)),
-            None => Lock::try_take(&path.join("lock")).map_err(failed)?,
+            None => Lock::try_take(&path.join(LOCK)).map_err(failed)?,
         };
         let Some(lock) = lock else {
             let pid = fs::read_to_string(path.join("emperor.pid")).ok();

@@ -1,12 +1,12 @@
 //! `imperator history`: what happened when and by whom.
 
 use imperator_core::history::{Entry, History};
-use imperator_emperor::control::Request;
+use imperator_emperor::control::{Request, is_nobody};
 use imperator_emperor::{chronicle, orphans};
 use imperator_process::time;
 use serde_json::{Value, json};
 
-use super::{Code, Question, ask, choose, is_nobody, left, numbers, print, print_json};
+use super::{Code, Question, ask, choose, left, numbers, print, print_json};
 
 pub(super) fn run(question: &Question) -> Code {
     let request = Request::History {

@@ -2,12 +2,12 @@
 
 use std::time::{Duration, Instant};
 
-use imperator_emperor::control::{AppLine, Condition, Request};
+use imperator_emperor::control::{AppLine, Condition, Request, is_nobody};
 use serde_json::json;
 
 use super::{
-    Answered, Code, Done, FAILING, LATE, NOT_RUNNING, Question, ask, complain, is_nobody, numbers,
-    print, print_json, unreachable,
+    Answered, Code, Done, FAILING, LATE, NOT_RUNNING, Question, ask, complain, numbers, print,
+    print_json, unreachable,
 };
 
 /// Between two looks.
