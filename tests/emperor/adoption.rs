@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::support::{Empire, Load, Signal, background, is_alive, send, uwsgi_get};
-use super::{ask, empire, ini, master, settled, wait_greeting};
+use super::{ask, empire, generation, ini, master, settled, wait_greeting};
 
 fn pids_below(empire: &Empire) -> Vec<i32> {
     let mut pids = empire.family();
@@ -74,6 +74,49 @@ fn what_is_no_longer_wanted_is_stopped_by_the_next_emperor() {
 }
 
 #[test]
+fn what_happens_to_files_while_no_emperor_runs_is_done_by_the_next_one() {
+    let app = |name: &str| (format!("{name}.ini"), ini(name, "one"));
+    let apps: Vec<_> = ["blog", "shop", "wiki", "halted"].map(app).into();
+    let apps: Vec<_> = apps
+        .iter()
+        .map(|(file, text)| (file.as_str(), text.as_str()))
+        .collect();
+    let mut empire = empire(&apps);
+    let before = ["blog", "shop"].map(|name| settled(&empire, name));
+    for name in ["wiki", "halted"] {
+        settled(&empire, name);
+        assert!(empire.command(&["stop", name]).status.success());
+        empire.wait_state(name, "stopped");
+    }
+    empire.send(Signal::KILL);
+    empire.wait_for_end();
+    // A deploy script touches, somebody edits; the code of the first may be new.
+    empire.touch("blog.ini");
+    empire.write("wiki.ini", &ini("wiki", "two"));
+    empire.start_again();
+    empire.wait_for("a new generation of blog", |empire| {
+        (generation(&empire.app("blog")) > generation(&before[0])).then_some(())
+    });
+    wait_greeting(&empire, "wiki", "two");
+    assert_eq!(
+        generation(&settled(&empire, "shop")),
+        generation(&before[1])
+    );
+    empire.wait_state("halted", "stopped");
+    // Once is enough.
+    let blog = settled(&empire, "blog");
+    empire.send(Signal::KILL);
+    empire.wait_for_end();
+    empire.start_again();
+    let adopted = super::adopted(&empire, "blog");
+    assert_eq!(generation(&adopted), generation(&blog));
+    settled(&empire, "wiki");
+    let log = empire.log();
+    let reloads = log.matches("reload the uwsgi instance").count();
+    assert_eq!(reloads, 1, "{log}");
+}
+
+#[test]
 fn a_glob_whose_directory_is_away_when_the_next_emperor_comes_stops_nothing() {
     let folder = super::folder();
     folder.write("sites/blog/uwsgi.ini", &ini("blog", "one"));
@@ -135,7 +178,7 @@ fn a_killed_master_is_replaced_on_its_sockets_while_its_workers_finish() {
         "the old worker finished"
     );
     empire.wait_for("the old worker to end", |_| (!is_alive(old)).then_some(()));
-    assert!(super::generation(&second) > super::generation(&first));
+    assert!(generation(&second) > generation(&first));
 }
 
 #[test]

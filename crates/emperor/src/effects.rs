@@ -24,6 +24,7 @@ use crate::hooks;
 use crate::plan::App;
 use crate::run::Options;
 use crate::runtime::{self, AppRecord, Runtime};
+use crate::seen::Seen;
 use crate::store::Store;
 use crate::supervisor::{Name, Order, Pid};
 use crate::systemd;
@@ -131,11 +132,17 @@ impl Effects {
     ///
     /// # Errors
     /// One line that says what failed.
-    pub fn spawn(&mut self, name: &str, app: &App, now: Instant) -> Result<Pid, String> {
+    pub fn spawn(
+        &mut self,
+        name: &str,
+        app: &App,
+        seen: Option<Seen>,
+        now: Instant,
+    ) -> Result<Pid, String> {
         let kept = self.kept.entry(name.to_owned()).or_default();
         kept.status = None;
         kept.stopped = None;
-        let master = self.launch(name, app, false, now)?;
+        let master = self.launch(name, app, seen, false, now)?;
         let pid = master.pid;
         self.masters.insert(name.to_owned(), master);
         Ok(pid)
@@ -146,6 +153,7 @@ impl Effects {
         &mut self,
         name: &str,
         app: &App,
+        seen: Option<Seen>,
         heir: bool,
         now: Instant,
     ) -> Result<Master, String> {
@@ -158,6 +166,7 @@ impl Effects {
                 ..old
             };
         }
+        record.seen = seen;
         let runtime = self
             .runtime
             .remember(&record)

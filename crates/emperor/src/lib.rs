@@ -21,6 +21,7 @@ pub mod plan;
 pub mod question;
 pub mod run;
 pub mod runtime;
+pub mod seen;
 mod stats;
 pub mod status;
 pub mod store;

@@ -8,7 +8,8 @@ use imperator_core::message::Config;
 use imperator_core::stanzas::{self, Stanza};
 
 use crate::monitor::source::Source;
-use crate::monitor::{Change, Text};
+use crate::monitor::{Change, Stamp, Text};
+use crate::seen::Seen;
 use crate::supervisor::{Event, Name};
 
 /// One app as its file asks for it.
@@ -117,6 +118,13 @@ impl Plan {
         self.apps.get(name)
     }
 
+    /// What is to be noted of an app whose file was told with this stamp and content.
+    pub fn seen(&self, name: &str, told: impl Fn(&Path) -> Option<(u64, Stamp)>) -> Option<Seen> {
+        let app = self.apps.get(name)?;
+        let (content, stamp) = told(&app.config.file)?;
+        Some(Seen::new(&stamp, content, &app.body))
+    }
+
     pub fn apps(&self) -> &BTreeMap<Name, App> {
         &self.apps
     }
@@ -217,12 +225,11 @@ impl Plan {
             let app = planned(path, cwd, stanza);
             match self.apps.insert(name.clone(), app.clone()) {
                 Some(before) if old.contains(&name) => {
-                    let list = if before.body == app.body {
-                        &mut same
+                    if before.body == app.body {
+                        same.push(Event::Beside(name.clone()));
                     } else {
-                        &mut edited
-                    };
-                    list.push(Event::Changed(name.clone()));
+                        edited.push(Event::Changed(name.clone()));
+                    }
                 }
                 Some(_) | None => events.push(Event::Found {
                     after: from.and_then(|from| self.same_section(from, &app)),
@@ -326,6 +333,7 @@ mod tests {
             } => format!("found {name} after {after}"),
             Event::Gone(name) => format!("gone {name}"),
             Event::Changed(name) => format!("changed {name}"),
+            Event::Beside(name) => format!("beside {name}"),
             Event::Touched(name) => format!("touched {name}"),
             Event::Adopted(..)
             | Event::Spawned(..)
@@ -377,17 +385,17 @@ mod tests {
         let all = format!("{TWO}[c]\nmodule = c\n");
         world.check(
             edited("/v/site.ini", &all),
-            "found site:c, changed site:a, changed site:b",
+            "found site:c, beside site:a, beside site:b",
         );
         // The edited one first.
         let other = all.replace("module = b", "module = bb");
         world.check(
             edited("/v/site.ini", &other),
-            "changed site:b, changed site:a, changed site:c",
+            "changed site:b, beside site:a, beside site:c",
         );
         world.check(
             edited("/v/site.ini", "[a]\nmodule = a\n"),
-            "gone site:b, gone site:c, changed site:a",
+            "gone site:b, gone site:c, beside site:a",
         );
         world.check(Change::Touched("/v/site.ini".into()), "touched site:a");
         world.check(Change::Removed("/v/site.ini".into()), "gone site:a");
@@ -409,7 +417,7 @@ mod tests {
             .collect();
         assert_eq!(problems, [("site", "binary")]);
         world.check(edited("/v/site.ini", ""), "");
-        world.check(edited("/v/site.ini", "[uwsgi]\n"), "changed site");
+        world.check(edited("/v/site.ini", "[uwsgi]\n"), "beside site");
         assert_eq!(world.plan.problems().count(), 0);
         world.check(appeared("/v/empty.ini", ""), "");
         assert_eq!(world.plan.problems().count(), 1);
@@ -433,7 +441,7 @@ mod tests {
         assert!(keep(&mut world, "site", "/v/site.ini"));
         assert!(!keep(&mut world, "gone", "/v/gone.ini"));
         assert_eq!(world.plan.problems().count(), 1);
-        world.check(edited("/v/site.ini", "[uwsgi]\n"), "changed site");
+        world.check(edited("/v/site.ini", "[uwsgi]\n"), "beside site");
         assert!(!keep(&mut world, "other", "/v/site.ini"));
         world.check(Change::Removed("/v/site.ini".into()), "gone site");
     }

@@ -1,6 +1,7 @@
 //! The emperor's loop: waits for signals, files, masters and clients, and lets the pure parts
 //! decide. The only place here that reads the clock.
 
+mod beginning;
 mod clock;
 mod masters;
 mod news;
@@ -26,7 +27,6 @@ use imperator_process::signals::SignalSet;
 use imperator_process::{limits, reap};
 use tracing::{info, warn};
 
-use crate::adopt;
 use crate::chronicle::Chronicle;
 use crate::control::{Control, Rights};
 use crate::effects::others::Peer;
@@ -35,7 +35,7 @@ use crate::monitor::Monitor;
 use crate::monitor::source::Source;
 use crate::own_log::OwnLog;
 use crate::plan::Plan;
-use crate::question::{Question, Topic};
+use crate::question::Question;
 use crate::runtime::Runtime;
 use crate::stats::Stats;
 use crate::supervisor::{Event, Name, Supervisor};
@@ -201,113 +201,6 @@ impl Emperor {
             includes_changed: false,
             unreported: BTreeSet::new(),
         })
-    }
-
-    /// Goes on with what this process had under another binary, or adopts what an earlier emperor
-    /// left; and looks at all files for the first time.
-    fn begin(&mut self, state: Option<State>, estate: &mut Estate) {
-        let now = now();
-        // Each adopted master's time to answer begins now.
-        self.adopted_at = now;
-        for source in self.monitor.sources() {
-            info!("*** starting Imperator's Emperor on {} ***", source.text);
-        }
-        match state {
-            Some(state) => self.resume(state, estate),
-            None => {
-                self.adopt(estate);
-                self.question = Question::ask(Topic::StoreMax, now);
-            }
-        }
-        let (changes, again) = self.monitor.scan(true, now);
-        self.scan_again_at = again;
-        self.deep_scan_at = now + self.monitor.scan_every();
-        let events = self
-            .plan
-            .apply(changes, self.monitor.sources(), &self.cwd, &|_| Vec::new());
-        self.place_adopted();
-        for name in self.supervisor.without_master() {
-            if self.plan.app(&name).is_none() {
-                self.handle(Event::Gone(name));
-            }
-        }
-        self.drop_stored_of_nobody(estate);
-        self.first = self.plan.apps().keys().cloned().collect();
-        self.record_all(&events);
-        let (plan, supervisor) = (&self.plan, &self.supervisor);
-        let is_wanted = |name: &str| plan.app(name).is_some() || supervisor.contains(name);
-        self.chronicle.settle(is_wanted);
-        for event in events {
-            self.handle(event);
-        }
-        self.finish_resume();
-        self.tell_problems();
-        if self.plan.apps().is_empty() {
-            info!("[emperor] no vassal yet; waiting for .ini files");
-        }
-    }
-
-    fn adopt(&mut self, estate: &mut Estate) {
-        let now = now();
-        let left = adopt::find(&self.effects.runtime);
-        for record in left.halted {
-            self.stopped_before(record);
-        }
-        for record in left.known {
-            let stored = |key: &str| estate.take_stored(key);
-            self.effects.take_stored(&record, stored);
-            let wait = record.retry_at.saturating_sub(unix_millis());
-            if record.deaths > 0 && wait > 0 {
-                let wait = Duration::from_millis(wait);
-                self.handle(Event::Failed(record.name, record.deaths, wait));
-            }
-        }
-        let by = format!("by the emperor, pid {}", std::process::id());
-        for orphan in left.orphans {
-            // Its master tells its sockets again.
-            if let Some(record) = self.effects.runtime.record(&orphan.name) {
-                let stored = |key: &str| estate.take_stored(key);
-                self.effects.take_stored(&record, stored);
-            }
-            info!(
-                "[emperor] adopting vassal {} (master pid {})",
-                orphan.name, orphan.pid
-            );
-            self.record(&orphan.name, What::Adopted, &by, None);
-            self.adopted.push((orphan.name.clone(), orphan.config));
-            self.effects
-                .adopt(&orphan.name, orphan.pid, orphan.channel, orphan.pidfd, now);
-            self.handle(Event::Adopted(orphan.name, orphan.pid));
-            if let Some(record) = orphan.stopped {
-                // Its requests were being finished when the emperor before was killed.
-                self.stopped_before(record);
-            }
-        }
-    }
-
-    /// Holds adopted apps against their files. One whose directory is away serves on until that is
-    /// back.
-    fn place_adopted(&mut self) {
-        let now = now();
-        let is_away = |(_, config): &(Name, Config)| self.monitor.is_away(&config.file, now);
-        let (away, placed) = std::mem::take(&mut self.adopted)
-            .into_iter()
-            .partition(is_away);
-        self.adopted = away;
-        let placed: Vec<(Name, Config)> = placed;
-        for (name, config) in placed {
-            let sources = self.monitor.sources();
-            if self.plan.keep(&name, &config, sources, &self.cwd) {
-                continue;
-            }
-            match self.plan.app(&name) {
-                Some(app) if app.config == config => {
-                    // Its file may have changed while nobody watched.
-                    self.handle(Event::Changed(name));
-                }
-                Some(_) | None => self.handle(Event::Gone(name)),
-            }
-        }
     }
 
     /// One turn of the loop: waits, then handles all that came.
@@ -529,7 +422,16 @@ impl Emperor {
         self.place_adopted();
         self.record_all(&events);
         for event in events {
+            let renewed =
+                if let Event::Changed(name) | Event::Touched(name) | Event::Beside(name) = &event {
+                    Some(name.clone())
+                } else {
+                    None
+                };
             self.handle(event);
+            if let Some(name) = renewed {
+                self.note_seen(&name);
+            }
         }
         self.tell_problems();
     }

@@ -17,6 +17,7 @@ use tracing::warn;
 use crate::store::Stored;
 
 use crate::control::Stopped;
+use crate::seen::Seen;
 
 /// A longer encoded name is cut and told apart by a hash.
 const MAX_NAME: usize = 60;
@@ -119,6 +120,9 @@ pub struct AppRecord {
     pub deaths: u32,
     #[serde(default)]
     pub retry_at: u64,
+    /// Its file, when an emperor last acted on it.
+    #[serde(default)]
+    pub seen: Option<Seen>,
 }
 
 impl AppRecord {
@@ -133,6 +137,7 @@ impl AppRecord {
             last_generation: 0,
             deaths: 0,
             retry_at: 0,
+            seen: None,
         }
     }
 }

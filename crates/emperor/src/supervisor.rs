@@ -56,6 +56,12 @@ impl Supervisor {
             Event::Found { name, after } => self.find(name, after, now),
             Event::Gone(name) => self.give_up(&name, Fate::Forget, now, &mut actions),
             Event::Changed(name) => self.renew(&name, Order::Changed, now),
+            Event::Beside(name) => {
+                // Who stopped one app did not ask for it by an edit of its neighbour.
+                if !self.is_halted(&name) {
+                    self.renew(&name, Order::Changed, now);
+                }
+            }
             Event::Touched(name) => self.renew(&name, Order::Reload, now),
             Event::Adopted(name, pid) => self.adopt(name, pid, now, &mut actions),
             Event::Spawned(name, pid) => self.spawned(&name, pid, now, &mut actions),

@@ -9,6 +9,7 @@ use tracing::{info, warn};
 
 use super::{Effects, Kept, Master, flush, say};
 use crate::plan::App;
+use crate::seen::Seen;
 use crate::supervisor::{Name, Order, Pid};
 
 /// A master that shall take over, and what it has shown of itself.
@@ -78,8 +79,14 @@ impl Effects {
     ///
     /// # Errors
     /// One line that says what failed.
-    pub fn spawn_heir(&mut self, name: &str, app: &App, now: Instant) -> Result<Pid, String> {
-        let master = self.launch(name, app, true, now)?;
+    pub fn spawn_heir(
+        &mut self,
+        name: &str,
+        app: &App,
+        seen: Option<Seen>,
+        now: Instant,
+    ) -> Result<Pid, String> {
+        let master = self.launch(name, app, seen, true, now)?;
         let pid = master.pid;
         let kept = Kept {
             owner: self.kept.get(name).and_then(|kept| kept.owner.clone()),

@@ -31,7 +31,7 @@ pub const MAX_INI: u64 = 1 << 20;
 pub const MAX_FILES: usize = 50_000;
 
 /// What identifies one state of a file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub struct Stamp {
     pub inode: (u64, u64),
     pub size: u64,
@@ -175,6 +175,11 @@ impl Monitor {
             self.included.insert(path, included);
         }
         fresh
+    }
+
+    /// The state of a vassal file that was told last, and the hash of what stood in it.
+    pub fn told(&self, path: &Path) -> Option<(u64, Stamp)> {
+        self.files.get(path)?.told
     }
 
     /// Looks at everything. `deep`: also reads files whose stamp is the same. Tells what changed,

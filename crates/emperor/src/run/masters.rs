@@ -70,7 +70,7 @@ impl Emperor {
         let Some(app) = self.plan.app(&name).cloned() else {
             return Event::SpawnFailed(name);
         };
-        match self.effects.spawn(&name, &app, now()) {
+        match self.effects.spawn(&name, &app, self.seen(&name), now()) {
             Ok(pid) => {
                 info!("[emperor] vassal {name} has been spawned (pid {pid})");
                 Event::Spawned(name, pid)
@@ -88,7 +88,10 @@ impl Emperor {
         let Some(app) = self.plan.app(&name).cloned() else {
             return Event::HeirFailed(name);
         };
-        match self.effects.spawn_heir(&name, &app, now()) {
+        match self
+            .effects
+            .spawn_heir(&name, &app, self.seen(&name), now())
+        {
             Ok(pid) => {
                 info!("[emperor] a new master of {name} comes up (pid {pid})");
                 Event::HeirSpawned(name, pid)

@@ -115,6 +115,7 @@ impl Emperor {
                     let mut record = AppRecord::new(&name, &app.config);
                     record.halted = true;
                     record.stopped = Some(stopped.clone());
+                    record.seen = self.seen(&name);
                     if let Err(error) = self.effects.runtime.remember(&record) {
                         warn!("[emperor] cannot note that {name} is stopped: {error}");
                     }

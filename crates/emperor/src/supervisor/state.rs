@@ -42,6 +42,8 @@ pub enum Event {
     Gone(Name),
     /// The text of its config changed.
     Changed(Name),
+    /// Something else in its file was edited: perhaps a section that it shares.
+    Beside(Name),
     /// Its file is newer with the same text, or somebody said `reload`.
     Touched(Name),
     /// A master that an earlier emperor started answered.

@@ -38,6 +38,7 @@ fn read(text: &str) -> Event {
         },
         "gone" => Event::Gone(name(1)),
         "changed" => Event::Changed(name(1)),
+        "beside" => Event::Beside(name(1)),
         "touched" => Event::Touched(name(1)),
         "adopted" => Event::Adopted(name(1), pid(2)),
         "spawned" => Event::Spawned(name(1), pid(2)),
@@ -352,7 +353,9 @@ fn a_halted_app_stays_so_until_somebody_wants_it() {
          400 ms retry a               -> spawn a
          400 ms spawned a 2           ->
          500 ms halt a                -> stop a
+         550 ms beside a              ->
          600 ms ended 2               -> release a
+         650 ms beside a              ->
          700 ms touched a             -> spawn a
     ",
     );

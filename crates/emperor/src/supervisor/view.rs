@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::state::{App, Order, State};
+use super::state::{App, Fate, Order, State};
 use super::{Name, Pid, Situation, Supervisor};
 
 impl Supervisor {
@@ -29,6 +29,16 @@ impl Supervisor {
             .iter()
             .filter(|(_, app)| app.state.pid().is_none());
         found.map(|(name, _)| name.clone()).collect()
+    }
+
+    /// Whether somebody stopped it by hand.
+    pub fn is_halted(&self, name: &str) -> bool {
+        self.apps.get(name).is_some_and(|app| match app.state {
+            State::Halted => true,
+            State::Stopping { fate, .. } => fate == Fate::Halt,
+            State::Spawning { fate } => fate == Some(Fate::Halt),
+            State::Waiting { .. } | State::Up { .. } | State::Dozing => false,
+        })
     }
 
     /// Apps that were stopped by hand.
