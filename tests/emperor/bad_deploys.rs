@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::net::TcpListener;
 use std::time::Duration;
 
+use crate::control::said;
 use crate::support::{Address, Empire, Folder, Load, Vars, dawdle, set_mode, uwsgi};
 use crate::{generation, settled};
 
@@ -163,4 +164,35 @@ fn no_bad_deploy_touches_the_workers_that_serve() {
     });
     load.wait_for_more(20);
     load.stop().must_be_clean(100, || empire.report());
+}
+
+#[test]
+fn an_ini_that_is_written_back_after_a_failed_edit_starts_the_mended_code() {
+    let folder = Folder::new();
+    folder.write("app.py", APP);
+    let empire = Empire::start_with(folder, &[("blog.ini", &ini(""))], &["{dir}/vassals"]);
+    settled(&empire, "blog");
+    empire.folder.write("app.py", "def broken(:\n");
+    empire.write("blog.ini", &ini("env = DEPLOY=broken"));
+    let failed = empire.wait_state("blog", "serving-old");
+    let summary = failed["failure"]["summary"].as_str().expect("a cause");
+    assert!(summary.contains("SyntaxError"), "{failed:#}");
+    let line = format!("serving generation 1; generation 2 failed: {summary}");
+    let text = said(&empire.command(&["status", "blog"]));
+    assert!(text.contains(&line), "{text}");
+    let table = said(&empire.command(&["status"]));
+    let mut lines = table.lines().filter(|line| line.starts_with("blog "));
+    let line = lines.next().unwrap_or_default();
+    assert!(
+        line.contains("serving-old") && line.contains("SyntaxError"),
+        "{table}"
+    );
+    assert!(lines.next().is_none(), "{table}");
+    empire.folder.write("app.py", APP);
+    empire.write("blog.ini", &ini(""));
+    empire.wait_for("the mended code", |empire| {
+        let app = empire.app("blog");
+        let is_new = generation(&app) > 1 && app["condition"] == "serving";
+        (is_new && app["failure"].is_null()).then_some(())
+    });
 }

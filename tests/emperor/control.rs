@@ -20,7 +20,7 @@ def application(environ, start_response):
     return [b"said"]
 "#;
 
-fn said(output: &Output) -> String {
+pub(crate) fn said(output: &Output) -> String {
     let (out, err) = (&output.stdout, &output.stderr);
     format!(
         "{}{}",

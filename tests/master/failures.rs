@@ -152,6 +152,19 @@ fn a_virtualenv_without_python() {
 }
 
 #[test]
+fn a_missing_virtualenv_beside_an_interpreter_that_works() {
+    fails(
+        APP,
+        "virtualenv = {dir}/venv\npython = python3",
+        &[
+            "app.ini:6: virtualenv ",
+            "/venv does not exist",
+            "hint: make it: python3 -m venv",
+        ],
+    );
+}
+
+#[test]
 fn an_interpreter_that_cannot_be_executed() {
     let folder = folder(APP);
     folder.write("venv/bin/python3", "no program");

@@ -14,6 +14,7 @@ mod lifecycle;
 mod logs;
 mod pid1;
 mod recycle;
+mod releases;
 mod reload;
 mod scaling;
 mod sockets;

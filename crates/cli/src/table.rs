@@ -1,8 +1,6 @@
 //! How a status looks: JSON for programs, a failure with its way out. `shown.rs` has the table.
 
-use std::fmt::Write as _;
-
-use imperator_core::message::{AppStatus, Failure};
+use imperator_core::message::AppStatus;
 use imperator_emperor::control::{AppLine, Condition, EmperorStatus};
 use serde_json::{Value, json};
 
@@ -53,11 +51,4 @@ pub(crate) fn idle(status: &AppStatus) -> u32 {
 pub(crate) fn requests(app: &AppLine) -> u64 {
     let workers = app.status.iter().flat_map(|status| &status.workers);
     workers.map(|worker| worker.requests).sum()
-}
-
-pub(crate) fn explain(text: &mut String, failure: &Failure) {
-    let _ = writeln!(text, "    {}", failure.summary);
-    if let Some(hint) = &failure.hint {
-        let _ = writeln!(text, "    hint: {hint}");
-    }
 }

@@ -54,6 +54,8 @@ pub(crate) struct App {
     recycle: VecDeque<Turn>,
     /// What the next generation replaces is killed, not drained.
     brutal: bool,
+    /// The last generation that ended its start came to nothing: any edit is reason for another.
+    has_failed: bool,
     /// Reloads that came during a reload: since when, and the one that is still to come.
     chain: Option<Chain>,
     again: Option<Again>,
@@ -84,6 +86,7 @@ impl App {
             strays: 0,
             recycle: VecDeque::new(),
             brutal: false,
+            has_failed: false,
             chain: None,
             again: None,
             asleep: false,

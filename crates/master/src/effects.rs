@@ -19,6 +19,7 @@ use crate::chronicle::Chronicle;
 use crate::event::{Action, Event, ProcessId};
 use crate::log::Log;
 use crate::modules::Modules;
+use crate::release::Release;
 use crate::resolve::Resolving;
 use crate::sockets::{Look, Sockets};
 use crate::stats::Stats;
@@ -72,6 +73,8 @@ pub(crate) struct Ready {
     pub cwd: PathBuf,
     /// The same without symlinks: what `current` means is decided once for a generation.
     pub place: PathBuf,
+    /// Its code, likewise.
+    pub release: Release,
     /// What hooks changed in its environment.
     pub env: Vec<(String, Option<String>)>,
     pub has_served: bool,
@@ -122,7 +125,6 @@ pub(crate) struct Effects {
     pub failure: Option<Failure>,
     /// The generation that failed last.
     pub failing: Option<u32>,
-    pub failed_to_prepare: bool,
     /// What the last config names for the case that it fails.
     pub fallback: Option<String>,
     /// The generation that runs that one instead.

@@ -19,6 +19,24 @@ pub(crate) fn choose(
     cwd: &Path,
     path: Option<&OsStr>,
 ) -> Result<PathBuf, Failure> {
+    let options = ["virtualenv", "home", "venv", "pyhome"];
+    let home = settings.virtualenv.as_ref().map(|it| cwd.join(it));
+    // Also beside a `python` that works: its packages are missing.
+    if let Some(home) = home.as_ref().filter(|home| !home.is_dir()) {
+        let shown = home.display();
+        let why = match home.exists() {
+            true => "is no directory",
+            false => "does not exist",
+        };
+        return Err(failure::at(
+            settings,
+            &options,
+            format!("virtualenv {shown} {why}"),
+            format!("make it: python3 -m venv {shown}"),
+        )
+        .of(CauseId::Interpreter)
+        .with("path", shown.to_string()));
+    }
     // An explicit `python` says more than the virtualenv that it may stand in.
     if let Some(python) = &settings.python {
         let python = found_in(&cwd.join(python), python, path);
@@ -33,20 +51,8 @@ pub(crate) fn choose(
             .with("path", python.display().to_string())
         });
     }
-    if let Some(virtualenv) = &settings.virtualenv {
-        let home = cwd.join(virtualenv);
-        let options = ["virtualenv", "home", "venv", "pyhome"];
+    if let Some(home) = home {
         let shown = home.display();
-        if !home.is_dir() {
-            return Err(failure::at(
-                settings,
-                &options,
-                format!("virtualenv {shown} does not exist"),
-                format!("make it: python3 -m venv {shown}"),
-            )
-            .of(CauseId::Interpreter)
-            .with("path", shown.to_string()));
-        }
         let candidates = ["bin/python3", "bin/python"].map(|name| home.join(name));
         let why = candidates.iter().map(|python| executable(python));
         let mut first = None;

@@ -27,6 +27,7 @@ mod oom;
 mod pem;
 mod pidfile;
 mod prepare;
+mod release;
 mod resolve;
 mod run;
 mod scale;

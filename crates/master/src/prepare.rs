@@ -21,6 +21,7 @@ use crate::extension;
 use crate::failure;
 use crate::interpreter;
 use crate::pem;
+use crate::release;
 use crate::resolve::{Request, Resolving};
 use crate::sockets::{self, Look};
 use crate::troubles::out_of_memory;
@@ -158,10 +159,6 @@ impl Effects {
             // Lines may have moved.
             serving.settings = settings;
             serving.files = files;
-            if self.failed_to_prepare {
-                self.failure = None;
-                self.failed_to_prepare = false;
-            }
             return vec![Event::Unchanged { generation }];
         }
         let cwd = match &settings.limits.force_cwd {
@@ -198,6 +195,7 @@ impl Effects {
         }
         let path = std::env::var_os("PATH");
         let interpreter = interpreter::choose(&settings, &self.origin.cwd, path.as_deref())?;
+        let interpreter = release::interpreter(interpreter);
         let tls = pem::read(&settings, &self.origin.cwd)?;
         let mut look = Look {
             mode: settings.chmod_socket,
@@ -260,6 +258,7 @@ impl Effects {
             load_seconds: 0.0,
             cwd: PathBuf::new(),
             place: PathBuf::new(),
+            release: Default::default(),
             env: Vec::new(),
             has_served: false,
             born: Default::default(),
@@ -274,7 +273,6 @@ impl Effects {
         // Why a fallback serves is told until the app itself does.
         if self.falling != Some(generation) {
             self.failure = None;
-            self.failed_to_prepare = false;
         }
         self.notes.clear();
         self.calm_all(generation);
@@ -406,7 +404,6 @@ impl Effects {
         }
         failure.at = clock::epoch();
         failure.generation = Some(generation);
-        self.failed_to_prepare = ready.is_none();
         self.failing = Some(generation);
         let mut text = format!("generation {generation} failed: {}", failure.summary);
         if let Some(hint) = &failure.hint {

@@ -220,7 +220,6 @@ fn master(
         children: BTreeMap::new(),
         failure: None,
         failing: None,
-        failed_to_prepare: false,
         fallback: None,
         falling: None,
         helpers: BTreeSet::new(),

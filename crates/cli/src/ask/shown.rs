@@ -7,7 +7,7 @@ use imperator_core::message::AppStatus;
 use imperator_emperor::control::{AppLine, Condition, EmperorStatus};
 
 use super::numbers;
-use crate::table::{explain, idle, requests};
+use crate::table::{idle, requests};
 
 /// How it is shown.
 pub(super) struct Look {
@@ -175,10 +175,25 @@ fn more(text: &mut String, app: &AppLine) {
         say("trouble", &entry.text);
     }
     if let Some(failure) = &app.failure {
-        explain(text, failure);
+        let _ = writeln!(text, "    {}{}", who_failed(app), failure.summary);
+        if let Some(hint) = &failure.hint {
+            let _ = writeln!(text, "    hint: {hint}");
+        }
     }
     if let Some(millis) = app.retry_in_ms {
         let _ = writeln!(text, "    retried in {} s", millis.div_ceil(1000));
+    }
+}
+
+/// In front of a cause: which generation has it, and which one serves on.
+fn who_failed(app: &AppLine) -> String {
+    let failed = app.failure.as_ref().and_then(|it| it.generation);
+    let serving = app.status.as_ref().and_then(|it| it.generation);
+    match (serving, failed) {
+        (Some(serving), Some(failed)) if failed > serving => {
+            format!("serving generation {serving}; generation {failed} failed: ")
+        }
+        (_, _) => String::new(),
     }
 }
 

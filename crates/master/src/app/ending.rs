@@ -174,6 +174,7 @@ impl App {
             false => cause,
         };
         self.brutal = false;
+        self.has_failed = true;
         if matches!(next.phase, Phase::Preparing { .. }) {
             actions.push(Action::Abandon { generation });
         }

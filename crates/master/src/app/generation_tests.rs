@@ -67,6 +67,31 @@ fn a_reload_that_waited_follows_a_generation_that_failed() {
 }
 
 #[test]
+fn after_a_failed_generation_any_edit_starts_one_and_after_a_good_one_only_a_change() {
+    check(
+        "
+           0 ms  begin                 -> prepare 1
+           0 ms  prepared 1 x1 direct  -> worker 1.1 #1
+           0 ms  spawned #1 100        ->
+        1000 ms  accepting #1          -> serve 1
+        5000 ms  changed               -> prepare 2 if changed
+        5001 ms  unprepared 2          -> abandon 2, failed 2: config
+        6000 ms  changed               -> prepare 3
+        6000 ms  prepared 3 x1 direct  -> worker 3.1 #2
+        6000 ms  spawned #2 200        ->
+        6001 ms  unloaded #2           -> failed 3: import, drain #2
+        6002 ms  exited 200 22         -> forget #2
+        7000 ms  changed               -> prepare 4
+        7000 ms  prepared 4 x1 direct  -> worker 4.1 #3
+        7000 ms  spawned #3 300        ->
+        7500 ms  accepting #3          -> serve 4, drain #1
+        9000 ms  changed               -> prepare 5 if changed
+        9001 ms  unchanged 5           ->
+        ",
+    );
+}
+
+#[test]
 fn with_an_overlap_of_one_each_worker_goes_when_its_successor_accepts() {
     check(
         "

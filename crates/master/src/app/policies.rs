@@ -67,7 +67,10 @@ impl App {
             let only_if_changed = true;
             next.phase != Phase::Preparing { only_if_changed }
         });
-        let only_if_changed = only_if_changed && self.serving.is_some() && !forced_before;
+        // What was written back as it was before a failed edit means the serving app, and the code
+        // beside it may be another.
+        let is_settled = self.serving.is_some() && !self.has_failed;
+        let only_if_changed = only_if_changed && is_settled && !forced_before;
         self.keep_what_accepts(now, actions);
         if let Some(next) = self.next.take() {
             actions.push(Action::Abandon {

@@ -326,6 +326,7 @@ impl App {
         let old = std::mem::replace(&mut self.serving, self.next.take());
         self.backoff.reset();
         self.retry_at = None;
+        self.has_failed = false;
         let processes = &self.processes;
         let is_new = |it: &Process| it.generation == generation;
         self.recycle

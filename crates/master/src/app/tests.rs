@@ -245,8 +245,8 @@ fn a_generation_that_fails_changes_nothing_and_is_not_retried_by_the_clock() {
           150 ms  unloaded #2           -> failed 2: import, drain #2
           151 ms  killed 200            -> forget #2
         99000 ms  tick                  ->
-        99001 ms  changed               -> prepare 3 if changed
-        99002 ms  unchanged 3           ->
+        99001 ms  changed               -> prepare 3
+        99002 ms  unprepared 3          -> abandon 3, failed 3: config
         99003 ms  exited 100 1          -> forget #1, worker 1.1 #3
         ",
     );

@@ -17,6 +17,7 @@ use crate::effects::children::app_env;
 use crate::effects::{Effects, Ready};
 use crate::event::{Event, Shape};
 use crate::identity;
+use crate::release::Release;
 
 /// What root does before anything else of a generation exists.
 const ROOT: [Phase; 7] = [
@@ -157,6 +158,7 @@ impl Effects {
         ready.env = pending.env;
         // What cannot be looked at is told by the start that fails there.
         ready.place = std::fs::canonicalize(&ready.cwd).unwrap_or_else(|_| ready.cwd.clone());
+        ready.release = Release::of(&ready.settings, &ready.place);
         let settings = &ready.settings;
         let workers = settings.processes.max(1);
         let mut scaling = settings.scaling;

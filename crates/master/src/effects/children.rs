@@ -315,12 +315,14 @@ impl Effects {
             fds.push(listener.fd.as_fd());
         }
         fds.push(child.stacks.as_fd());
+        let mut settings = ready.settings.clone();
+        ready.release.fix(&mut settings);
         let setup = Setup {
             version: VERSION,
             name: self.origin.name.clone(),
             generation: child.generation,
             worker: child.worker,
-            settings: ready.settings.clone(),
+            settings,
             listeners,
             tls: ready.tls.clone(),
             mercy: ready.settings.worker_reload_mercy,

@@ -141,7 +141,6 @@ impl Effects {
         if let Some(generation) = prepared {
             self.generations.retain(|&it, _| it >= generation);
             self.failure = None;
-            self.failed_to_prepare = false;
             self.keep_sockets_of(generation);
             let text = "the app sleeps: the first connection starts it";
             return self.log.note(text);
