@@ -2,10 +2,11 @@
 
 use std::path::PathBuf;
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 use super::folder::Folder;
 use super::process::{Process, Signal, require};
-use super::wait_for;
+use super::{dawdle, wait_for};
 
 const PROGRAM: &str = "uwsgi-core";
 const PLUGIN: &str = "/usr/lib/uwsgi/plugins/python3_plugin.so";
@@ -64,8 +65,32 @@ impl Original {
         self.process.pid()
     }
 
+    /// Sends it once the original is ready to hear it: its worker answers before its master has
+    /// noted the worker's pid and set its handlers.
     pub(crate) fn send(&self, signal: Signal) {
+        let deadline = Instant::now() + Duration::from_secs(10);
+        while !self.hears(signal) && Instant::now() < deadline {
+            dawdle(Duration::from_millis(10));
+        }
         self.process.send(signal);
+    }
+
+    fn hears(&self, signal: Signal) -> bool {
+        let log = self.log();
+        if log.contains("spawned uWSGI master") && !log.contains("spawned uWSGI worker") {
+            return false;
+        }
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid()));
+        let mask = |field: &str| {
+            let status = status.as_deref().unwrap_or_default();
+            let line = status.lines().find_map(|line| line.strip_prefix(field));
+            line.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok())
+        };
+        let bit = 1u64 << (signal.as_raw() - 1);
+        let has = |field| mask(field).is_none_or(|mask| mask & bit != 0);
+        has("SigCgt:")
+            || has("SigIgn:")
+            || matches!(signal, Signal::KILL | Signal::STOP | Signal::CONT)
     }
 
     pub(crate) fn process(&mut self) -> &mut Process {

@@ -245,7 +245,9 @@ const ACTIONS: &[Case] = &[
         see: |server, facts| {
             facts.note("served", server.get("/who").status);
             for name in ["a", "b", "c", "color", "written"] {
-                facts.note(name, told(server, &format!("new/{name}")));
+                // Before the app was served: there is nothing to wait for.
+                let path = server.folder().join("new").join(name);
+                facts.note(name, std::fs::read_to_string(path).unwrap_or_default());
             }
             facts.note("unlinked", server.folder().join("new/d").exists());
             facts.note("relative", server.folder().join("new/relative").exists());
@@ -454,8 +456,11 @@ fn lines(server: &Server, name: &str) -> Vec<String> {
 /// The file's text, once it is there.
 #[track_caller]
 fn told(server: &Server, name: &str) -> String {
-    there(server, name);
-    std::fs::read_to_string(server.folder().join(name)).unwrap_or_default()
+    // A file is there before it is written.
+    server.wait_for(&format!("text in the file {name}"), |it| {
+        let text = std::fs::read_to_string(it.folder().join(name)).ok()?;
+        (!text.is_empty()).then_some(text)
+    })
 }
 
 #[track_caller]
