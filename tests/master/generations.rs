@@ -100,14 +100,14 @@ fn a_generation_must_answer_its_ready_request_before_it_serves() {
 fn a_ready_request_that_is_not_answered_is_told_with_its_stack() {
     let app = start_in(
         folder(&healthy("return '200 OK', ''")),
-        "ready-request = /health\nready-timeout = 2",
+        "ready-request = /health\nready-timeout = 5",
     );
     let before = pid_of(&serving(&app));
     fails(
         &app,
         2,
         &healthy("time.sleep(1000)"),
-        &["ready-request = /health was not answered within 2 s"],
+        &["ready-request = /health was not answered within 5 s"],
     );
     let log = app.log();
     assert!(log.contains("in health"), "{}", app.report());

@@ -188,7 +188,7 @@ fn a_module_that_ends_the_process() {
 #[test]
 fn a_module_that_hangs() {
     let code = "import time\ntime.sleep(3600)\n";
-    let lines = format!("{MODULE}ready-timeout = 1\n");
+    let lines = format!("{MODULE}ready-timeout = 5\n");
     serves_after(fails(code, &lines, &["not ready"]), |folder| {
         folder.write("code.py", GOOD);
     });
