@@ -78,7 +78,7 @@ fn ten_killed_emperors_under_load_lose_nothing_and_miss_no_change() {
             empire.write("blog.ini", &text);
             empire.start_again();
         } else {
-            empire.start_again();
+            empire.start_unseen();
             empire.write("blog.ini", &text);
         }
         wait_greeting(&empire, "blog", &round.to_string());

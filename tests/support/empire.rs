@@ -59,10 +59,19 @@ impl Empire {
         }
     }
 
-    /// Starts the next emperor with the same arguments. The one before must have ended; what it
-    /// left running stays.
+    /// Starts the next emperor with the same arguments, and waits until it answers: it has looked at
+    /// all files then. The one before must have ended; what it left running stays.
     #[track_caller]
     pub(crate) fn start_again(&mut self) {
+        self.start_unseen();
+        self.wait_for("the next emperor to answer", |empire| {
+            empire.status().is_object().then_some(())
+        });
+    }
+
+    /// As [`Empire::start_again`], without waiting: it may not even have begun.
+    #[track_caller]
+    pub(crate) fn start_unseen(&mut self) {
         let _ = self.process.wait(super::PATIENCE);
         self.starts += 1;
         // All emperors of a test share log and mark, so that the last one's harness buries all.
@@ -137,10 +146,15 @@ impl Empire {
             .expect("the command")
     }
 
-    /// What `imperator status --json` says; `Null` while nobody answers.
+    /// What the emperor says to `imperator status --json`; `Null` while it does not answer, also
+    /// where its masters would: what they say tells nothing of who looks after them.
     pub(crate) fn status(&self) -> Value {
         let output = self.command(&["status", "--json"]);
-        serde_json::from_slice(&output.stdout).unwrap_or(Value::Null)
+        let status = serde_json::from_slice(&output.stdout).unwrap_or(Value::Null);
+        match status["emperor"].is_object() {
+            true => status,
+            false => Value::Null,
+        }
     }
 
     /// One app of the status; `Null` when there is none of this name.
