@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::config::pid;
 use super::pair::{Facts, Server, Which, compare, compare_runs, folder, outcome};
 use super::support::{
-    Address, Empire, Folder, Original, Process, Signal, is_alive, uwsgi_get, wait_for, wait_within,
+    Address, Empire, Folder, Original, Process, Signal, is_alive, uwsgi_get, wait_for,
 };
 
 const INI: &str = "[uwsgi]\nsocket = {dir}/s\nwsgi-file = {dir}/facts.py\nvacuum = true\n";
@@ -339,8 +339,7 @@ fn the_emperor_stops_all_and_ends_with_0() {
             let status = throne.process().wait(Duration::from_secs(60));
             let mut facts = Facts::default();
             facts.note("code", format!("{:?}", status.code()));
-            wait_within(
-                Duration::from_secs(5),
+            wait_for(
                 "the worker's end",
                 || throne.report(),
                 || (!is_alive(worker)).then_some(()),

@@ -139,6 +139,10 @@ impl Server {
         Self { kind }
     }
 
+    pub(crate) fn is_original(&self) -> bool {
+        matches!(self.kind, Kind::Original(_))
+    }
+
     pub(crate) fn folder(&self) -> &Folder {
         match &self.kind {
             Kind::Original(original) => &original.folder,
@@ -150,6 +154,15 @@ impl Server {
         match &mut self.kind {
             Kind::Original(original) => original.process(),
             Kind::Ours(ours) => ours.process(),
+        }
+    }
+
+    /// Waits until the original's master looks around: it starts its workers first. Ours has done so
+    /// when it serves.
+    pub(crate) fn settle(&self) {
+        if let Kind::Original(original) = &self.kind {
+            original.wait_ready(Signal::HUP);
+            dawdle(std::time::Duration::from_secs(1));
         }
     }
 

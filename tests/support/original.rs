@@ -68,11 +68,16 @@ impl Original {
     /// Sends it once the original is ready to hear it: its worker answers before its master has
     /// noted the worker's pid and set its handlers.
     pub(crate) fn send(&self, signal: Signal) {
+        self.wait_ready(signal);
+        self.process.send(signal);
+    }
+
+    /// Waits until its master handles the signal, and looks around.
+    pub(crate) fn wait_ready(&self, signal: Signal) {
         let deadline = Instant::now() + Duration::from_secs(10);
         while !self.hears(signal) && Instant::now() < deadline {
             dawdle(Duration::from_millis(10));
         }
-        self.process.send(signal);
     }
 
     fn hears(&self, signal: Signal) -> bool {

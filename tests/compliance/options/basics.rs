@@ -2,6 +2,7 @@
 
 use std::process::Stdio;
 
+use super::super::config::pid as worker;
 use super::pair::{Facts, Server, Which, compare_runs, folder, outcome, outcome_of};
 use super::support::{
     Folder, Original, Process, Signal, command, is_alive, original_command, skips_without,
@@ -200,8 +201,8 @@ const PROCESSES: &[Case] = &[
         ini: "touch-reload = {dir}/touched\n",
         files: &[("touched", "")],
         see: |server, facts| {
-            let worker = |server: &Server| server.get("/process").json()["pid"].as_i64();
             let before = worker(server);
+            server.settle();
             // Long after today, without a look at the clock.
             let later = std::time::UNIX_EPOCH + std::time::Duration::from_secs(4_000_000_000);
             let touched = server.folder().join("touched");
@@ -209,8 +210,7 @@ const PROCESSES: &[Case] = &[
             file.and_then(|file| file.set_modified(later))
                 .expect("touch");
             server.wait_for("another worker", |server| {
-                let now = worker(server);
-                (now.is_some() && now != before).then_some(())
+                (worker(server) != before).then_some(())
             });
             facts.note("/", outcome(&server.get("/")));
         },
@@ -255,8 +255,8 @@ fn servers_are_ordered_by_their_pid_files() {
         let ini = "[uwsgi]\nsocket = {dir}/s\nwsgi-file = {dir}/facts.py\npidfile = {dir}/pid\n\
                    lazy-apps = true\n";
         let mut server = Server::start(which, ini);
-        let worker = |server: &Server| server.get("/process").json()["pid"].as_i64();
         let before = worker(&server);
+        server.settle();
         let order = |server: &Server, order: &str, file: &str| {
             let mut program = match which {
                 Which::Original => std::process::Command::new("uwsgi-core"),
@@ -268,8 +268,7 @@ fn servers_are_ordered_by_their_pid_files() {
         };
         facts.note("reload", format!("{:?}", order(&server, "--reload", "pid")));
         server.wait_for("another worker", |server| {
-            let now = worker(server);
-            (now.is_some() && now != before).then_some(())
+            (worker(server) != before).then_some(())
         });
         let pid = server.process().pid();
         facts.note("stop", format!("{:?}", order(&server, "--stop", "pid")));
