@@ -4,16 +4,28 @@
 use std::net::TcpListener;
 use std::path::PathBuf;
 use std::process::{Command, Output};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::folder::Folder;
 use super::process::{Process, require};
 use super::wire::{Address, http_get};
 use super::{PATIENCE, wait_within};
 
-/// A port that was free a moment ago. Who binds it must be ready to lose it to somebody else.
+/// A port that was free a moment ago. Below those that the kernel gives away by itself, and tests
+/// that run at once begin at different ones, so that nobody is faster.
 pub(crate) fn free_port() -> u16 {
-    let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a free port");
-    listener.local_addr().expect("its address").port()
+    const FIRST: u32 = 15_000;
+    const COUNT: u32 = 16_000;
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let of_process = std::process::id().wrapping_mul(61);
+    let ports = (0..COUNT).map(|_| {
+        let turn = NEXT.fetch_add(1, Ordering::Relaxed);
+        FIRST + of_process.wrapping_add(turn) % COUNT
+    });
+    let mut ports = ports.filter_map(|port| u16::try_from(port).ok());
+    // In all addresses: some tests bind another one than 127.0.0.1.
+    let free = ports.find(|&port| TcpListener::bind(("0.0.0.0", port)).is_ok());
+    free.expect("a free port")
 }
 
 /// nginx in front, on a Unix socket and a port.
