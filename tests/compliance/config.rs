@@ -292,10 +292,13 @@ fn a_command_line_is_a_config_too() {
 }
 
 /// The pid of the process that answers.
+#[track_caller]
 pub(crate) fn pid(server: &Server) -> i64 {
-    server.get("/process").json()["pid"]
-        .as_i64()
-        .expect("a pid")
+    server.wait_for("the answer of a worker", |server| {
+        let reply = server.get("/process");
+        // One that is killed meanwhile answers nobody.
+        (reply.status == 200).then(|| reply.json()["pid"].as_i64().expect("a pid"))
+    })
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! Options of processes: how many, how long, as whom, with which limits and names.
 
+use super::super::config::pid as worker;
 use super::pair::{Facts, Server, Which, compare_runs, folder, outcome};
 use super::support::{Signal, background, is_alive, uwsgi_get};
 use super::{Case, run};
@@ -90,11 +91,6 @@ pub(super) const ELSEWHERE: &[(&str, &str)] = &[
     ),
 ];
 
-/// The pid of the worker that answers.
-fn worker(server: &Server) -> i64 {
-    server.get("/process").json()["pid"].as_i64().unwrap_or(0)
-}
-
 /// A line of /proc/PID/`file` of the answering worker, from its key on.
 fn proc_line(server: &Server, file: &str, key: &str) -> String {
     let path = format!("/proc/{}/{file}", worker(server));
@@ -179,7 +175,7 @@ const SCALING: &[Case] = &[
               cheaper-algo = spare\nstats = {dir}/stats\n",
         see: |server, facts| {
             server.get("/");
-            load(server, 1, 6);
+            load(server, 1, 20);
             wait_running(server, 3);
             facts.note("two more", true);
         },
@@ -263,13 +259,17 @@ const RECYCLING: &[Case] = &[
     },
     Case {
         options: &["evil-reload-on-rss", "mem-collector-freq"],
-        ini: "evil-reload-on-rss = 1\nmem-collector-freq = 1\n",
+        ini: "[uwsgi]\nsocket = {dir}/s\nwsgi-file = {dir}/grows.py\n\
+              evil-reload-on-rss = 100\nmem-collector-freq = 1\n",
+        files: &[("grows.py", GROWS)],
         see: kills,
         ..Case::PLAIN
     },
     Case {
         options: &["evil-reload-on-as"],
-        ini: "evil-reload-on-as = 1\nmem-collector-freq = 1\n",
+        ini: "[uwsgi]\nsocket = {dir}/s\nwsgi-file = {dir}/grows.py\n\
+              evil-reload-on-as = 2000\nmem-collector-freq = 1\n",
+        files: &[("grows.py", GROWS)],
         see: kills,
         ..Case::PLAIN
     },
@@ -320,9 +320,19 @@ const RECYCLING: &[Case] = &[
     },
 ];
 
+/// Small while it is loaded: who is killed there never serves. Then 150 MB, and 3 GB of addresses.
+const GROWS: &str = "import json, mmap, os\n\nkept = []\n\n\
+def application(environ, start_response):\n    \
+    if environ['PATH_INFO'] == '/grow':\n        \
+    kept.append(bytearray(b'x') * (150 << 20))\n        \
+    kept.append(mmap.mmap(-1, 3 << 30, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | 0x4000))\n    \
+    start_response('200 OK', [])\n    \
+    return [json.dumps({'pid': os.getpid()}).encode()]\n";
+
 fn kills(server: &mut Server, facts: &mut Facts) {
     let before = worker(server);
     let pid = i32::try_from(before).unwrap_or(0);
+    server.get("/grow");
     server.wait_for("its end", |_| (!is_alive(pid)).then_some(()));
     facts.note("killed", true);
     server.send(Signal::INT);
