@@ -122,28 +122,30 @@ fn uwsgitop_shows_the_workers() {
             .map(|worker| worker["pid"].to_string())
             .collect();
         let socket = server.folder().join("stats");
-        // script(1) gives it the terminal that it wants; it runs until it is told to end.
-        let output = Command::new("timeout")
-            .args([
-                "--kill-after=1",
-                "2",
-                "script",
-                "--quiet",
-                "--return",
-                "--command",
-            ])
-            .arg(format!(
-                "stty cols 150 rows 40; {} {}",
-                uwsgitop.display(),
-                socket.display()
-            ))
-            .arg("/dev/null")
-            .env("TERM", "xterm")
-            .stdin(Stdio::null())
-            .output()
-            .expect("timeout and script");
-        let screen = String::from_utf8_lossy(&output.stdout).into_owned();
-        let shown = pids.iter().filter(|pid| screen.contains(*pid)).count();
+        // script(1) gives it the terminal that it wants; it runs until it is told to end: longer
+        // where the machine is busy.
+        let look = |seconds: &str| {
+            let output = Command::new("timeout")
+                .args(["--kill-after=1", seconds])
+                .args(["script", "--quiet", "--return", "--command"])
+                .arg(format!(
+                    "stty cols 150 rows 40; {} {}",
+                    uwsgitop.display(),
+                    socket.display()
+                ))
+                .arg("/dev/null")
+                .env("TERM", "xterm")
+                .stdin(Stdio::null())
+                .output()
+                .expect("timeout and script");
+            let screen = String::from_utf8_lossy(&output.stdout).into_owned();
+            let shown = pids.iter().filter(|pid| screen.contains(*pid)).count();
+            (shown, screen)
+        };
+        let looks = ["2", "8", "25"].iter().map(|seconds| look(seconds));
+        let mut looks =
+            looks.skip_while(|(shown, screen)| *shown < 2 && !screen.contains("Traceback"));
+        let (shown, screen) = looks.next().unwrap_or_default();
         assert!(!screen.contains("Traceback"), "{screen}");
         assert_eq!(shown, 2, "{screen}");
         facts.note("workers on the screen", shown);

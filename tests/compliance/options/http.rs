@@ -33,9 +33,16 @@ fn socket(server: &Server) -> Address {
     Address::Unix(path)
 }
 
+/// A connection to it, once it is bound.
+#[track_caller]
+fn connect(server: &Server) -> Exchange {
+    let to = Address::Unix(server.folder().join("h"));
+    server.wait_for("the socket \"h\"", |_| Exchange::connect(&to).ok())
+}
+
 /// Sends these bytes, and reads until the server closes.
 fn talk(server: &Server, bytes: &str) -> Reply {
-    let mut exchange = Exchange::connect(&Address::Unix(server.folder().join("h"))).unwrap();
+    let mut exchange = connect(server);
     let _ = exchange.write_all(bytes.as_bytes());
     Reply::parse(&exchange.read_all().unwrap_or_default())
 }
@@ -115,7 +122,6 @@ const WORKERS: &[Case] = &[
             "`enable-proxy-protocol` and a connection without the line",
         )],
         see: |server, facts| {
-            server.socket();
             let request = "GET /environ HTTP/1.0\r\nHost: a\r\n\r\n";
             for line in [
                 "PROXY TCP4 192.0.2.7 192.0.2.8 4711 80\r\n",
@@ -134,9 +140,7 @@ const WORKERS: &[Case] = &[
         options: &["http11-socket"],
         ini: "http11-socket = {dir}/h\n",
         see: |server, facts| {
-            server.socket();
-            let to = Address::Unix(server.folder().join("h"));
-            let mut exchange = Exchange::connect(&to).unwrap();
+            let mut exchange = connect(server);
             for number in 1..=3 {
                 let sent = exchange.write_all(b"GET /who HTTP/1.1\r\nHost: a\r\n\r\n");
                 facts.note(format!("request {number} is sent"), sent.is_ok());

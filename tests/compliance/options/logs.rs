@@ -58,6 +58,14 @@ fn request_log(server: &Server) -> String {
     server.folder().read("requests.log")
 }
 
+/// Waits for the whole line: what comes over another pipe may come later.
+#[track_caller]
+fn begins(server: &Server, log: fn(&Server) -> String, whole: &str) {
+    server.wait_for(&format!("the line \"{whole}\""), |server| {
+        log(server).lines().any(|line| line == whole).then_some(())
+    });
+}
+
 /// The lines of a log that begin with one of these.
 fn lines_of(log: &str, starts: &[&str]) -> String {
     let is_one = |line: &&str| starts.iter().any(|start| line.starts_with(start));
@@ -104,8 +112,8 @@ const SELECTION: &[Case] = &[
     },
     Case {
         options: &["log-slow"],
-        ini: "disable-logging = true\nlog-slow = 200\nlog-format = LINE %(uri) %(status)\n",
-        see: |server, facts| picked(server, facts, "/status?503", "/slow?0.3"),
+        ini: "disable-logging = true\nlog-slow = 1500\nlog-format = LINE %(uri) %(status)\n",
+        see: |server, facts| picked(server, facts, "/status?503", "/slow?1.7"),
         ..Case::PLAIN
     },
     Case {
@@ -225,11 +233,11 @@ const REQUEST_LINES: &[Case] = &[
                 "the format of the request's time",
                 line.trim_matches(char::is_numeric),
             );
-            let log = server.log();
             let stamped = |line: &str| line.starts_with("Y2") && line[5..].starts_with(" - ");
-            facts.note("the server's own lines", log.lines().any(stamped));
-            let app = log.lines().find(|line| line.contains("APP-LINE"));
-            facts.note("the app's lines", app.unwrap_or_default());
+            server.wait_for("a line of the server's own", |server| {
+                server.log().lines().any(stamped).then_some(())
+            });
+            begins(server, stderr, "APP-LINE");
         },
         ..Case::PLAIN
     },
@@ -242,7 +250,10 @@ const REQUEST_LINES: &[Case] = &[
             // "Mon Nov 23 05:26:17 2026 - "
             let stamped =
                 |line: &str| line.get(24..27) == Some(" - ") && line.get(13..14) == Some(":");
-            facts.note("the server's own lines", server.log().lines().any(stamped));
+            server.wait_for("a line of the server's own", |server| {
+                server.log().lines().any(stamped).then_some(())
+            });
+            facts.note("stamped", true);
         },
         ..Case::PLAIN
     },
@@ -278,6 +289,8 @@ const LOGGERS: &[Case] = &[
             server.get("/say?APP-LINE");
             line(server, app_log, "LINE /say");
             line(server, request_log, "LINE /say");
+            begins(server, app_log, "APP-LINE");
+            begins(server, request_log, "APP-LINE");
             let starts = ["APP-LINE", "LINE "];
             facts.note("file", lines_of(&app_log(server), &starts));
             facts.note("stdio", lines_of(&request_log(server), &starts));
@@ -296,6 +309,7 @@ const LOGGERS: &[Case] = &[
             let rest = |server: &Server| server.folder().read("rest.log");
             line(server, rest, "LINE /say?PLAIN");
             line(server, app_log, "{JSON}");
+            begins(server, rest, "PLAIN");
             facts.note("app", app_log(server));
             facts.note(
                 "rest",

@@ -198,7 +198,7 @@ def application(environ, start_response):
     if path == '/wrapper':
         return [str('wsgi.file_wrapper' in environ).encode()]
     if path == '/slow':
-        for _ in range(200):
+        for _ in range(2000):
             time.sleep(0.01)
             if os.path.exists(os.path.join(os.path.dirname(__file__), 'head-is-here')):
                 return [b'after the head']
