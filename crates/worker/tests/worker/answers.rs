@@ -268,7 +268,7 @@ fn a_client_that_takes_nothing_is_left_after_socket_timeout() {
     let seen = Arc::clone(&errors);
     let mut worker = Worker::start(
         &[(Uwsgi, "s")],
-        |settings| settings.socket_timeout = Duration::from_millis(200),
+        |settings| settings.socket_timeout = Duration::from_secs(1),
         move |exchange, interpreter| {
             exchange.start(b"200 OK", &[], false).unwrap();
             for _ in 0..2 {
@@ -300,7 +300,7 @@ fn a_body_that_stops_coming_is_an_error_of_read() {
     let seen = Arc::clone(&errors);
     let worker = Worker::start(
         &[(Uwsgi, "s")],
-        |settings| settings.socket_timeout = Duration::from_millis(200),
+        |settings| settings.socket_timeout = Duration::from_secs(1),
         move |exchange, interpreter| {
             let mut bytes = Vec::new();
             let error = loop {

@@ -83,7 +83,7 @@ fn a_client_that_takes_nothing_of_a_file_is_left_and_told_of() {
         &[(Uwsgi, "s")],
         |settings| {
             serve(settings);
-            settings.socket_timeout = std::time::Duration::from_millis(50);
+            settings.socket_timeout = std::time::Duration::from_millis(900);
         },
         |exchange, interpreter| ok(exchange, interpreter, "app"),
     );

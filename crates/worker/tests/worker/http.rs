@@ -330,8 +330,8 @@ fn a_slow_head_costs_no_thread_and_ends_at_its_deadline() {
     let worker = Worker::start(
         &[(Http, "h"), (Uwsgi, "s")],
         |settings| {
-            settings.http_timeout = Duration::from_millis(300);
-            settings.socket_timeout = Duration::from_millis(300);
+            settings.http_timeout = Duration::from_secs(1);
+            settings.socket_timeout = Duration::from_secs(1);
         },
         |exchange, interpreter| ok(exchange, interpreter, "served"),
     );
