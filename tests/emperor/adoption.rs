@@ -1,7 +1,5 @@
 //! Nothing hangs on the emperor, and nothing on a master but its app's next decisions.
 
-use std::time::Duration;
-
 use super::support::{Empire, Load, Signal, background, is_alive, send, uwsgi_get};
 use super::{ask, empire, generation, ini, master, settled, wait_greeting};
 
@@ -170,7 +168,7 @@ fn a_killed_master_is_replaced_on_its_sockets_while_its_workers_finish() {
     load.wait_for_more(20);
     load.stop().must_be_clean(40, || empire.report());
     let answer = answer
-        .recv_timeout(Duration::from_secs(10))
+        .recv_timeout(super::support::PATIENCE)
         .expect("an answer in time");
     assert_eq!(
         answer.expect("an answer"),

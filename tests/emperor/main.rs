@@ -35,6 +35,7 @@ GREETING = os.environ.get("GREETING", "ave")
 
 def application(environ, start_response):
     if environ["PATH_INFO"] == "/slow":
+        open(os.path.join(os.path.dirname(__file__), "slow-started"), "w").close()
         time.sleep(1)
     start_response("200 OK", [("Content-Type", "text/plain")])
     return [f"{GREETING} {os.getpid()}".encode()]
@@ -66,6 +67,14 @@ fn ask(empire: &Empire, name: &str) -> Option<(String, i32)> {
     let text = (reply.status == 200).then(|| reply.text())?;
     let (greeting, pid) = text.split_once(' ')?;
     Some((greeting.to_owned(), pid.parse().ok()?))
+}
+
+/// Waits until the app is inside a slow request.
+#[track_caller]
+fn wait_slow(empire: &Empire) {
+    empire.wait_for("the slow request", |empire| {
+        empire.path("slow-started").exists().then_some(())
+    });
 }
 
 #[track_caller]

@@ -38,11 +38,11 @@ fn term_int_and_quit_finish_what_runs_and_exit_0() {
             // The test ended early when nobody listens.
             let _ = slow.send(uwsgi_get(path, "/slow").map(|reply| (reply.status, reply.complete)));
         });
-        super::support::dawdle(Duration::from_millis(300));
+        super::wait_slow(&empire);
         empire.send(signal);
         assert_eq!(empire.wait_for_end(), 0, "{}", empire.report());
         let answer = answer
-            .recv_timeout(Duration::from_secs(10))
+            .recv_timeout(super::support::PATIENCE)
             .expect("an answer in time");
         assert_eq!(answer.expect("an answer"), (200, true), "{signal:?}");
         assert!(empire.family().is_empty(), "{}", empire.report());
@@ -58,13 +58,14 @@ fn a_second_stop_signal_stops_now() {
         "blog.ini",
         "[uwsgi]\nsocket = {dir}/blog.s\nwsgi-file = {dir}/stuck.py\n",
     )]);
-    let stuck = "import time\ndef application(e, s):\n    while True:\n        time.sleep(0.1)\n";
+    let stuck = "import time\ndef application(e, s):\n    open('{dir}/slow-started', 'w').close()\n    \
+                 while True:\n        time.sleep(0.1)\n";
     empire.folder.write("stuck.py", stuck);
     empire.touch("blog.ini");
     settled(&empire, "blog");
     let path = empire.path("blog.s");
     background(move || drop(uwsgi_get(path, "/")));
-    super::support::dawdle(Duration::from_millis(300));
+    super::wait_slow(&empire);
     let mut empire = empire;
     empire.send(Signal::TERM);
     stays(Duration::from_secs(1), "it waits for the request", || {
