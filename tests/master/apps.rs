@@ -15,6 +15,12 @@ def slow(environ):
     time.sleep(float(environ.get("QUERY_STRING") or 1))
     return "slept"
 
+def held(environ):
+    open("slow-started", "w").close()
+    while not os.path.exists("let-go"):
+        time.sleep(0.01)
+    return "held"
+
 def facts(environ):
     return {
         "version": VERSION, "pid": os.getpid(), "loaded": LOADED, "parent": os.getppid(),
@@ -40,7 +46,7 @@ def say(environ):
     print(environ["QUERY_STRING"], flush=True)
     return "said"
 
-VIEWS = {"/slow": slow, "/exit": fail, "/grow": grow, "/spin": spin, "/say": say}
+VIEWS = {"/slow": slow, "/held": held, "/exit": fail, "/grow": grow, "/spin": spin, "/say": say}
 
 def application(environ, start_response):
     answer = VIEWS.get(environ["PATH_INFO"], facts)(environ)

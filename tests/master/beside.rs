@@ -107,10 +107,11 @@ fn each_phase_runs_as_its_user() {
         ("exec-post-app", "exec-post-app 33 33"),
         ("daemon", "33 33"),
         ("other", "1 1"),
-        ("cron", "33"),
     ] {
         assert_eq!(wait_lines(&app, name, 1), [ids], "{}", app.report());
     }
+    // It runs again with the next minute.
+    assert_eq!(wait_lines(&app, "cron", 1)[0], "33", "{}", app.report());
     use std::os::unix::fs::MetadataExt;
     for name in ["two", "fifo"] {
         let owner = app.path(name).symlink_metadata().unwrap().uid();
@@ -124,16 +125,17 @@ fn a_daemon_ends_after_the_last_request_and_dies_with_its_master() {
     serving(&app);
     let pid: i32 = wait_lines(&app, "daemon", 1)[0].parse().unwrap();
     let socket = app.path("app.sock");
-    let slow = std::thread::spawn(move || uwsgi_get(socket, "/slow?1"));
+    let slow = std::thread::spawn(move || uwsgi_get(socket, "/held"));
     app.wait_for("the slow request", |app| {
         app.path("slow-started").exists().then_some(())
     });
     app.send(Signal::TERM);
     wait_log(&app, "SIGTERM: stop");
     assert!(is_alive(pid), "the request may need it");
+    app.folder.write("let-go", "");
     assert_eq!(slow.join().unwrap().unwrap().status, 200);
     assert_eq!(app.wait_for_end(), 0, "{}", app.report());
-    assert!(!is_alive(pid));
+    app.wait_for("the daemon's end", |_| (!is_alive(pid)).then_some(()));
 
     let app = start("attach-daemon = echo $$ >> {dir}/daemon; exec sleep 1000");
     serving(&app);
@@ -155,7 +157,7 @@ fn a_broken_deploy_restarts_no_daemon() {
     app.folder.write("app.py", APP);
     app.send(Signal::HUP);
     wait_lines(&app, "daemon", 2);
-    assert!(!is_alive(pid));
+    app.wait_for("the old one's end", |_| (!is_alive(pid)).then_some(()));
 }
 
 #[test]
@@ -174,12 +176,11 @@ fn an_app_that_sleeps_and_wakes_keeps_its_daemon() {
 
 #[test]
 fn a_daemon_that_ends_at_once_is_started_later_each_time_and_told() {
+    let before = Instant::now();
     let app = start("attach-daemon = echo $$ >> {dir}/daemon; exit 3");
-    serving(&app);
-    let start = Instant::now();
     wait_lines(&app, "daemon", 3);
     assert!(
-        start.elapsed() > Duration::from_millis(1500),
+        before.elapsed() > Duration::from_millis(1500),
         "{}",
         app.report()
     );
@@ -272,13 +273,13 @@ fn hooks_hear_what_the_emperor_says() {
                       cron = 0 0 31 2 -1 never");
     let mut empire = Empire::start_with(folder, &[("app.ini", &vassal)], &["{dir}/vassals"]);
     empire.wait_serving("app");
-    let why = empire.command(&["why", "app"]);
-    let why = String::from_utf8_lossy(&why.stdout).into_owned();
-    assert!(why.contains("daemon \"exec sleep 1000\": pid "), "{why}");
-    assert!(
-        why.contains("cron \"never\" at 0 0 31 2 -1: waits"),
-        "{why}"
-    );
+    empire.wait_for("daemon and cron to be told", |empire| {
+        let why = empire.command(&["why", "app"]);
+        let why = String::from_utf8_lossy(&why.stdout).into_owned();
+        let told = why.contains("daemon \"exec sleep 1000\": pid ")
+            && why.contains("cron \"never\" at 0 0 31 2 -1: waits");
+        told.then_some(())
+    });
     let heard = |empire: &Empire| std::fs::read_to_string(empire.path("heard")).unwrap_or_default();
     let wait = |empire: &Empire, text: &str| {
         empire.wait_for(&format!("{text:?} to be heard"), |empire| {

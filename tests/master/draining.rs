@@ -34,7 +34,7 @@ fn what_is_killed_at_the_end_of_the_mercy_tells_its_stacks_before() {
         &app,
         &format!("worker 1 (pid {before}) did not finish in time and was killed"),
     );
-    assert!(!is_alive(before), "{}", app.report());
+    app.wait_for("its end", |_| (!is_alive(before)).then_some(()));
 }
 
 #[test]

@@ -84,7 +84,7 @@ fn a_generation_must_answer_its_ready_request_before_it_serves() {
         &healthy("1 / 0"),
         &["was answered 500 Internal Server Error"],
     );
-    assert!(app.log().contains("ZeroDivisionError"), "{}", app.report());
+    wait_log(&app, "ZeroDivisionError");
     load.wait_for_more(20);
     load.stop().must_be_clean(20, || app.report());
     assert!(is_alive(before), "{}", app.report());
@@ -109,8 +109,7 @@ fn a_ready_request_that_is_not_answered_is_told_with_its_stack() {
         &healthy("time.sleep(1000)"),
         &["ready-request = /health was not answered within 5 s"],
     );
-    let log = app.log();
-    assert!(log.contains("in health"), "{}", app.report());
+    wait_log(&app, "in health");
     assert_eq!(pid_of(&serving(&app)), before);
 }
 

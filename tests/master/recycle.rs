@@ -28,10 +28,10 @@ fn a_request_past_harakiri_costs_its_worker() {
 
 #[test]
 fn harakiri_leaves_quick_requests_alone() {
-    let app = start("harakiri = 1\nthreads = 2");
+    let app = start("harakiri = 3\nthreads = 2");
     let worker = pid_of(&serving(&app));
     for _ in 0..4 {
-        assert_eq!(ask(&app, "/slow?0.6").unwrap(), "slept");
+        assert_eq!(ask(&app, "/slow?1").unwrap(), "slept");
     }
     assert_eq!(pid_of(&serving(&app)), worker);
 }
@@ -51,7 +51,7 @@ fn max_requests_replaces_workers_without_a_lost_request() {
 #[test]
 fn the_only_worker_serves_until_its_slow_replacement_accepts() {
     let slow =
-        format!("import os, time\nif os.path.exists('slow-load'):\n    time.sleep(3)\n{APP}");
+        format!("import os, time\nwhile os.path.exists('slow-load'):\n    time.sleep(0.01)\n{APP}");
     let app = start_in(folder(&slow), "");
     let first = pid_of(&serving(&app));
     app.folder.write("slow-load", "");
@@ -63,6 +63,7 @@ fn the_only_worker_serves_until_its_slow_replacement_accepts() {
     stays(Duration::from_secs(2), "it accepts", || {
         ask(&app, "/").is_some_and(|facts| pid_of(&facts) == first)
     });
+    app.folder.remove("slow-load");
     app.wait_for("the first worker to go", |_| {
         (!is_alive(first)).then_some(())
     });

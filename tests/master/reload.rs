@@ -60,7 +60,7 @@ fn a_request_in_flight_outlives_the_reload() {
     let app = start("");
     let before = pid_of(&serving(&app));
     let socket = app.path("app.sock");
-    let slow = std::thread::spawn(move || uwsgi_get(socket, "/slow?2"));
+    let slow = std::thread::spawn(move || uwsgi_get(socket, "/held"));
     app.wait_for("the slow request", |app| {
         app.path("slow-started").exists().then_some(())
     });
@@ -72,8 +72,9 @@ fn a_request_in_flight_outlives_the_reload() {
         "the old worker still works\n{}",
         app.report()
     );
+    app.folder.write("let-go", "");
     let reply = slow.join().unwrap().expect("an answer");
-    assert_eq!(reply.text(), "\"slept\"");
+    assert_eq!(reply.text(), "\"held\"");
     app.wait_for("the old worker's end", |_| {
         (!is_alive(before)).then_some(())
     });

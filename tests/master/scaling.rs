@@ -32,12 +32,16 @@ fn wait_running(app: &Alone, wanted: usize) {
     });
 }
 
-/// A request that takes its time, asked by somebody else.
-fn slow(app: &Alone, seconds: &str) {
-    let (socket, uri) = (app.path("app.sock"), format!("/slow?{seconds}"));
+/// A request that is answered once [`let_go`] is called, asked by somebody else.
+fn held(app: &Alone) {
+    let socket = app.path("app.sock");
     background(move || {
-        let _ = uwsgi_get(socket, &uri);
+        let _ = uwsgi_get(socket, "/held");
     });
+}
+
+fn let_go(app: &Alone) {
+    app.folder.write("let-go", "");
 }
 
 #[test]
@@ -60,9 +64,10 @@ fn a_busy_app_gets_more_workers_and_gives_them_back() {
     let app = start("processes = 3\ncheaper = 1\ncheaper-overload = 1\nstats = {dir}/stats");
     serving(&app);
     assert_eq!(running(&app), Some(1));
-    slow(&app, "5");
-    slow(&app, "5");
+    held(&app);
+    held(&app);
     wait_running(&app, 3);
+    let_go(&app);
     wait_running(&app, 1);
     let facts = serving(&app);
     assert!(is_alive(pid_of(&facts)));
@@ -76,9 +81,10 @@ fn busyness_scales_a_real_app_by_the_time_in_requests() {
          cheaper-busyness-verbose = true\nstats = {dir}/stats",
     );
     serving(&app);
-    slow(&app, "3");
+    held(&app);
     wait_running(&app, 2);
     wait_log(&app, " % of their time");
+    let_go(&app);
     wait_running(&app, 1);
 }
 
@@ -91,7 +97,7 @@ fn connections_that_wait_at_a_unix_socket_are_counted_and_bring_workers() {
     serving(&app);
     // The only worker is busy, so the next ones wait.
     for _ in 0..4 {
-        slow(&app, "4");
+        held(&app);
     }
     app.wait_for("connections in the queue", |app| {
         let stats = stats(app)?;
@@ -108,7 +114,7 @@ fn an_idle_app_costs_no_process_and_its_first_request_is_answered() {
     app.wait_for("the end of mold and workers", |app| {
         (app.family() == [app.pid()]).then_some(())
     });
-    assert_eq!(running(&app), Some(0));
+    wait_running(&app, 0);
     // Several at once: one start serves them all.
     let load = Load::uwsgi(app.path("app.sock"), 4, "/");
     load.wait_for_more(20);

@@ -29,7 +29,10 @@ fn the_stats_have_what_tools_read() {
             .iter()
             .filter_map(|it| it["requests"].as_u64())
             .sum();
-        (requests >= 6).then_some(stats)
+        let at_rest = |it: &Value| {
+            it["status"] == "idle" && it["accepting"] == 1 && it["rss"].as_u64() > Some(1_000_000)
+        };
+        (requests >= 6 && workers.iter().all(at_rest)).then_some(stats)
     });
     assert_eq!(stats["pid"].as_i64(), Some(i64::from(app.pid())));
     assert_eq!(stats["sockets"][0]["proto"], "uwsgi");
@@ -71,8 +74,8 @@ fn a_running_request_is_seen_without_its_cookies() {
     serving(&app);
     let socket = app.path("app.sock");
     crate::support::background(move || {
-        let vars =
-            crate::support::Vars::request("GET", "/slow?3").with("HTTP_COOKIE", "sessionid=secret");
+        let vars = crate::support::Vars::request("GET", "/slow?60")
+            .with("HTTP_COOKIE", "sessionid=secret");
         let _ = crate::support::uwsgi(&socket.into(), &vars, b"");
     });
     let stats = app.wait_for("a busy worker", |app| {
