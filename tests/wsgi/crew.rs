@@ -224,6 +224,9 @@ def application(environ, start_response):
         app.wait_for("an answer", |app| {
             uwsgi_get(app.path("s").as_path(), "/").ok()
         });
+        app.wait_for("the master to say that it serves", |app| {
+            app.log().contains("generation 1 serves").then_some(())
+        });
         let log = app.log();
         let line = log
             .lines()

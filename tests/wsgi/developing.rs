@@ -12,8 +12,9 @@ def application(environ, start_response):
         import late
         text = late.text
     elif environ['PATH_INFO'] == '/hang':
-        import time
-        time.sleep(2)
+        import os, time
+        while not os.path.exists('go-on'):
+            time.sleep(0.1)
         text = 'hung'
     else:
         import part
@@ -161,11 +162,12 @@ fn the_tracebacker_tells_the_stacks_of_a_worker_that_hangs() {
         };
         app.wait_for("the stack of the hanging request", |_| {
             let texts = [told("1")?, told("2")?];
-            let mut hanging = texts.iter().filter(|text| text.contains("time.sleep(2)"));
+            let mut hanging = texts.iter().filter(|text| text.contains("time.sleep(0.1)"));
             hanging
                 .next()
                 .map(|text| assert!(text.contains("MainThread"), "{text}"))
         });
+        app.folder.write("go-on", "");
         assert_eq!(hanging.join().unwrap().unwrap().text(), "hung");
     }
 }

@@ -25,14 +25,20 @@ def application(environ, start_response):
     if path in ('/gevent', '/time'):
         now += 1
         peak = max(peak, now)
-        (gevent if path == '/gevent' else time).sleep(0.2)
+        if path == '/time':
+            time.sleep(0.2)
+        # Until so many are here at once.
+        end = time.time() + 20
+        while path == '/gevent' and peak < int(environ['QUERY_STRING'] or 0) and time.time() < end:
+            gevent.sleep(0.01)
         now -= 1
         text = 'slept on %d' % environ['uwsgi.core']
     elif path == '/long':
         gevent.sleep(1)
         text = 'long'
     elif path == '/later':
-        gevent.spawn_later(0.5, lambda: open(environ['QUERY_STRING'], 'w').close())
+        seconds, mark = environ['QUERY_STRING'].split('&')
+        gevent.spawn_later(float(seconds), lambda: open(mark, 'w').close())
         text = 'later'
     elif path == '/timeout':
         try:
@@ -105,7 +111,7 @@ fn greenlets_of_one_worker_overlap_up_to_their_number() {
     let Some(app) = start("gevent = 5\n") else {
         return;
     };
-    let mut answers = ask_many(&app, 12, "/gevent");
+    let mut answers = ask_many(&app, 12, "/gevent?5");
     assert!(
         answers.iter().all(|answer| answer.starts_with("slept on ")),
         "{answers:?}"
@@ -135,7 +141,7 @@ fn gevent_serves_on_every_python() {
         app.wait_for("the first answer", |app| {
             uwsgi_get(app.path("s").as_path(), "/").ok()
         });
-        for uri in ["/gevent", "/time"] {
+        for uri in ["/gevent?5", "/time"] {
             let answers = ask_many(&app, 8, uri);
             assert!(
                 answers.iter().all(|it| it.starts_with("slept on ")),
@@ -232,15 +238,16 @@ fn a_timeout_of_the_apps_ends_a_wait_for_the_body() {
 
 #[test]
 fn gevent_wait_for_hub_gives_every_greenlet_its_turn() {
-    for (lines, waits) in [
-        ("gevent = 4\ngevent-wait-for-hub = true\n", true),
-        ("gevent = 4\n", false),
+    // Who does not wait has ended long before the longer one is over.
+    for (lines, seconds, waits) in [
+        ("gevent = 4\ngevent-wait-for-hub = true\n", 0.5, true),
+        ("gevent = 4\n", 20.0, false),
     ] {
         let Some(mut app) = start(lines) else {
             return;
         };
         let mark = app.path("mark");
-        let uri = format!("/later?{}", mark.display());
+        let uri = format!("/later?{seconds}&{}", mark.display());
         assert_eq!(text(&app, &uri), "later");
         app.send(Signal::TERM);
         app.wait_for_end();

@@ -132,6 +132,9 @@ fn text(app: &Alone, uri: &str) -> String {
 fn the_module_tells_and_does_what_apps_ask_of_it() {
     for python in interpreters() {
         let app = start(python, "log-format = %(uri) is %(colour)\n");
+        app.wait_for("the thread that each fork starts", |app| {
+            text(app, "/forked").contains("thread").then_some(())
+        });
         for (uri, expected) in [
             ("/ids", "(1, 0, True)"),
             ("/forked", "['1', 'hook', 'thread']"),
