@@ -38,12 +38,10 @@ fn apps_of_apps_enabled_get_their_socket_their_user_and_their_log() {
     assert_eq!(answer.text(), "33", "as www-data");
     let socket = std::fs::metadata(&socket).expect("the socket");
     assert_eq!((socket.uid(), socket.mode() & 0o777), (33, 0o660));
-    let status = empire.app("blog");
-    assert_eq!(
-        status["status"]["workers"].as_array().map(Vec::len),
-        Some(2),
-        "{status}"
-    );
+    empire.wait_for("both workers", |empire| {
+        let status = empire.app("blog");
+        (status["status"]["workers"].as_array()?.len() == 2).then_some(())
+    });
     empire.wait_for("its log", |empire| {
         let log = empire.folder.read("log/app/blog.log");
         log.contains("blog is loaded").then_some(())

@@ -20,14 +20,14 @@ use serde_json::Value;
 
 use support::{Empire, Folder, uwsgi_get};
 
-/// An app without a fault. `/slow` stays for a minute.
+/// An app without a fault. `/slow` stays for five minutes.
 const APP: &str = r#"
 import os
 import time
 
 
 def stuck_in_here():
-    time.sleep(60)
+    time.sleep(300)
 
 
 def application(environ, start_response):
