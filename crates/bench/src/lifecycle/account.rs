@@ -1,6 +1,7 @@
 //! Compares what the clients sent with what the app and the server wrote down.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use serde::Serialize;
@@ -8,8 +9,9 @@ use serde::Serialize;
 use crate::lifecycle::ask::Style;
 use crate::lifecycle::traffic::Record;
 
-/// A request that was running when its worker was killed ends within this time.
-const CUT_WITHIN: Duration = Duration::from_secs(1);
+/// A request that was running when its worker was killed ends within this time: its client may have
+/// to wait for its turn.
+const CUT_WITHIN: Duration = Duration::from_secs(3);
 const DESCRIBED: usize = 4;
 
 /// What came of all requests of one row.
@@ -61,7 +63,10 @@ pub fn read_log(text: &str) -> HashSet<u64> {
         .collect()
 }
 
-pub fn account(records: &[Record], kills: &[Duration], app: &str, log: &str) -> Account {
+/// When a worker was killed: from before the signal was sent until it was.
+pub type Kill = RangeInclusive<Duration>;
+
+pub fn account(records: &[Record], kills: &[Kill], app: &str, log: &str) -> Account {
     let (app, log) = (read_app(app), read_log(log));
     let mut result = Account::default();
     let retried: BTreeSet<u64> = records
@@ -86,9 +91,10 @@ pub fn account(records: &[Record], kills: &[Duration], app: &str, log: &str) -> 
         result.failed += 1;
         *result.failures.entry(what.clone()).or_default() += 1;
         let end = record.start + record.waited;
-        let cut = kills
-            .iter()
-            .any(|kill| record.start <= *kill && *kill <= end && end - *kill < CUT_WITHIN);
+        let cut = kills.iter().any(|kill| {
+            let (sent, after) = (kill.start(), kill.end());
+            record.start <= *after && *sent <= end && end.saturating_sub(*after) < CUT_WITHIN
+        });
         if cut {
             result.cut += 1;
         } else {
@@ -155,7 +161,7 @@ mod tests {
         ];
         let app = "B 1 9\nE 1 9\nB 2 9\nE 2 9\nB 2 9\nE 2 9\nB 5 9\n";
         let log = "GET /r/1/short HTTP/1.1\n[x] \"GET /r/2/short\" 200\nGET /r/999";
-        let kills = [Duration::from_millis(1020)];
+        let kills = [Duration::from_millis(1018)..=Duration::from_millis(1020)];
         let account = account(&records, &kills, app, log);
         assert_eq!(
             (

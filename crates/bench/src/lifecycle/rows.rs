@@ -8,7 +8,7 @@ use nix::sys::signal::Signal;
 use serde::Serialize;
 
 use crate::clock::{pause, wait_for};
-use crate::lifecycle::account::{Account, account, read_log};
+use crate::lifecycle::account::{Account, Kill, account, read_log};
 use crate::lifecycle::ask::Style;
 use crate::lifecycle::breakage::Breakage;
 use crate::lifecycle::place::{PATIENCE, Place, Server, Setup, touch};
@@ -28,7 +28,7 @@ const AWAY: Duration = Duration::from_millis(300);
 const SOME: u64 = 30;
 const OTHERS: usize = 3;
 /// How long server logs may lag behind.
-const LOG_LAG: Duration = Duration::from_secs(5);
+const LOG_LAG: Duration = Duration::from_secs(10);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Event {
@@ -105,7 +105,7 @@ impl Row {
 #[derive(Default)]
 struct Happened {
     rescued: usize,
-    kills: Vec<Duration>,
+    kills: Vec<Kill>,
     strange: Vec<String>,
 }
 
@@ -330,8 +330,9 @@ fn kill_workers(traffic: &Traffic<'_>, times: usize, happened: &mut Happened) {
     let mut next = traffic.elapsed();
     for _ in 0..times {
         if let Some(pid) = traffic.last_process() {
-            happened.kills.push(traffic.elapsed());
+            let before = traffic.elapsed();
             processes::send(pid, Signal::SIGKILL);
+            happened.kills.push(before..=traffic.elapsed());
         }
         next += Duration::from_secs(1);
         pause(next.saturating_sub(traffic.elapsed()));
