@@ -147,7 +147,9 @@ fn a_binary_that_fails_its_self_check_changes_nothing_and_is_named() {
         let output = empire.command(&["upgrade"]);
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
         assert!(!output.status.success() && said.contains(wanted), "{said}");
-        assert!(empire.log().contains(wanted), "{}", empire.report());
+        empire.wait_for("the log to say so", |empire| {
+            empire.log().contains(wanted).then_some(())
+        });
     }
     assert_eq!(file_of(empire.pid()), good);
     assert_eq!(ask(&empire, "blog"), Some(("one".to_owned(), worker)));
