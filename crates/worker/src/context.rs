@@ -39,6 +39,7 @@ const BODY_ROOM: usize = 16 * 1024;
 const CUT: u16 = 0;
 const MISSING: u16 = 1;
 const STALLED: u16 = 2;
+const DISK: u16 = 3;
 /// How long a message to a master that does not read may wait.
 const TELL_WAIT: Duration = Duration::from_secs(1);
 
@@ -95,7 +96,8 @@ pub struct WorkerContext {
     pub(crate) deadlines: Deadlines,
     /// Loader variables that were reported already: bits.
     reported: AtomicU16,
-    /// What was noted already: bits by status (mod 64), [`CUT`], [`MISSING`] and [`STALLED`].
+    /// What was noted already: bits by status (mod 64), [`CUT`], [`MISSING`],
+    /// [`STALLED`] and [`DISK`].
     noted: AtomicU64,
     pub(crate) crew: Crew,
     announced: AtomicBool,
@@ -468,6 +470,18 @@ impl WorkerContext {
             let seconds = sending.patience.as_secs();
             let uri = &sending.uri;
             format!("a file was cut: its client took nothing for {seconds} s: {uri}")
+        });
+    }
+
+    /// No thread that waits for disks was free in time.
+    pub(crate) fn note_slow_disk(&self, sending: &Sending) {
+        let counters = self.counters();
+        let errors = counters.core(sending.core, counters::Core::WriteErrors);
+        errors.fetch_add(1, Ordering::Relaxed);
+        self.note_once(DISK, || {
+            let seconds = sending.patience.as_secs();
+            let uri = &sending.uri;
+            format!("a file was cut: the disk gave nothing of it for {seconds} s: {uri}")
         });
     }
 

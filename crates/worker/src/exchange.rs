@@ -323,12 +323,12 @@ impl Exchange {
             sent = match sending.step(&connection.socket) {
                 Step::Done => Ok(()),
                 Step::Failed(error) => Err(error),
-                Step::More if self.worker.hold() => {
+                Step::More | Step::Disk if self.worker.hold() => {
                     sending.name(self.request.known(Known::Uri));
                     answer.rest = Some(sending);
                     Ok(())
                 }
-                Step::More => sending.wait_for_all(&connection.socket),
+                Step::More | Step::Disk => sending.wait_for_all(&connection.socket),
             };
         }
         sent.inspect_err(|&error| {

@@ -19,7 +19,8 @@ use rustix::fs::{Mode, OFlags};
 
 use crate::clock::Moment;
 use crate::context::WorkerContext;
-use crate::handover::hush;
+use crate::disk::{Disk, Work};
+use crate::handover::{Wait, Waiting, hush};
 use crate::lifecycle::{Action, Event, Lifecycle, Phase};
 use crate::memory::Memory;
 use crate::signals::Signals;
@@ -55,6 +56,24 @@ pub(crate) fn start(worker: Arc<WorkerContext>, signals: Signals) -> io::Result<
     started.map(|_| ())
 }
 
+/// A connection whose file is read ahead.
+struct Reading {
+    worker: Arc<WorkerContext>,
+    waiting: Waiting,
+}
+
+impl Work for Reading {
+    fn read_ahead(&mut self) {
+        if let Wait::Send(sending) = &mut self.waiting.wait {
+            sending.read_ahead();
+        }
+    }
+
+    fn go_back(self) {
+        self.worker.handover.park(self.waiting);
+    }
+}
+
 struct IoThread {
     worker: Arc<WorkerContext>,
     signals: Signals,
@@ -64,6 +83,7 @@ struct IoThread {
     parked: HashMap<u64, Parked>,
     deadlines: BTreeSet<(Moment, u64)>,
     next_id: u64,
+    disk: Arc<Disk<Reading>>,
     memory: Memory,
     next_tick: Moment,
     /// Looks in a row that found nothing but late requests.
@@ -91,6 +111,7 @@ impl IoThread {
             parked: HashMap::new(),
             deadlines: BTreeSet::new(),
             next_id: FIRST_ID,
+            disk: Disk::new(),
             memory: Memory::open(),
             next_tick: Moment::now(),
             spent: 0,
@@ -322,6 +343,12 @@ impl IoThread {
                 }
                 self.worker.handover.push(parked.into_job());
             }
+            Fate::Disk => {
+                if id.is_some() {
+                    let _ = epoll::delete(&self.set, parked.socket());
+                }
+                self.wait_for_disk(parked);
+            }
             Fate::Close => {
                 drop(parked);
                 self.worker.let_go();
@@ -334,7 +361,29 @@ impl IoThread {
         }
     }
 
+    /// It keeps its place meanwhile, and comes back through the inbox.
+    fn wait_for_disk(&self, parked: Parked) {
+        let patience = parked.sending().map(|sending| sending.patience);
+        let reading = Reading {
+            worker: Arc::clone(&self.worker),
+            waiting: parked.into_waiting(),
+        };
+        let deadline = Moment::now().after(patience.unwrap_or_default());
+        // For want of threads the wait is ours.
+        if let Some(mut reading) = self.disk.hand(reading, deadline) {
+            reading.read_ahead();
+            reading.go_back();
+        }
+    }
+
     fn expire(&mut self, now: Moment) {
+        for late in self.disk.overdue(now) {
+            if let Wait::Send(sending) = &late.waiting.wait {
+                self.worker.note_slow_disk(sending);
+            }
+            drop(late);
+            self.worker.let_go();
+        }
         while let Some(&(deadline, id)) = self.deadlines.first() {
             if deadline > now {
                 return;

@@ -25,6 +25,7 @@ mod close;
 mod connection;
 mod crew;
 mod deadlines;
+mod disk;
 mod front;
 mod handover;
 mod http;

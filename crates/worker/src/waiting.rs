@@ -41,6 +41,8 @@ pub(crate) enum Fate {
     Wait,
     /// An app thread can have it.
     Whole,
+    /// The next bytes of its file are not in memory.
+    Disk,
     Close,
     Refuse(Refusal),
 }
@@ -95,6 +97,10 @@ impl Parked {
         matches!(self.waiting.wait, Wait::Head | Wait::Idle)
     }
 
+    pub(crate) fn into_waiting(self) -> Waiting {
+        self.waiting
+    }
+
     pub(crate) fn into_job(self) -> Job {
         let Waiting {
             connection,
@@ -126,7 +132,9 @@ impl Parked {
             if look {
                 match self.look(worker, now) {
                     Fate::Wait => (),
-                    fate @ (Fate::Whole | Fate::Close | Fate::Refuse(_)) => return fate,
+                    fate @ (Fate::Whole | Fate::Disk | Fate::Close | Fate::Refuse(_)) => {
+                        return fate;
+                    }
                 }
             }
             // After the look: when the turn's last bytes were the body's last, nothing wakes us.
@@ -163,6 +171,7 @@ impl Parked {
                 }
                 return Some(Fate::Wait);
             }
+            Step::Disk => return Some(Fate::Disk),
             Step::Failed(_) => {
                 let counters = worker.counters();
                 let errors = counters.core(core, counters::Core::WriteErrors);
