@@ -1,6 +1,9 @@
 //! Six frameworks with `wsgiref.validate` around them, over every way: whatever they or we do against
 //! the PEP is a 500 or a broken answer.
 
+use std::path::{Path, PathBuf};
+
+use super::harness::{beside, of_pyenv, version};
 use super::support::{Address, Alone, Folder, Reply, http, repository, skips_without, test_env};
 use super::ways::{Way, in_front};
 
@@ -76,17 +79,38 @@ impl Site<'_> {
     }
 }
 
+/// The oldest and the newest of pyenv, with the frameworks that `tests/run` puts beside the virtualenv.
+fn with_frameworks() -> Vec<(&'static Path, PathBuf)> {
+    let mut ends = of_pyenv();
+    ends.sort_by_key(|python| version(python));
+    if ends.len() > 2 {
+        ends.drain(1..ends.len() - 1);
+    }
+    beside(&ends, "test-frameworks")
+}
+
+/// On Debian's Python, and on the oldest and the newest beside it.
 fn check(framework: &str) {
     if skips_without("the virtualenv of the test sites", test_env().exists()) {
         return;
     }
+    check_on(framework, &format!("virtualenv = {}", test_env().display()));
+    for (python, packages) in with_frameworks() {
+        let (python, packages) = (python.display(), packages.display());
+        check_on(
+            framework,
+            &format!("python = {python}\npythonpath = {packages}"),
+        );
+    }
+}
+
+fn check_on(framework: &str, python: &str) {
     let file = repository().join("tests/apps/frameworks.py");
     let ini = format!(
         "[uwsgi]\nsocket = {{dir}}/s\nchmod-socket = 666\nhttp-socket = {{dir}}/h\n\
-         http-keepalive = 30\nwsgi-file = {}\nvirtualenv = {}\nenv = FRAMEWORK={framework}\n\
+         http-keepalive = 30\nwsgi-file = {}\n{python}\nenv = FRAMEWORK={framework}\n\
          env = TMPDIR={{dir}}\n",
-        file.display(),
-        test_env().display()
+        file.display()
     );
     let app = Alone::start_in(Folder::new(), &ini);
     let http_socket = Address::Unix(app.path("h"));

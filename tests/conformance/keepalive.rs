@@ -140,6 +140,34 @@ fn nginx_reuses_its_connections_and_sees_what_breaks_off() {
     assert!(post.text().starts_with("3000000 "), "{}", report());
 }
 
+/// An answer without a Content-Length that breaks off: over the uwsgi protocol only a reset tells the
+/// front end, which a Unix socket does not have, and which Apache does not always pass on
+/// (docs/differences.md).
+#[test]
+fn what_breaks_off_without_a_length_is_seen_by_nginx_over_tcp() {
+    if skips_without("nginx", Nginx::is_installed()) {
+        return;
+    }
+    let port = SocketAddr::from(([127, 0, 0, 1], free_port()));
+    let app = start(&interpreters()[0], &format!("socket = {port}\n"));
+    let pass = format!(
+        "location / {{ include /etc/nginx/uwsgi_params; uwsgi_param SCRIPT_NAME \"\"; \
+         uwsgi_pass {port}; }}"
+    );
+    let nginx = Nginx::start(&app.folder, &pass);
+    let to = nginx.address();
+    for _ in 0..5 {
+        let whole = http(&to, "GET", "/valid/streamed", &[], b"").expect("an answer");
+        assert!(whole.complete, "{whole:?}\n{}", app.report());
+        assert_eq!(whole.text(), "first second", "{}", app.report());
+        let broken = http(&to, "GET", "/raise/late-chunk", &[], b"");
+        let is_whole = broken
+            .as_ref()
+            .is_ok_and(|reply| reply.status == 200 && reply.complete);
+        assert!(!is_whole, "{broken:?}\n{}", app.report());
+    }
+}
+
 /// 2,000 clients that send a head byte by byte and never end it: others are served meanwhile, and each
 /// of the slow ones is sent away.
 #[test]

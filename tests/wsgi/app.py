@@ -1,6 +1,7 @@
 """The app of the WSGI tests: each path is one habit of apps. Paths below /valid are judged by
 wsgiref.validate; the others do what it forbids, or what it hides."""
 import atexit
+import gc
 import gzip
 import hashlib
 import io
@@ -30,8 +31,12 @@ def at_end():
 
 
 atexit.register(at_end)
-after_fork = []
-os.register_at_fork(after_in_child=lambda: after_fork.append(os.getpid()))
+before_fork, after_fork = [], []
+os.register_at_fork(
+    before=lambda: before_fork.append(os.getpid()),
+    after_in_parent=lambda: after_fork.append("parent"),
+    after_in_child=lambda: after_fork.append(os.getpid()),
+)
 
 
 if "START_A_THREAD" in os.environ:
@@ -416,6 +421,10 @@ def facts(environ, start_response):
         "parent=%d" % os.getppid(),
         "group=%d" % os.getpgid(0),
         "forked=%r" % (os.getpid() in after_fork),
+        # Of the forks so far, this one included; the mold's own hook has run after each that went before.
+        "hooks=%r" % (len(before_fork) == len(after_fork) and set(after_fork) <= {"parent", os.getpid()}),
+        "molds=%d" % len(set(before_fork) - {os.getpid()}),
+        "frozen=%r" % (gc.get_freeze_count() > 1000),
         "random=%r" % random.random(),
         "openssl=%s" % ssl.RAND_bytes(8).hex(),
         "thread=%s" % threading.current_thread().name,

@@ -52,7 +52,7 @@ fn all_pythons() -> Vec<PathBuf> {
     found
 }
 
-fn version(python: &Path) -> Option<(u32, u32)> {
+pub(crate) fn version(python: &Path) -> Option<(u32, u32)> {
     let output = Command::new(python)
         .args(["-c", "import sys; print('%d %d' % sys.version_info[:2])"])
         .output()
@@ -65,22 +65,30 @@ fn version(python: &Path) -> Option<(u32, u32)> {
 /// Those of pyenv that have a gevent of their own, which `tests/run` puts beside the virtualenv, and
 /// where that is.
 pub(crate) fn with_gevent() -> Vec<(&'static Path, PathBuf)> {
+    beside(&of_pyenv(), "test-gevent")
+}
+
+/// `~/.pyenv/versions/3.12.1/bin/python`; Debian's is the virtualenv's.
+pub(crate) fn of_pyenv() -> Vec<&'static Path> {
+    let all = interpreters().iter().map(PathBuf::as_path);
+    all.filter(|python| python.to_string_lossy().contains("/versions/3."))
+        .collect()
+}
+
+/// Those that have packages in this directory of the target directory, and where.
+pub(crate) fn beside(pythons: &[&'static Path], directory: &str) -> Vec<(&'static Path, PathBuf)> {
     let (mut found, mut missing) = (Vec::new(), Vec::new());
-    for python in interpreters() {
-        let name = python.to_string_lossy();
-        // `~/.pyenv/versions/3.12.1/bin/python`; Debian's is the virtualenv's.
-        let version = name.split('/').find(|part| part.starts_with("3."));
-        let Some(version) = version.and_then(|version| version.rsplit_once('.')) else {
-            continue;
-        };
-        let packages = target_directory().join("test-gevent").join(version.0);
-        if packages.join("gevent").is_dir() {
-            found.push((python.as_path(), packages));
+    for python in pythons {
+        let (major, minor) = version(python).expect("an interpreter that told it before");
+        let version = format!("{major}.{minor}");
+        let packages = target_directory().join(directory).join(&version);
+        if packages.is_dir() {
+            found.push((*python, packages));
         } else {
-            missing.push(version.0.to_owned());
+            missing.push(version);
         }
     }
-    let what = format!("gevent for Python {missing:?} in target/test-gevent");
+    let what = format!("packages of Python {missing:?} in target/{directory}");
     skips_without(&what, missing.is_empty());
     found
 }

@@ -15,6 +15,7 @@ mod greenlets;
 mod harness;
 mod input;
 mod loading;
+mod names;
 mod process;
 mod requests;
 mod uwsgi_module;

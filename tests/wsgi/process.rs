@@ -48,7 +48,14 @@ fn a_mold_imports_once_and_forks_workers_that_are_the_masters() {
         for (pid, facts) in &workers {
             assert_eq!(facts["parent"], served.app.pid().to_string(), "{facts:?}");
             assert_eq!(facts["group"], *pid, "{facts:?}");
-            assert_eq!(facts["forked"], "True", "{facts:?}");
+            for (of, expected) in [
+                ("forked", "True"),
+                ("hooks", "True"),
+                ("molds", "1"),
+                ("frozen", "True"),
+            ] {
+                assert_eq!(facts[of], expected, "{of} {facts:?}");
+            }
             assert_eq!(facts["main"], "True", "{facts:?}");
             assert_eq!(facts["argv"], "['uwsgi']", "{facts:?}");
             assert_eq!(facts["name"], "app", "{facts:?}");

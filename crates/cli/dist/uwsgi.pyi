@@ -7,6 +7,7 @@ version_info: Tuple[int, int, int, int, bytes]
 hostname: bytes
 opt: Dict[str, bytes]
 magic_table: Dict[bytes, bytes]
+env: Dict[str, Any]
 numproc: int
 cores: int
 buffer_size: int

@@ -13,7 +13,9 @@ version = b"2.0"
 version_info = (2, 0, 0, 0, b"imperator")
 hostname = os.uname().nodename.encode()
 opt = _native.options()
-magic_table = {}
+magic_table, env = {}, {}
+if "pidfile" in opt:
+    pidfile = opt["pidfile"]
 numproc, cores, buffer_size, mode = _native.shape()
 has_threads = 1
 loop = "gevent" if _native.is_gevent() else None
@@ -288,6 +290,7 @@ _INSTEAD = {
     "signal": "use the option cron, or a task queue",
     "rpc": "call the other app over HTTP",
     "register_rpc": "call the other app over HTTP",
+    "rpc_list": "call the other app over HTTP",
     "call": "call the function itself",
     "alarm": "use the option alarm, or log a line",
     "chunked_read": "read wsgi.input: it ends where the chunks end",
@@ -308,8 +311,12 @@ _INSTEAD = {
     "add_var": "change the environ",
     "parsefile": "read the file",
     "embedded_data": "use importlib.resources",
+    "SymbolsImporter": "use the module zipimport",
+    "SymbolsZipImporter": "use the module zipimport",
+    "ZipImporter": "use the module zipimport",
     "extract": "use the module zipfile or importlib.resources",
     "spooler": "use a task queue such as Celery, RQ or Huey",
+    "start_response": "call the one that the app is called with",
     "cl": "read CONTENT_LENGTH of the environ",
     "green_schedule": "use gevent = N",
     "set_warning_message": "answer a page of your own",
