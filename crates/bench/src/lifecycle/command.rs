@@ -274,6 +274,9 @@ impl Run<'_> {
                         let Some((server, workers, event, times)) = tasks.get(number) else {
                             return;
                         };
+                        if processes::is_ending() {
+                            return;
+                        }
                         if let Some(row) = self.row(*server, *workers, *event, *times) {
                             found.lock().expect("rows").push((number, row));
                         }
@@ -296,7 +299,9 @@ impl Run<'_> {
         let (row, mut place) = match rows::run(self.setup(server, workers), event, times) {
             Ok(found) => found,
             Err(error) => {
-                self.say(&format!("{title}: {error:#}"));
+                if !processes::is_ending() {
+                    self.say(&format!("{title}: {error:#}"));
+                }
                 return None;
             }
         };

@@ -5,7 +5,7 @@ use std::fs::{self, File};
 use std::net::TcpListener;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::{Duration, SystemTime};
@@ -18,7 +18,7 @@ use serde::{Serialize, Serializer};
 use crate::clock::wait_for;
 use crate::lifecycle::ask::{Style, ask};
 use crate::lifecycle::breakage::Breakage;
-use crate::lifecycle::processes::{self, MARK};
+use crate::lifecycle::processes::{self, MARK, Started};
 use crate::target::Target;
 
 /// How long a server may take to serve: it is reached only by one that does not.
@@ -128,8 +128,8 @@ pub struct Place {
     pub setup: Setup,
     directory: tempfile::TempDir,
     /// `None` between two starts.
-    server: Option<Child>,
-    nginx: Option<Child>,
+    server: Option<Started>,
+    nginx: Option<Started>,
     pub version: u64,
     pub ids: Arc<AtomicU64>,
     config: String,
@@ -143,7 +143,7 @@ impl Place {
     /// When a file cannot be written.
     pub fn prepare(setup: Setup) -> Result<Self, anyhow::Error> {
         processes::adopt_orphans();
-        let directory = tempfile::Builder::new().prefix("life.").tempdir()?;
+        let directory = processes::directory("life.")?;
         let taken = TcpListener::bind(("127.0.0.1", 0))?;
         let mut place = Self {
             setup,
@@ -262,7 +262,7 @@ impl Place {
             .map(|name| (from.join(name), self.path("bin").join(name))))
     }
 
-    fn spawn(&self, mut command: Command, log: &str) -> Result<Child, anyhow::Error> {
+    fn spawn(&self, mut command: Command, log: &str) -> Result<Started, anyhow::Error> {
         let output = File::options()
             .append(true)
             .create(true)
@@ -277,9 +277,8 @@ impl Place {
             .stdin(Stdio::null())
             .stdout(output.try_clone()?)
             .stderr(output)
-            .process_group(0)
-            .spawn()
-            .with_context(|| format!("start {text}"))
+            .process_group(0);
+        processes::start(&mut command).with_context(|| format!("start {text}"))
     }
 
     /// The server, or its emperor. Whatever ran before must have ended.
@@ -290,8 +289,7 @@ impl Place {
     }
 
     pub fn server_pid(&self) -> i32 {
-        let child = self.server.as_ref();
-        child.map_or(0, |child| i32::try_from(child.id()).unwrap_or_default())
+        self.server.as_ref().map_or(0, Started::pid)
     }
 
     /// Kills the server's first process, the emperor where there is one, and waits for its end.
@@ -314,10 +312,9 @@ impl Place {
 
     fn reap_server(&mut self) {
         if let Some(mut child) = self.server.take() {
-            let ended = wait_for(PATIENCE, || child.try_wait().ok().flatten());
+            let ended = wait_for(PATIENCE, || child.has_ended().then_some(()));
             if ended.is_none() {
-                let _ = child.kill();
-                let _ = child.wait();
+                child.kill();
             }
         }
     }
@@ -325,7 +322,7 @@ impl Place {
     /// Ends all that is left of the server, and starts it afresh: what an operator does with a
     /// server that a bad deploy has ended.
     pub fn rescue(&mut self) -> Result<(), anyhow::Error> {
-        let nginx = self.nginx.as_ref().map(Child::id);
+        let nginx = self.nginx.as_ref().map(Started::pid);
         self.kill_server();
         processes::bury(self.directory.path(), nginx);
         for socket in ["app.sock", "http.sock"] {
@@ -345,7 +342,7 @@ impl Place {
     /// Whether the first process has ended by itself.
     pub fn server_ended(&mut self) -> bool {
         let child = self.server.as_mut();
-        child.is_none_or(|child| child.try_wait().is_ok_and(|status| status.is_some()))
+        child.is_none_or(Started::has_ended)
     }
 
     /// Puts the next version there, or a bad one, and tells the server.
@@ -412,13 +409,13 @@ impl Place {
 
     /// Runs our command on this place's emperor.
     pub fn imperator(&self, args: &[&str]) -> Result<std::process::Output, anyhow::Error> {
-        Command::new(self.path("bin/imperator"))
+        let mut command = Command::new(self.path("bin/imperator"));
+        command
             .args(args)
             .env("RUNTIME_DIRECTORY", self.path("run"))
             .env("NO_COLOR", "1")
-            .stdin(Stdio::null())
-            .output()
-            .context("imperator")
+            .stdin(Stdio::null());
+        processes::output(&mut command).context("imperator")
     }
 
     fn status(&self) -> serde_json::Value {
@@ -443,7 +440,7 @@ impl Place {
 
     /// All living processes of this place but nginx.
     pub fn family(&self) -> Vec<i32> {
-        processes::marked(self.directory.path(), self.nginx.as_ref().map(Child::id))
+        processes::marked(self.directory.path(), self.nginx.as_ref().map(Started::pid))
     }
 
     pub fn log(&self) -> String {
@@ -467,6 +464,7 @@ impl Place {
     /// Leaves the directory, for whoever looks for a cause.
     pub fn keep(&mut self) -> PathBuf {
         self.directory.disable_cleanup(true);
+        processes::keep(self.directory.path());
         self.directory.path().to_owned()
     }
 }
@@ -474,15 +472,13 @@ impl Place {
 impl Drop for Place {
     fn drop(&mut self) {
         // nginx writes its titles over the environment, and so over the mark.
-        let front = self.nginx.as_ref().map(Child::id);
-        let front = front.and_then(|pid| i32::try_from(pid).ok());
+        let front = self.nginx.as_ref().map(Started::pid);
         let front = crate::cpu::pids_of_trees(front.as_slice());
         for pid in &front {
             processes::send(*pid, Signal::SIGKILL);
         }
         for child in [&mut self.server, &mut self.nginx].into_iter().flatten() {
-            let _ = child.kill();
-            let _ = child.wait();
+            child.kill();
         }
         processes::bury(self.directory.path(), None);
         processes::reap(&front);
@@ -492,9 +488,9 @@ impl Drop for Place {
 /// In a process of its own: a file that this one has open for writing cannot be executed, and a
 /// child that another thread starts meanwhile would hold it open.
 fn copy(from: &Path, to: &Path) -> Result<(), anyhow::Error> {
-    let status = Command::new("cp").arg(from).arg(to).status()?;
+    let copied = processes::output(Command::new("cp").arg(from).arg(to))?;
     anyhow::ensure!(
-        status.success(),
+        copied.status.success(),
         "cannot copy {}: run cargo build first",
         from.display()
     );

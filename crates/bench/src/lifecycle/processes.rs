@@ -3,7 +3,10 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::Path;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::{Mutex, MutexGuard, Once, PoisonError};
 use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
@@ -11,16 +14,177 @@ use nix::sys::wait::{WaitPidFlag, waitpid};
 use nix::unistd::Pid;
 use serde::Serialize;
 
-use crate::clock::wait_for;
+use crate::clock::{pause, wait_for};
 
 /// Not `IMPERATOR_…`: those never reach an app.
 pub const MARK: &str = "LIFECYCLE_OF";
 const BURIAL: Duration = Duration::from_secs(20);
 
-/// Masters that lose their emperor become children of this process, which reaps them in the end.
+/// From one look for dead orphans to the next.
+const ROUND: Duration = Duration::from_millis(500);
+
+/// What this process has started itself, and is to end.
+#[derive(Debug, Default)]
+struct Own {
+    /// Each has somebody who waits for it.
+    children: BTreeSet<i32>,
+    directories: BTreeSet<PathBuf>,
+    /// A signal told us to end: nothing may be started any more.
+    ends: bool,
+}
+
+static OWN: Mutex<Own> = Mutex::new(Own {
+    children: BTreeSet::new(),
+    directories: BTreeSet::new(),
+    ends: false,
+});
+
+fn own() -> MutexGuard<'static, Own> {
+    OWN.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A process that somebody here waits for: no orphan.
+#[derive(Debug)]
+pub struct Started(Child);
+
+/// Starts a child, unless this process is told to end.
+///
+/// # Errors
+/// When it cannot be started.
+pub fn start(command: &mut Command) -> io::Result<Started> {
+    // Held until the child is known: one that ends at once must not be taken for an orphan.
+    let mut own = own();
+    if own.ends {
+        return Err(io::ErrorKind::Interrupted.into());
+    }
+    let child = command.spawn()?;
+    own.children.insert(pid_of(&child));
+    Ok(Started(child))
+}
+
+/// Runs a program to its end.
+///
+/// # Errors
+/// When it cannot be started, or read from.
+pub fn output(command: &mut Command) -> io::Result<Output> {
+    let started = start(command.stdout(Stdio::piped()).stderr(Stdio::piped()))?;
+    let pid = started.pid();
+    let output = started.0.wait_with_output();
+    own().children.remove(&pid);
+    output
+}
+
+fn pid_of(child: &Child) -> i32 {
+    i32::try_from(child.id()).unwrap_or_default()
+}
+
+impl Started {
+    pub fn pid(&self) -> i32 {
+        pid_of(&self.0)
+    }
+
+    /// Whether it has ended; it is reaped then.
+    pub fn has_ended(&mut self) -> bool {
+        let ended = self.0.try_wait().is_ok_and(|status| status.is_some());
+        if ended {
+            own().children.remove(&self.pid());
+        }
+        ended
+    }
+
+    pub fn kill(&mut self) {
+        // Both may fail only because it has ended already.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+        own().children.remove(&self.pid());
+    }
+}
+
+/// A temporary directory that is also removed when this process is told to end.
+///
+/// # Errors
+/// When it cannot be made, or this process ends already.
+pub fn directory(prefix: &str) -> io::Result<tempfile::TempDir> {
+    let mut own = own();
+    if own.ends {
+        return Err(io::ErrorKind::Interrupted.into());
+    }
+    let directory = tempfile::Builder::new().prefix(prefix).tempdir()?;
+    own.directories.insert(directory.path().to_owned());
+    Ok(directory)
+}
+
+/// Whether a signal told this process to end.
+pub fn is_ending() -> bool {
+    own().ends
+}
+
+/// It is to stay.
+pub fn keep(directory: &Path) {
+    own().directories.remove(directory);
+}
+
+/// Masters that lose their emperor become children of this process, and a thread reaps them.
 pub fn adopt_orphans() {
-    // It can fail only on a kernel before 3.4.
-    let _ = nix::sys::prctl::set_child_subreaper(true);
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        // It can fail only on a kernel before 3.4.
+        let _ = nix::sys::prctl::set_child_subreaper(true);
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "it looks for dead orphans as long as this process lives"
+        )]
+        std::thread::spawn(|| {
+            loop {
+                pause(ROUND);
+                reap_orphans();
+            }
+        });
+    });
+}
+
+/// Dead children that nobody here has started. Whatever a place starts is in a process group of its
+/// own; what is in ours was started by somebody else in this process, who waits for it.
+fn reap_orphans() {
+    let me = i32::try_from(std::process::id()).unwrap_or_default();
+    let group = nix::unistd::getpgrp().as_raw();
+    // Nothing is started meanwhile.
+    let own = own();
+    for pid in all() {
+        let is_orphan = Stat::of(pid)
+            .is_some_and(|stat| stat.state == 'Z' && stat.parent == me && stat.group != group);
+        if is_orphan && !own.children.contains(&pid) {
+            let _ = waitpid(Pid::from_raw(pid), Some(WaitPidFlag::WNOHANG));
+        }
+    }
+}
+
+fn all() -> impl Iterator<Item = i32> {
+    fs::read_dir("/proc")
+        .into_iter()
+        .flatten()
+        .flatten()
+        .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+}
+
+/// What proc(5) has behind the name of a process.
+struct Stat {
+    state: char,
+    parent: i32,
+    group: i32,
+}
+
+impl Stat {
+    fn of(pid: i32) -> Option<Self> {
+        let stat = fs::read(format!("/proc/{pid}/stat")).ok()?;
+        let stat = String::from_utf8_lossy(&stat);
+        let mut fields = stat.rsplit_once(')')?.1.split_ascii_whitespace();
+        Some(Self {
+            state: fields.next()?.chars().next()?,
+            parent: fields.next()?.parse().ok()?,
+            group: fields.next()?.parse().ok()?,
+        })
+    }
 }
 
 pub fn send(pid: i32, signal: Signal) {
@@ -31,9 +195,8 @@ pub fn send(pid: i32, signal: Signal) {
 }
 
 /// Living processes with the mark of this directory, but `except` and those below it.
-pub fn marked(directory: &Path, except: Option<u32>) -> Vec<i32> {
+pub fn marked(directory: &Path, except: Option<i32>) -> Vec<i32> {
     let spared: BTreeSet<i32> = except
-        .and_then(|pid| i32::try_from(pid).ok())
         .map(|pid| crate::cpu::pids_of_trees(&[pid]))
         .unwrap_or_default()
         .into_iter()
@@ -46,11 +209,7 @@ pub fn marked(directory: &Path, except: Option<u32>) -> Vec<i32> {
                 .any(|var| var == wanted.as_bytes())
         })
     };
-    let mut found: Vec<i32> = fs::read_dir("/proc")
-        .into_iter()
-        .flatten()
-        .flatten()
-        .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+    let mut found: Vec<i32> = all()
         .filter(|pid| !spared.contains(pid) && is_alive(*pid) && carries(pid))
         .collect();
     found.sort_unstable();
@@ -58,14 +217,11 @@ pub fn marked(directory: &Path, except: Option<u32>) -> Vec<i32> {
 }
 
 pub fn is_alive(pid: i32) -> bool {
-    let stat = fs::read(format!("/proc/{pid}/stat")).unwrap_or_default();
-    let stat = String::from_utf8_lossy(&stat);
-    let state = stat.rsplit_once(')').map(|(_, rest)| rest.trim_start());
-    state.is_some_and(|rest| !rest.starts_with(['Z', 'X']))
+    Stat::of(pid).is_some_and(|stat| !matches!(stat.state, 'Z' | 'X'))
 }
 
 /// Kills and reaps what carries the mark, until nothing is left.
-pub fn bury(directory: &Path, except: Option<u32>) {
+pub fn bury(directory: &Path, except: Option<i32>) {
     let _ = wait_for(BURIAL, || {
         let left = marked(directory, except);
         for pid in &left {
@@ -104,17 +260,29 @@ pub fn end_with_us() -> Result<(), anyhow::Error> {
         let Some(signal) = signals.forever().next() else {
             return;
         };
-        let own = i32::try_from(std::process::id()).unwrap_or_default();
+        let directories = {
+            let mut own = own();
+            own.ends = true;
+            own.directories.clone()
+        };
+        let me = i32::try_from(std::process::id()).unwrap_or_default();
         // Orphans are below us, too.
         let _ = wait_for(BURIAL, || {
-            let below = crate::cpu::pids_of_trees(&[own]);
+            let below = crate::cpu::pids_of_trees(&[me]);
             let left: Vec<i32> = below
                 .into_iter()
-                .filter(|pid| *pid != own && is_alive(*pid))
+                .filter(|pid| *pid != me && is_alive(*pid))
                 .collect();
             left.iter().for_each(|pid| send(*pid, Signal::SIGKILL));
             left.is_empty().then_some(())
         });
+        for directory in directories {
+            // A row may still be writing there.
+            let _ = wait_for(BURIAL, || {
+                let _ = fs::remove_dir_all(&directory);
+                (!directory.exists()).then_some(())
+            });
+        }
         std::process::exit(128 + signal);
     });
     Ok(())

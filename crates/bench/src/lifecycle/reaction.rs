@@ -12,6 +12,7 @@ use serde::Serialize;
 use crate::clock::{brake, now, wait_for};
 use crate::lifecycle::ask::{Style, ask};
 use crate::lifecycle::place::{PATIENCE, Place, Server, Setup};
+use crate::lifecycle::processes;
 use crate::lifecycle::silence::median;
 use crate::target::Target;
 
@@ -98,12 +99,13 @@ fn once(place: &Place, round: usize) -> Result<f64, anyhow::Error> {
 
 fn alone(place: &Place) -> Result<f64, anyhow::Error> {
     let before = now();
-    let status = Command::new(&place.setup.programs.python)
+    let mut command = Command::new(&place.setup.programs.python);
+    command
         .args(["-c", "import life"])
         .current_dir(place.path("app"))
         .env("PYTHONDONTWRITEBYTECODE", "1")
-        .stdin(Stdio::null())
-        .status()?;
-    ensure!(status.success(), "the app cannot be imported");
+        .stdin(Stdio::null());
+    let output = processes::output(&mut command)?;
+    ensure!(output.status.success(), "the app cannot be imported");
     Ok((now() - before).as_secs_f64())
 }
