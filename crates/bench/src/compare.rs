@@ -104,6 +104,7 @@ fn measure(
         status: 200,
         length: None,
         keep_alive: true,
+        pace: Duration::ZERO,
         server: vec![server.pid()],
     };
     let never = AtomicBool::new(false);

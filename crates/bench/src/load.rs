@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::answer::{Answer, BUFFER, Failure, read_answer};
-use crate::clock::{brake, now};
+use crate::clock::{brake, now, pause};
 use crate::cpu;
 use crate::histogram::Histogram;
 use crate::target::{Protocol, Target};
@@ -34,6 +34,8 @@ pub struct Plan {
     pub length: Option<u64>,
     /// HTTP only: one connection for many requests.
     pub keep_alive: bool,
+    /// What a client waits between an answer and its next request.
+    pub pace: Duration,
     /// Process trees whose CPU time is the server's.
     pub server: Vec<i32>,
 }
@@ -171,6 +173,9 @@ fn client(shared: &Shared<'_>) -> Tally {
             Ok(answer) => {
                 tally.latencies.add(now() - before);
                 tally.received += answer.length;
+                if !shared.plan.pace.is_zero() {
+                    pause(shared.plan.pace);
+                }
             }
             Err((failure, what)) => {
                 open = None;
@@ -286,6 +291,7 @@ mod tests {
             status: 200,
             length: None,
             keep_alive: false,
+            pace: Duration::ZERO,
             server: Vec::new(),
         };
         let outcome = std::thread::scope(|scope| {

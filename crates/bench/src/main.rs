@@ -63,6 +63,12 @@ struct Soak {
     /// Of each big upload and each big download
     #[arg(long, default_value_t = 10.0)]
     gigabytes: f64,
+    /// Of those, in a second; without it as many as go through
+    #[arg(long)]
+    megabytes_per_second: Option<f64>,
+    /// Milliseconds that each client waits between an answer and its next request: how heavy the load is
+    #[arg(long, default_value_t = 0.0)]
+    pace: f64,
 }
 
 #[derive(Args)]
@@ -229,6 +235,7 @@ fn load(options: &Run) -> Result<ExitCode, anyhow::Error> {
         status: options.status,
         length: options.length,
         keep_alive: !options.no_keep_alive,
+        pace: Duration::ZERO,
         server: options.pid.clone(),
     };
     let outcome = run(&plan, &AtomicBool::new(false));
@@ -254,6 +261,15 @@ fn soak(options: &Soak) -> Result<ExitCode, anyhow::Error> {
         options.gigabytes > 0.0 && options.gigabytes <= 1000.0,
         "gigabytes: give more than 0, up to 1000"
     );
+    let rate = options.megabytes_per_second.unwrap_or(1.0);
+    ensure!(
+        (0.1..=100_000.0).contains(&rate),
+        "megabytes-per-second: give 0.1 to 100000"
+    );
+    ensure!(
+        (0.0..=10_000.0).contains(&options.pace),
+        "pace: give 0 to 10000 milliseconds"
+    );
     let plan = soak::Options {
         ours: options.ours.split_whitespace().map(str::to_owned).collect(),
         python: options.python.clone(),
@@ -262,6 +278,10 @@ fn soak(options: &Soak) -> Result<ExitCode, anyhow::Error> {
         kill_every: seconds(options.kill_every)?,
         sample_every: seconds(options.sample_every)?,
         bulk_bytes: (options.gigabytes * 1e9) as u64,
+        bulk_rate: options
+            .megabytes_per_second
+            .map(|megabytes| (megabytes * 1e6) as u64),
+        pace: Duration::from_secs_f64(options.pace / 1000.0),
     };
     let soaked = soak::soak(&plan, |line| eprintln!("{line}")).context("soak")?;
     print!("{}", soaked.text());

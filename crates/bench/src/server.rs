@@ -175,6 +175,7 @@ fn answers(target: &Target) -> bool {
         status: 200,
         length: None,
         keep_alive: false,
+        pace: Duration::ZERO,
         server: Vec::new(),
     };
     run(&plan, &AtomicBool::new(false)).failed() == 0

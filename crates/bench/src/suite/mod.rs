@@ -204,6 +204,7 @@ fn measure(
         status: 200,
         length: None,
         keep_alive: true,
+        pace: Duration::ZERO,
         server: vec![running.server.pid()],
     };
     let never = AtomicBool::new(false);

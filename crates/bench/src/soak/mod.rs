@@ -2,6 +2,8 @@
 //! clients that go away in the middle, mistakes of the app, reloads and killed workers; and meanwhile a
 //! look at what the processes hold, which must not grow.
 
+mod held;
+
 use std::fmt::Write as _;
 use std::fs;
 use std::io::{Read, Write};
@@ -14,18 +16,17 @@ use anyhow::Context;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use crate::clock::{now, wait_for};
-use crate::cpu;
+use crate::clock::{now, pause, wait_for};
+use crate::lifecycle::place::touch;
 use crate::load::{Outcome, Plan, run as load};
 use crate::request::Kind;
 use crate::server::Server;
+use crate::soak::held::{Role, Sample, line, pids_of, sample};
 use crate::target::Target;
 
 /// One wait of a client.
 const TIMEOUT: Duration = Duration::from_secs(30);
 const PIECE: usize = 1 << 20;
-/// What may grow without being called growth: allocators and samplers are not exact.
-const SLACK_KIB: u64 = 2048;
 
 #[derive(Debug, Clone)]
 pub struct Options {
@@ -37,23 +38,10 @@ pub struct Options {
     pub sample_every: Duration,
     /// Of each big upload and download.
     pub bulk_bytes: u64,
-}
-
-/// One number of a sample.
-type Of = fn(&Sample) -> u64;
-
-/// What was held at one moment.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Sample {
-    pub seconds: f64,
-    pub master_kib: u64,
-    pub master_fds: u64,
-    pub master_threads: u64,
-    /// Of all processes below the master, the mean of one.
-    pub worker_kib: u64,
-    pub worker_fds: u64,
-    pub worker_threads: u64,
-    pub processes: u64,
+    /// Bytes a second of those.
+    pub bulk_rate: Option<u64>,
+    /// What each client waits between an answer and its next request.
+    pub pace: Duration,
 }
 
 #[derive(Debug, Default)]
@@ -71,7 +59,7 @@ pub struct Soak {
 struct Run<'a> {
     options: &'a Options,
     directory: &'a Path,
-    pid: i32,
+    emperor: i32,
     stop: AtomicBool,
     aborts: AtomicU64,
     uploads: AtomicU64,
@@ -87,25 +75,30 @@ pub fn soak(options: &Options, say: impl Fn(&str)) -> Result<Soak, anyhow::Error
     let directory = tempfile::tempdir()?;
     let path = directory.path();
     let shown = path.display();
+    let vassals = path.join("vassals");
+    fs::create_dir(&vassals)?;
     let ini = format!(
         "[uwsgi]\nsocket = {shown}/bench.sock\nhttp-socket = {shown}/http.sock\nhttp-keepalive = 30\n\
          chdir = {shown}\nmodule = soak_app\nmaster = true\nprocesses = 2\nthreads = 4\n\
          die-on-term = true\ndisable-logging = true\nharakiri = 600\npython = {}\n",
         options.python.display()
     );
-    let file = path.join("soak.ini");
-    fs::write(&file, ini)?;
+    fs::write(vassals.join("soak.ini"), ini)?;
     fs::write(
         path.join("soak_app.py"),
-        include_str!("../apps/soak_app.py"),
+        include_str!("../../apps/soak_app.py"),
     )?;
-    let mut command = options.ours.clone();
-    command.push(file.display().to_string());
+    let mut command = vec![
+        "/usr/bin/env".to_owned(),
+        format!("RUNTIME_DIRECTORY={shown}/run"),
+    ];
+    command.extend(options.ours.iter().cloned());
+    command.push(vassals.display().to_string());
     let server = Server::start(&command, path, false, "ours")?;
     let run = Run {
         options,
         directory: path,
-        pid: server.pid(),
+        emperor: server.pid(),
         stop: AtomicBool::new(false),
         aborts: AtomicU64::new(0),
         uploads: AtomicU64::new(0),
@@ -166,6 +159,7 @@ impl Run<'_> {
                     status,
                     length: None,
                     keep_alive: true,
+                    pace: self.options.pace,
                     server: Vec::new(),
                 };
                 plans.push((format!("{protocol} {name}"), plan));
@@ -206,6 +200,12 @@ impl Run<'_> {
                 self.aborts.fetch_add(1, Ordering::Relaxed);
             }
             self.rest(Duration::from_millis(50));
+        }
+    }
+
+    fn go_slowly(&self, bytes: usize) {
+        if let Some(rate) = self.options.bulk_rate {
+            pause(Duration::from_secs_f64(bytes as f64 / rate as f64));
         }
     }
 
@@ -256,6 +256,7 @@ impl Run<'_> {
                     return Ok(false);
                 }
                 connection.write_all(&piece).context("send")?;
+                self.go_slowly(PIECE);
             }
             let mut answer = String::new();
             connection.read_to_string(&mut answer)?;
@@ -274,7 +275,10 @@ impl Run<'_> {
             }
             match connection.read(&mut piece).context("receive")? {
                 0 => break,
-                count => total += count as u64,
+                count => {
+                    total += count as u64;
+                    self.go_slowly(count);
+                }
             }
         }
         anyhow::ensure!(
@@ -289,19 +293,20 @@ impl Run<'_> {
         let mut soak = Soak::default();
         let begin = now();
         let end = begin + self.options.duration;
+        let ini = self.directory.join("vassals/soak.ini");
         let mut next_sample = begin;
         let mut next_reload = begin + self.options.reload_every;
         let mut next_kill = begin + self.options.kill_every;
         while now() < end {
             if now() >= next_sample {
                 next_sample += self.options.sample_every;
-                let sample = sample(self.pid, now() - begin);
+                let sample = sample(self.emperor, now() - begin);
                 say(&line(&sample));
                 soak.samples.push(sample);
             }
             if now() >= next_reload {
                 next_reload += self.options.reload_every;
-                soak.reloads += u64::from(kill(Pid::from_raw(self.pid), Signal::SIGHUP).is_ok());
+                soak.reloads += u64::from(touch(&ini).is_ok());
             }
             if now() >= next_kill {
                 next_kill += self.options.kill_every;
@@ -314,100 +319,26 @@ impl Run<'_> {
     }
 
     fn kill_a_worker(&self) -> bool {
-        let is_worker = |pid: &i32| {
-            let title = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-            String::from_utf8_lossy(&title).contains(" worker ")
-        };
-        let tree = cpu::pids_of_trees(&[self.pid]);
-        let worker = tree
-            .into_iter()
-            .filter(|&pid| pid != self.pid)
-            .find(is_worker);
+        let worker = pids_of(self.emperor, Role::Worker).into_iter().next();
         worker.is_some_and(|pid| kill(Pid::from_raw(pid), Signal::SIGKILL).is_ok())
     }
 }
 
-/// Proportional set size in KiB, descriptors, threads.
-fn held(pid: i32) -> Option<(u64, u64, u64)> {
-    let rollup = fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).ok()?;
-    let pss = rollup.lines().find(|line| line.starts_with("Pss:"))?;
-    let pss = pss.split_ascii_whitespace().nth(1)?.parse().ok()?;
-    let count = |what: &str| {
-        let entries = fs::read_dir(format!("/proc/{pid}/{what}")).ok()?;
-        u64::try_from(entries.count()).ok()
-    };
-    Some((pss, count("fd")?, count("task")?))
-}
-
-fn sample(master: i32, since: Duration) -> Sample {
-    let (master_kib, master_fds, master_threads) = held(master).unwrap_or_default();
-    let tree = cpu::pids_of_trees(&[master]);
-    let others = tree.into_iter().filter(|&pid| pid != master);
-    let others: Vec<_> = others.filter_map(held).collect();
-    let processes = others.len() as u64;
-    let mean = |of: fn(&(u64, u64, u64)) -> u64| {
-        let sum: u64 = others.iter().map(of).sum();
-        sum / processes.max(1)
-    };
-    Sample {
-        seconds: since.as_secs_f64(),
-        master_kib,
-        master_fds,
-        master_threads,
-        worker_kib: mean(|it| it.0),
-        worker_fds: mean(|it| it.1),
-        worker_threads: mean(|it| it.2),
-        processes,
-    }
-}
-
-fn line(it: &Sample) -> String {
-    format!(
-        "{:6.0} s  master {} KiB, {} fds, {} threads; {} processes of {} KiB, {} fds, {} threads",
-        it.seconds,
-        it.master_kib,
-        it.master_fds,
-        it.master_threads,
-        it.processes,
-        it.worker_kib,
-        it.worker_fds,
-        it.worker_threads
-    )
-}
-
 impl Soak {
-    /// The first third (its first sample, from before the load, left out) beside the last third, by
-    /// their medians.
-    fn ends(&self, of: impl Fn(&Sample) -> u64) -> (u64, u64) {
-        let loaded = self.samples.get(1..).unwrap_or_default();
-        let third = (loaded.len() / 3).max(1).min(loaded.len());
-        let median = |samples: &[Sample]| {
-            let mut values: Vec<u64> = samples.iter().map(&of).collect();
-            values.sort_unstable();
-            values.get(values.len() / 2).copied().unwrap_or(0)
-        };
-        (
-            median(&loaded[..third]),
-            median(&loaded[loaded.len() - third..]),
-        )
-    }
-
     /// What holds more at the end than at the beginning.
     pub fn growth(&self) -> Vec<String> {
-        let mut grown = Vec::new();
-        let mut look = |name: &str, of: Of, slack: u64| {
-            let (before, after) = self.ends(of);
-            if after > before + before / 10 + slack {
-                grown.push(format!("{name} grew from {before} to {after}"));
-            }
+        let grown = held::ends(&self.samples).into_iter().filter(|it| it.grew);
+        let told = |it: held::Ends| {
+            let held::Ends {
+                role,
+                what,
+                first,
+                last,
+                ..
+            } = it;
+            format!("{role}, {what}: grew from {first} to {last}")
         };
-        look("the master's memory (KiB)", |it| it.master_kib, SLACK_KIB);
-        look("a worker's memory (KiB)", |it| it.worker_kib, SLACK_KIB);
-        look("the master's descriptors", |it| it.master_fds, 4);
-        look("a worker's descriptors", |it| it.worker_fds, 12);
-        look("the master's threads", |it| it.master_threads, 0);
-        look("a worker's threads", |it| it.worker_threads, 1);
-        grown
+        grown.map(told).collect()
     }
 
     pub fn failed(&self) -> u64 {
@@ -448,45 +379,15 @@ impl Soak {
         for failure in self.bulk_failures.iter().take(5) {
             add(format_args!("  {failure}"));
         }
-        let fields: [(&str, Of); 6] = [
-            ("master KiB (PSS)", |it| it.master_kib),
-            ("worker KiB (PSS, mean)", |it| it.worker_kib),
-            ("master fds", |it| it.master_fds),
-            ("worker fds", |it| it.worker_fds),
-            ("master threads", |it| it.master_threads),
-            ("worker threads", |it| it.worker_threads),
-        ];
-        for (name, of) in fields {
-            let (before, after) = self.ends(of);
+        for it in held::ends(&self.samples) {
             add(format_args!(
-                "{name:24} first third {before}, last third {after}"
+                "{:8} {:12} first third {}, last third {}",
+                it.role, it.what, it.first, it.last
             ));
         }
         for grown in self.growth() {
             add(format_args!("GROWTH: {grown}"));
         }
         text
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn growth_is_what_the_last_third_has_more_than_the_first() {
-        let mut soak = Soak::default();
-        for index in 0..31 {
-            soak.samples.push(Sample {
-                master_kib: 10_000,
-                worker_kib: 20_000 + index * 500,
-                master_fds: 20,
-                ..Sample::default()
-            });
-        }
-        let grown = soak.growth();
-        assert_eq!(grown.len(), 1, "{grown:?}");
-        assert!(grown[0].contains("a worker's memory"), "{grown:?}");
-        assert!(soak.text().contains("GROWTH"));
     }
 }
