@@ -253,3 +253,32 @@ fn an_app_on_demand_starts_at_its_first_request_whatever_becomes_of_the_emperor(
     assert_eq!(master(&app), master(&asleep));
     assert_eq!(ask(&empire, "blog"), Some(("one".to_owned(), worker)));
 }
+
+#[test]
+fn the_next_emperor_knows_back_off_and_history() {
+    let bad = ini("bad", "x").replace("app.py", "missing.py");
+    let mut empire = empire(&[("bad.ini", &bad)]);
+    let failures = |app: &serde_json::Value| app["status"]["failures"].as_u64().unwrap_or(0);
+    let before = empire.wait_for("three failures in a row", |empire| {
+        let app = empire.app("bad");
+        (failures(&app) >= 3).then_some(app)
+    });
+    empire.send(Signal::KILL);
+    empire.wait_for_end();
+    empire.start_again();
+    let app = empire.wait_for("the next emperor to adopt it", |empire| {
+        let app = empire.app("bad");
+        (app["adopted"] == true && app["condition"] == "failing").then_some(app)
+    });
+    assert_eq!(master(&app), master(&before), "{}", empire.report());
+    assert!(failures(&app) >= 3, "{app:#}");
+    // Its next try is one more of the same row.
+    empire.wait_for("another failure", |empire| {
+        (failures(&empire.app("bad")) > failures(&app)).then_some(())
+    });
+    let history = empire.command(&["history", "bad"]);
+    let history = String::from_utf8_lossy(&history.stdout).into_owned();
+    for what in ["  found  ", "  failed  ", "  adopted  "] {
+        assert!(history.contains(what), "{what} in\n{history}");
+    }
+}

@@ -234,7 +234,7 @@ fn the_history_outlives_master_and_emperor_and_names_the_author() {
     assert!(output.contains("blog  stop      by "), "{output}");
 }
 
-fn who() -> String {
+pub(crate) fn who() -> String {
     let output = Command::new("id").arg("-un").output().expect("id");
     String::from_utf8_lossy(&output.stdout).trim().to_owned()
 }

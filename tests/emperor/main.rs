@@ -12,8 +12,10 @@ mod support;
 
 mod adoption;
 mod bad_deploys;
+mod commands;
 mod control;
 mod files;
+mod history;
 mod own_log;
 mod service;
 mod signals;

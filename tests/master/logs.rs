@@ -94,16 +94,6 @@ fn lines_go_to_udp() {
 }
 
 #[test]
-fn a_reader_that_sleeps_stops_nobody() {
-    // The log is a FIFO that nobody reads after the first line.
-    let app = start("logto = {dir}/fifo.log");
-    serving(&app);
-    for _ in 0..200 {
-        assert!(ask(&app, &format!("/say?{}", "x".repeat(4000))).is_some());
-    }
-}
-
-#[test]
 fn log_json_makes_every_line_an_object() {
     let app = start("log-json = true\nprocesses = 2");
     serving(&app);

@@ -9,6 +9,7 @@
 mod support;
 
 mod container;
+mod store;
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -94,6 +95,10 @@ const CHECKS: &[(&str, Check)] = &[
     (
         "a restart drops the socket of an app that is gone, and keeps a stopped app stopped",
         restart_drops_what_is_gone,
+    ),
+    (
+        "a store that is too small is told, and who is in it is refused nobody",
+        store::small_store,
     ),
     (
         "a sleeping app has no process at all, and kill -9 of the emperor refuses it nobody",

@@ -1,12 +1,15 @@
 //! Limits of the machine: the app concerned is shown so, nothing else suffers, and it recovers by
 //! itself.
 
+use std::fs::File;
+use std::io::{BufRead, BufReader};
+use std::net::TcpStream;
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command};
 
-use super::support::{Folder, background, dawdle, skips_without, uwsgi_get};
-use super::{APP, app_serves, empire, empire_in, ini, names, other_serves};
+use super::support::{Folder, background, dawdle, free_port, skips_without, uwsgi_get};
+use super::{APP, app_serves, empire, empire_in, ini, names, other_serves, text_of};
 
 #[test]
 fn a_listen_above_what_the_kernel_allows_is_named_with_the_command() {
@@ -51,6 +54,108 @@ fn a_queue_that_is_full_is_named_beside_what_fills_it() {
     );
     drop(waiting);
     other_serves(&empire);
+}
+
+/// Unix and TCP: a queue that grows long is told before it is full.
+#[test]
+fn a_queue_that_is_nearly_full_is_told_in_the_log_in_status_and_by_why() {
+    let empire = empire(APP, "listen = 8");
+    let port = free_port();
+    let tcp = ini("app", "listen = 8").replace("{dir}/app.s", &format!("127.0.0.1:{port}"));
+    empire.write("tcp.ini", &tcp);
+    empire.wait_serving("app");
+    empire.wait_serving("tcp");
+    let socket = empire.path("app.s");
+    let unix = socket.clone();
+    background(move || drop(uwsgi_get(unix, "/slow")));
+    let address = std::net::SocketAddr::from(([127, 0, 0, 1], port));
+    background(move || drop(uwsgi_get(address, "/slow")));
+    for name in ["app", "tcp"] {
+        empire.wait_for("the worker to be busy", |empire| {
+            (empire.app(name)["status"]["busy"] == 1).then_some(())
+        });
+    }
+    let at_unix: Vec<_> = (0..6)
+        .map(|_| UnixStream::connect(&socket).unwrap())
+        .collect();
+    let at_tcp: Vec<_> = (0..6)
+        .map(|_| TcpStream::connect(address).unwrap())
+        .collect();
+    for (name, place) in [
+        ("app", socket.display().to_string()),
+        ("tcp", address.to_string()),
+    ] {
+        let told = "6 of at most 8 connections wait to be accepted at ";
+        empire.wait_for("a word in the log", |empire| {
+            let log = empire.log();
+            let lines: Vec<_> = log.lines().filter(|line| line.contains(told)).collect();
+            let of_name = |line: &&&str| line.contains(&format!("[{name}] "));
+            let line = lines.iter().find(of_name)?;
+            assert!(line.ends_with(&place), "{line}");
+            Some(())
+        });
+        let table = text_of(&empire.command(&["status", name]));
+        assert!(table.contains(" 6/8 "), "{table}");
+    }
+    names(
+        &empire,
+        "every-worker-busy",
+        "every worker is busy",
+        &[
+            "also: listen limit: 6 connections wait, and listen allows 8: the queue is nearly full",
+            "raise listen above 8",
+        ],
+    );
+    drop((at_unix, at_tcp));
+    other_serves(&empire);
+}
+
+#[test]
+fn a_log_reader_that_sleeps_blocks_nobody_and_what_it_misses_is_counted() {
+    let folder = Folder::new();
+    let fifo = folder.join("log");
+    let made = Command::new("mkfifo").arg(&fifo).status();
+    assert!(made.is_ok_and(|it| it.success()), "mkfifo");
+    // It is there, and takes nothing.
+    let reader = File::options().read(true).write(true).open(&fifo).unwrap();
+    let code = format!(
+        "{APP}\nplain = application\n\ndef application(environ, start_response):\n    \
+         if environ['PATH_INFO'] == '/talk':\n        print('x' * 8000, flush=True)\n    \
+         return plain(environ, start_response)\n"
+    );
+    let empire = empire_in(folder, &code, &ini("app", "logto = {dir}/log"), &[]);
+    empire.wait_serving("app");
+    // More than the pipes and the master hold.
+    let dropped = empire.wait_for("lines to be dropped", |empire| {
+        for _ in 0..20 {
+            let reply = uwsgi_get(empire.path("app.s"), "/talk").expect("an answer");
+            assert_eq!(reply.status, 200);
+        }
+        empire.app("app")["status"]["dropped"]
+            .as_u64()
+            .filter(|&it| it > 0)
+    });
+    let table = text_of(&empire.command(&["status"]));
+    assert!(table.contains(" log lines were dropped"), "{table}");
+    names(
+        &empire,
+        "nothing-wrong",
+        "nothing is wrong",
+        &[
+            "note: ",
+            " log lines were dropped: nobody read them in time",
+        ],
+    );
+    other_serves(&empire);
+    // It wakes, and is told how much it missed.
+    let mut lines = BufReader::new(reader).lines();
+    let told = lines.find_map(|line| {
+        let line = line.expect("a line");
+        let count = line.strip_suffix(" log lines were dropped: nobody read them in time")?;
+        count.parse::<u64>().ok()
+    });
+    assert!(told >= Some(dropped), "{told:?} of {dropped}");
+    app_serves(&empire);
 }
 
 #[test]

@@ -71,7 +71,7 @@ fn a_worker_that_the_kernel_killed_for_want_of_memory_is_named_so() {
          data = [bytearray(os.urandom(1 << 20)) for _ in range(300)]\n    \
          return plain(environ, start_response)\n"
     );
-    let Some(group) = Group::new("app") else {
+    let Some(group) = Group::new("app", 64) else {
         eprintln!("SKIPPED: no control group of memory can be made here; limit-as is tested");
         return;
     };
@@ -84,6 +84,41 @@ fn a_worker_that_the_kernel_killed_for_want_of_memory_is_named_so() {
         "out of memory",
         &["SIGKILL", "pid: ", "kernel: ", "MemoryMax"],
     );
+    let history = text_of(&empire.command(&["history", "app"]));
+    assert!(
+        history.contains(" was killed by the kernel for want of memory"),
+        "{history}"
+    );
+    app_serves(&empire);
+    other_serves(&empire);
+}
+
+/// By its size the one that serves would be killed.
+#[test]
+fn when_memory_runs_out_at_a_reload_what_loads_dies_and_what_serves_lives() {
+    let Some(group) = Group::new("load", 128) else {
+        eprintln!("SKIPPED: no control group of memory can be made here");
+        return;
+    };
+    let enter = "open(os.environ['CGROUP'] + '/cgroup.procs', 'w').write(str(os.getpid()))";
+    let code = format!("{APP}\n{enter}\nkept = os.urandom(70 << 20)\n");
+    let empire = empire(&code, &format!("env = CGROUP={}", group.0.display()));
+    let before = empire.wait_serving("app");
+    let eats = format!("{APP}\n{enter}\ndata = [os.urandom(1 << 20) for _ in range(300)]\n");
+    empire.folder.write("app.py", &eats);
+    empire.touch("app.ini");
+    names(
+        &empire,
+        "reload-failed",
+        "reload failed",
+        &[
+            "generation 1 serves on; generation 2 failed: out of memory: ",
+            "also: out of memory: ",
+            "kernel: ",
+        ],
+    );
+    let pid = |app: &serde_json::Value| app["status"]["workers"][0]["pid"].as_i64();
+    assert_eq!(pid(&empire.app("app")), pid(&before), "{}", empire.report());
     app_serves(&empire);
     other_serves(&empire);
 }
@@ -92,7 +127,8 @@ fn a_worker_that_the_kernel_killed_for_want_of_memory_is_named_so() {
 struct Group(PathBuf);
 
 impl Group {
-    fn new(name: &str) -> Option<Self> {
+    fn new(name: &str, megabytes: u64) -> Option<Self> {
+        let bytes = (megabytes << 20).to_string();
         let name = format!("imp.why.{name}.{}", std::process::id());
         let old = Path::new("/sys/fs/cgroup/memory");
         let (base, limit, swap) = match old.is_dir() {
@@ -101,9 +137,9 @@ impl Group {
         };
         let group = Self(base.join(name));
         fs::create_dir(&group.0).ok()?;
-        fs::write(group.0.join(limit), "67108864").ok()?;
+        fs::write(group.0.join(limit), &bytes).ok()?;
         let no_swap = match old.is_dir() {
-            true => "67108864",
+            true => bytes.as_str(),
             false => "0",
         };
         // Not everywhere is swap counted, and not everywhere is any.
@@ -168,7 +204,7 @@ fn a_request_that_hits_its_deadline_is_named_with_its_line() {
 
 #[test]
 fn workers_that_are_all_busy_are_named_with_what_they_do() {
-    let empire = empire(APP, "processes = 2");
+    let mut empire = empire(APP, "processes = 2");
     empire.wait_serving("app");
     request(&empire, "/slow");
     request(&empire, "/slow");
@@ -201,6 +237,17 @@ fn workers_that_are_all_busy_are_named_with_what_they_do() {
     });
     nothing_is_logged(&empire);
     other_serves(&empire);
+    // Without an emperor the masters are asked.
+    empire.send(Signal::KILL);
+    empire.wait_for_end();
+    empire.wait_for("the stacks of both workers, without an emperor", |empire| {
+        let said = text_of(&empire.command(&["why", "app"]));
+        assert!(
+            said.starts_with("app: every worker is busy: 2 of 2 threads"),
+            "{said}"
+        );
+        (said.matches(&in_here).count() == 2).then_some(())
+    });
 }
 
 #[test]

@@ -5,7 +5,8 @@ use std::path::Path;
 
 use super::harness::{interpreters, with_gevent};
 use super::support::{
-    Address, Alone, Folder, Load, background, http, is_alive, stays, uwsgi_get, wait_within,
+    Address, Alone, Folder, Load, background, http, is_alive, skips_without, stays, uwsgi_get,
+    wait_within,
 };
 
 const APP: &str = "\
@@ -287,6 +288,64 @@ fn threads_that_are_all_taken_go_where_stuck_timeout_says_so() {
     app.wait_for("the end of the worker", |_| {
         (!is_alive(worker)).then_some(())
     });
+}
+
+/// Holds one thread of a process as a debugger does, until it is killed.
+const HOLDS: &str = "\
+import ctypes
+import os
+import sys
+
+tid = int(sys.argv[1])
+ptrace = ctypes.CDLL(None).ptrace
+ptrace.argtypes = [ctypes.c_long, ctypes.c_long, ctypes.c_void_p, ctypes.c_void_p]
+SEIZE, INTERRUPT, WALL = 0x4206, 0x4207, 0x40000000
+if ptrace(SEIZE, tid, None, None) or ptrace(INTERRUPT, tid, None, None):
+    sys.exit('not allowed')
+os.waitpid(tid, WALL)
+print('held', flush=True)
+# Its end is to be heard, or its process does not end.
+os.waitpid(tid, WALL)
+";
+
+#[test]
+fn a_worker_whose_io_thread_is_silent_is_replaced() {
+    use std::io::{BufRead, BufReader};
+    let app = start(&interpreters()[0], "threads = 2");
+    let worker = pid(&app).expect("a pid");
+    let tasks = std::fs::read_dir(format!("/proc/{worker}/task")).expect("its threads");
+    let is_io = |path: &Path| {
+        let name = std::fs::read_to_string(path.join("comm")).unwrap_or_default();
+        name.trim() == "imperator-io"
+    };
+    let mut tasks = tasks.flatten().map(|entry| entry.path());
+    let thread = tasks.find(|path| is_io(path)).expect("an I/O thread");
+    let mut holder = std::process::Command::new(&interpreters()[0])
+        .args(["-c", HOLDS])
+        .arg(thread.file_name().expect("a number"))
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .expect("a debugger");
+    let mut said = String::new();
+    let output = holder.stdout.take().expect("its output");
+    BufReader::new(output).read_line(&mut said).expect("a line");
+    if skips_without("ptrace", said == "held\n") {
+        let _ = holder.wait();
+        return;
+    }
+    wait_log(
+        &app,
+        &format!(
+            "worker 1 (pid {worker}) is to be replaced: its I/O thread has said nothing for 10 s"
+        ),
+    );
+    app.wait_for("the next worker", |app| {
+        pid(app).filter(|now| *now != worker)
+    });
+    app.wait_for("the end of the first", |_| {
+        (!is_alive(worker)).then_some(())
+    });
+    let _ = holder.wait();
 }
 
 #[test]

@@ -82,7 +82,8 @@ pub(crate) fn run(arguments: &[OsString]) -> anyhow::Result<ExitCode> {
     };
     if verb == "upgrade" {
         let given = matches.get_one::<PathBuf>("runtime-dir").cloned();
-        return crate::upgrade::run(&place::asked_directory(given));
+        let json = matches.get_flag("json");
+        return crate::upgrade::run(&place::asked_directory(given), json);
     }
     let apps = matches.get_many::<String>("app").into_iter().flatten();
     let question = Question {
@@ -233,7 +234,7 @@ fn view_of(question: &Question, apps: &[String]) -> Result<View, u8> {
             ));
             Ok(View {
                 emperor: None,
-                apps: orphans::lines(&orphans),
+                apps: orphans::lines(&orphans, false),
                 code: code.max(FAILING),
             })
         }

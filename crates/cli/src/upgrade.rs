@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use imperator_emperor::control::{self, EmperorStatus, Reply, Request};
+use serde_json::json;
 
 use crate::ask::{complain, unreachable};
 
@@ -15,16 +16,16 @@ const PATIENCE: Duration = Duration::from_secs(45);
 /// How often the emperor is asked.
 const EVERY: Duration = Duration::from_millis(50);
 
-pub(crate) fn run(runtime: &Path) -> anyhow::Result<ExitCode> {
+pub(crate) fn run(runtime: &Path, json: bool) -> anyhow::Result<ExitCode> {
     let before = match status(runtime) {
         Ok(status) => status,
         Err(error) => return Ok(ExitCode::from(unreachable(runtime, &error))),
     };
     let Some(before) = before.filter(|it| it.build.is_some()) else {
-        complain(
+        return Ok(failed(
             "the emperor that runs is too old to be upgraded in place\n  hint: restart it; apps serve on",
-        );
-        return Ok(ExitCode::FAILURE);
+            json,
+        ));
     };
     if let Err(error) = control::ask(runtime, &Request::Upgrade) {
         return Ok(ExitCode::from(unreachable(runtime, &error)));
@@ -34,22 +35,35 @@ pub(crate) fn run(runtime: &Path) -> anyhow::Result<ExitCode> {
         // Between two binaries nobody answers for a moment.
         if let Ok(Some(after)) = status(runtime) {
             if after.build != before.build {
-                let text = format!(
-                    "upgraded: version {} runs with pid {}; each app follows at its next reload\n",
-                    after.version, after.pid
-                );
-                let _ = io::stdout().write_all(text.as_bytes());
+                let (version, pid) = (&after.version, after.pid);
+                let text = match json {
+                    true => json!({ "upgraded": true, "version": version, "pid": pid }).to_string(),
+                    false => format!(
+                        "upgraded: version {version} runs with pid {pid}; each app follows at its \
+                         next reload"
+                    ),
+                };
+                let _ = writeln!(io::stdout(), "{text}");
                 return Ok(ExitCode::SUCCESS);
             }
             if let Some(why) = after.upgrade_failure.filter(|_| !after.upgrading) {
-                complain(&why);
-                return Ok(ExitCode::FAILURE);
+                return Ok(failed(&why, json));
             }
         }
         rest();
     }
-    complain("nothing came of it in time; see the emperor's log");
-    Ok(ExitCode::FAILURE)
+    Ok(failed(
+        "nothing came of it in time; see the emperor's log",
+        json,
+    ))
+}
+
+fn failed(why: &str, json: bool) -> ExitCode {
+    if json {
+        let _ = writeln!(io::stdout(), "{}", json!({ "upgraded": false, "why": why }));
+    }
+    complain(why);
+    ExitCode::FAILURE
 }
 
 fn status(runtime: &Path) -> io::Result<Option<EmperorStatus>> {

@@ -53,10 +53,11 @@ pub fn find(runtime: &Path) -> io::Result<Vec<Orphan>> {
     Ok(found)
 }
 
-/// How they are, as far as they say in time.
-pub fn lines(orphans: &[Orphan]) -> Vec<AppLine> {
+/// How they are, as far as they say in time. `stacks`: workers of which no thread is free begin to
+/// tell what they do, for a question a moment later.
+pub fn lines(orphans: &[Orphan], stacks: bool) -> Vec<AppLine> {
     let mut statuses: Vec<Option<AppStatus>> = vec![None; orphans.len()];
-    let report = ToMaster::Report { stacks: false };
+    let report = ToMaster::Report { stacks };
     ask(orphans, &report, |index, message| {
         let FromMaster::Report(status) = message else {
             return false;

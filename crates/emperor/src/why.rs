@@ -2,7 +2,7 @@
 //! by who asks.
 
 use imperator_core::message::{AppStatus, Failure, Running};
-use imperator_core::why::{CauseId, Evidence, known};
+use imperator_core::why::{CauseId, Evidence, is_long, known};
 use serde::Serialize;
 
 use crate::control::{AppLine, Condition};
@@ -261,11 +261,15 @@ fn up(app: &AppLine, looks: &Looks, found: &mut Vec<Found>) {
         found.push(idle(status, queue, halted.as_deref()));
     }
     if let Some(limit) = status.queue_limit
-        && limit > 0
-        && queue >= limit
+        && is_long(queue, limit)
     {
-        let text = format!("{queue} connections wait, and listen allows {limit}");
-        let full = Found::new(CauseId::ListenLimit, Certainty::Certain, text)
+        let (is, certainty) = match queue >= limit {
+            true => ("full", Certainty::Certain),
+            false => ("nearly full", Certainty::Likely),
+        };
+        let text =
+            format!("{queue} connections wait, and listen allows {limit}: the queue is {is}");
+        let full = Found::new(CauseId::ListenLimit, certainty, text)
             .with(
                 "expected",
                 format!("fewer than {limit} waiting connections"),
@@ -466,132 +470,4 @@ fn cut_listen(note: &str) -> Found {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use imperator_core::message::WorkerStatus;
-
-    fn app(condition: Condition, status: serde_json::Value) -> AppLine {
-        let mut status: AppStatus = serde_json::from_value(status).unwrap();
-        status.workers = (1..3)
-            .map(|id| WorkerStatus {
-                id,
-                pid: 100 + i32::try_from(id).unwrap(),
-                generation: 7,
-                state: "accepting".to_owned(),
-                requests: 0,
-            })
-            .collect();
-        AppLine {
-            name: "blog".to_owned(),
-            id: "blog.ini".to_owned(),
-            condition,
-            config: None,
-            pid: Some(99),
-            adopted: false,
-            failure: status.failure.clone(),
-            retry_in_ms: status.retry_in_ms,
-            status: Some(status),
-            stopped: None,
-            trouble: None,
-        }
-    }
-
-    fn ids(app: &AppLine, looks: &Looks) -> Vec<CauseId> {
-        causes(app, looks).iter().map(|it| it.cause).collect()
-    }
-
-    fn failure(cause: &str, generation: u32) -> serde_json::Value {
-        serde_json::json!({
-            "summary": "x", "hint": null, "detail": null, "at": 5,
-            "cause": cause, "generation": generation,
-        })
-    }
-
-    #[test]
-    fn the_cause_comes_before_the_wait_unless_it_is_mended() {
-        let failing = app(
-            Condition::Failing,
-            serde_json::json!({
-                "state": "failing", "generation": null,
-                "failure": failure("missing-file", 1), "retry_in_ms": 4000,
-            }),
-        );
-        let mut looks = Looks::default();
-        assert_eq!(
-            ids(&failing, &looks),
-            [CauseId::MissingFile, CauseId::BackingOff]
-        );
-        looks.mended = Some("/srv/blog is there".to_owned());
-        assert_eq!(
-            ids(&failing, &looks),
-            [CauseId::BackingOff, CauseId::MissingFile]
-        );
-    }
-
-    #[test]
-    fn a_failed_reload_is_told_apart_from_a_worker_that_does_not_come_up() {
-        let status = |generation| {
-            let failure = failure("fork-limit", generation);
-            serde_json::json!({ "state": "serving", "generation": 7, "failure": failure })
-        };
-        let looks = Looks::default();
-        let next = app(Condition::ServingOld, status(8));
-        assert_eq!(
-            ids(&next, &looks),
-            [CauseId::ReloadFailed, CauseId::ForkLimit]
-        );
-        let same = app(Condition::ServingOld, status(7));
-        assert_eq!(ids(&same, &looks), [CauseId::ForkLimit]);
-    }
-
-    #[test]
-    fn a_queue_is_blamed_on_who_does_not_empty_it() {
-        let with = |occupied: u32, queue: u64| {
-            let running = serde_json::json!([
-                {"worker": 1, "pid": 101, "thread": 0, "ms": 3000, "line": "GET /"}
-            ]);
-            app(
-                Condition::Serving,
-                serde_json::json!({
-                    "state": "serving", "generation": 7, "capacity": 2, "occupied": occupied,
-                    "queue": queue, "queue_limit": 10, "running": running,
-                }),
-            )
-        };
-        let mut looks = Looks::default();
-        assert_eq!(ids(&with(0, 0), &looks), [CauseId::NothingWrong]);
-        assert_eq!(ids(&with(1, 3), &looks), [CauseId::NothingWrong]);
-        assert_eq!(
-            ids(&with(2, 10), &looks),
-            [CauseId::EveryWorkerBusy, CauseId::ListenLimit]
-        );
-        looks.still_waiting = true;
-        assert_eq!(ids(&with(1, 3), &looks), [CauseId::QueueFullWorkersIdle]);
-        looks.halted = vec![102];
-        let found = causes(&with(1, 3), &looks);
-        assert_eq!(found[0].way_out, ["kill -CONT 102"]);
-    }
-
-    #[test]
-    fn the_kernels_log_tells_who_killed_a_process() {
-        let trouble = serde_json::json!({
-            "summary": "worker 1 died", "hint": "look", "detail": null, "at": 100,
-            "cause": "crash", "evidence": [{"what": "pid", "text": "101"}],
-        });
-        let serving = app(
-            Condition::Serving,
-            serde_json::json!({ "state": "serving", "generation": 7, "troubles": [trouble] }),
-        );
-        let mut looks = Looks {
-            now: 160,
-            ..Looks::default()
-        };
-        assert_eq!(ids(&serving, &looks), [CauseId::Crash]);
-        looks.kernel = vec![(101, "Killed process 101 (python3)".to_owned())];
-        let found = causes(&serving, &looks);
-        assert_eq!(found[0].cause, CauseId::OutOfMemory);
-        assert!(found[0].summary.ends_with("(60 s ago)"), "{found:?}");
-        looks.now = 100 + LATELY + 1;
-        assert_eq!(ids(&serving, &looks), [CauseId::NothingWrong]);
-    }
-}
+mod tests;

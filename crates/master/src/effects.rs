@@ -22,15 +22,18 @@ use crate::modules::Modules;
 use crate::release::Release;
 use crate::resolve::Resolving;
 use crate::sockets::{Look, Sockets};
+use crate::sources::Sources;
 use crate::stats::Stats;
 use crate::succession::Succession;
 use crate::touched::Touched;
 use crate::troubles::Troubles;
+pub(crate) use queues::Queues;
 pub(crate) use stacks::{LOOK as STACKS_LOOK, Stacks};
 
 pub(crate) mod children;
 mod crew;
 mod hearing;
+mod queues;
 pub(crate) mod sampling;
 mod stacks;
 
@@ -133,6 +136,7 @@ pub(crate) struct Effects {
     pub helpers: BTreeSet<i32>,
     /// Every file that the last config was read from.
     pub files: Vec<PathBuf>,
+    pub sources: Sources,
     pub touched: Touched,
     /// For `uwsgi.lock()`.
     pub locks: OwnedFd,
@@ -149,6 +153,7 @@ pub(crate) struct Effects {
     /// The umask of the start, where the app's config has another one.
     pub own_umask: Option<u32>,
     pub kernel: crate::backlog::Diagnosis,
+    pub queues: Queues,
     /// As they were when somebody asked last.
     pub numbers: Numbers,
     pub chronicle: Chronicle,

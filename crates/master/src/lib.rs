@@ -32,6 +32,7 @@ mod resolve;
 mod run;
 mod scale;
 mod sockets;
+mod sources;
 mod start;
 mod stats;
 mod status;

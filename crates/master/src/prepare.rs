@@ -43,6 +43,7 @@ impl Effects {
                 self.origin.resolve.clone()
             }
         };
+        self.sources.begin(clock::epoch_micros());
         let request = Request {
             args: &args,
             cwd: &self.origin.cwd,
@@ -119,6 +120,7 @@ impl Effects {
         }
         // Also of a broken config: who mends one of these files wants it tried again.
         self.files.clone_from(&resolved.files);
+        self.sources.were_read(&self.files);
         match (resolved.settings, first) {
             (Some(settings), None) => Ok((settings, resolved.files, notes)),
             (_, Some(finding)) => {

@@ -246,10 +246,7 @@ impl Effects {
         let as_u32 = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
         self.troubles.occupied = as_u32(running.len());
         self.troubles.capacity = as_u32(capacity);
-        self.troubles.queue_limit = self.newest().map(|ready| {
-            let limit = ready.settings.backlog.min(crate::sockets::somaxconn());
-            u64::from(limit)
-        });
+        self.troubles.queue_limit = self.queue_limit();
         running.truncate(MAX_RUNNING);
         self.troubles.running = running;
     }

@@ -47,6 +47,7 @@ impl Effects {
     pub(crate) fn look_at_workers(&mut self) -> Vec<Event> {
         self.look_now = false;
         self.look_for_stacks();
+        self.look_for_long_queues();
         let now = clock::monotonic_millis();
         let mut all = self.generations.values();
         let counts = all.any(|it| it.settings.harakiri_options.queue_threshold.is_some());

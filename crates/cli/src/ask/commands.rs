@@ -94,10 +94,8 @@ pub(crate) fn parser() -> Command {
         let indented: Vec<String> = entry.examples.lines().map(|it| format!("  {it}")).collect();
         let mut command = Command::new(entry.name)
             .about(entry.about)
-            .after_help(format!("Examples:\n{}", indented.join("\n")));
-        if entry.name != "upgrade" {
-            command = command.arg(flag("json", "For programs"));
-        }
+            .after_help(format!("Examples:\n{}", indented.join("\n")))
+            .arg(flag("json", "For programs"));
         for arg in arguments(entry.name) {
             command = command.arg(arg);
         }

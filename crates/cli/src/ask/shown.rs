@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use imperator_core::history::Entry;
 use imperator_core::message::AppStatus;
+use imperator_core::why::is_long;
 use imperator_emperor::control::{AppLine, Condition, EmperorStatus};
 
 use super::numbers;
@@ -112,11 +113,21 @@ fn row(app: &AppLine, now: u64) -> [String; COLUMNS] {
         show(status.and_then(|it| it.generation).map(|it| it.to_string())),
         show(status.map(|it| format!("{}/{}", it.busy, it.busy + idle(it)))),
         show(status.and_then(|it| it.rate_milli).map(rate)),
-        show(status.and_then(|it| it.queue).map(|it| it.to_string())),
+        show(status.and_then(queue)),
         show(status.and_then(|it| it.memory).map(size)),
         show(since.map(|since| span(now.saturating_sub(since)))),
         trouble(app, now),
     ]
+}
+
+/// Beside what may wait, where that is nearly reached.
+fn queue(status: &AppStatus) -> Option<String> {
+    let queue = status.queue?;
+    let limit = status.queue_limit.filter(|&limit| is_long(queue, limit));
+    Some(match limit {
+        Some(limit) => format!("{queue}/{limit}"),
+        None => queue.to_string(),
+    })
 }
 
 /// What is wrong now, or was last, with its age.

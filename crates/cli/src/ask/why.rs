@@ -12,11 +12,12 @@ use imperator_core::message::Failure;
 use imperator_core::nearest::nearest;
 use imperator_core::why::{CauseId, known};
 use imperator_emperor::control::{AppLine, Condition, Request};
+use imperator_emperor::orphans;
 use imperator_emperor::why::{Found, Looks, causes};
 use imperator_process::time::strftime;
 use serde_json::{Value, json};
 
-use super::{Code, FAILING, Question, UNKNOWN, ask, is_named, print, print_json, view_of};
+use super::{Code, FAILING, Question, UNKNOWN, ask, choose, is_named, print, print_json, view_of};
 
 /// Records of the kernel's log that are read; older ones are left alone.
 const MAX_RECORDS: usize = 20_000;
@@ -47,18 +48,17 @@ pub(super) fn run(question: &Question) -> Code {
             wanted.map(|app| app.name.clone()).collect::<Vec<_>>()
         };
         let (all, full) = (names(|_| true), names(is_full));
+        let has_emperor = view.emperor.is_some();
         if !full.is_empty() {
-            // An older emperor does not know this, and what waits is told without.
-            let _ = ask(&question.runtime, &Request::Stacks { apps: full });
+            ask_for_stacks(question, full, has_emperor);
         }
         // What waits only for a moment is no trouble.
         pause(SECOND_LOOK);
         for look in 0..LOOKS {
-            let request = Request::Status { apps: all.clone() };
-            let Ok(answered) = ask(&question.runtime, &request) else {
+            let Some(now) = look_again(question, &all, has_emperor) else {
                 break;
             };
-            let earlier = std::mem::replace(&mut apps, answered.apps);
+            let earlier = std::mem::replace(&mut apps, now);
             if look == 0 {
                 before = earlier;
             }
@@ -98,6 +98,28 @@ pub(super) fn run(question: &Question) -> Code {
     };
     let unknown = if strangers.is_empty() { 0 } else { UNKNOWN };
     Ok(view.code.max(trouble).max(unknown))
+}
+
+/// Has the workers of these apps tell what they do.
+fn ask_for_stacks(question: &Question, apps: Vec<String>, has_emperor: bool) {
+    if has_emperor {
+        // An older emperor does not know this, and what waits is told without.
+        let _ = ask(&question.runtime, &Request::Stacks { apps });
+    } else if let Ok(orphans) = orphans::find(&question.runtime) {
+        let (orphans, _) = choose(orphans, &apps);
+        orphans::lines(&orphans, true);
+    }
+}
+
+/// How these apps are now; `None`: nobody tells.
+fn look_again(question: &Question, apps: &[String], has_emperor: bool) -> Option<Vec<AppLine>> {
+    if has_emperor {
+        let apps = apps.to_vec();
+        let answered = ask(&question.runtime, &Request::Status { apps });
+        return answered.ok().map(|it| it.apps);
+    }
+    let (orphans, _) = choose(orphans::find(&question.runtime).ok()?, apps);
+    Some(orphans::lines(&orphans, false))
 }
 
 /// The whole name, the file's name, or a stanza's own name.

@@ -109,3 +109,8 @@ impl Evidence {
         }
     }
 }
+
+/// Whether so many waiting connections are worth a warning: three quarters of what may wait.
+pub fn is_long(queue: u64, limit: u64) -> bool {
+    limit > 0 && queue.saturating_mul(4) >= limit.saturating_mul(3)
+}

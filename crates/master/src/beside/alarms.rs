@@ -80,10 +80,7 @@ impl Effects {
             return;
         }
         let now = clock::now();
-        let limit = self
-            .newest()
-            .map_or(0, |ready| u64::from(ready.settings.backlog));
-        let limit = limit.min(u64::from(crate::sockets::somaxconn()));
+        let limit = self.queue_limit().unwrap_or(0);
         let mut full = Vec::new();
         for (address, listener) in self.sockets.iter() {
             if let Some(waiting) = self.kernel.waiting(listener).filter(|&it| it >= limit) {

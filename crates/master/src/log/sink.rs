@@ -182,7 +182,8 @@ impl Sink {
             }
         }
         self.pending.drain(..written);
-        if self.pending.is_empty() && self.dropped > self.told && !self.is_blocked {
+        let takes = self.refused.is_none() && !self.is_blocked;
+        if self.pending.is_empty() && self.dropped > self.told && takes {
             let news = self.dropped - self.told;
             self.told = self.dropped;
             let text = format!("{news} log lines were dropped: nobody read them in time");
@@ -195,6 +196,8 @@ impl Sink {
                 text: text.as_bytes(),
                 is_made: self.json,
             });
+            // At once: the next line may be long in coming.
+            return self.flush();
         }
         if let Out::File(file) = &mut self.out
             && file.is_too_big()
