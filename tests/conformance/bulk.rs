@@ -1,12 +1,17 @@
-//! Bodies that are larger than anybody's memory: what a worker holds does not grow with them. The run
-//! with 10 GB is a command: `imperator-bench soak`.
+//! Bodies that are larger than anybody's memory: what a worker holds does not grow with them. With
+//! `TEST_BULK_MIB=10240` they are of 10 GB each (docs/benchmarks.md).
 
 use std::io::{Read, Write};
 
 use super::support::{Address, Alone, Exchange, Folder};
 
 /// Half a gigabyte: as much in a debug build as is worth a second or two.
-const LENGTH: u64 = 512 * 1024 * 1024;
+fn length() -> u64 {
+    let asked = std::env::var("TEST_BULK_MIB").ok();
+    let mib = asked.map_or(512, |text| text.parse().expect("TEST_BULK_MIB: a number"));
+    mib * 1024 * 1024
+}
+
 /// What a worker may grow by meanwhile: buffers, and what the allocator keeps of them.
 const GROWTH: u64 = 24 * 1024 * 1024;
 
@@ -107,17 +112,17 @@ fn memory_stays_flat_over_an_upload() {
     let (app, address) = start();
     let pid = get(&address, "/pid").expect("a pid");
     let before = peak(&pid);
-    let piece = vec![b'u'; 1 << 20];
+    let (piece, length) = (vec![b'u'; 1 << 20], length());
     for chunked in [false, true] {
         let mut exchange = Exchange::connect(&address).unwrap();
         let framing = match chunked {
             true => "Transfer-Encoding: chunked".to_owned(),
-            false => format!("Content-Length: {LENGTH}"),
+            false => format!("Content-Length: {length}"),
         };
         let head =
             format!("POST /count HTTP/1.1\r\nHost: x\r\nConnection: close\r\n{framing}\r\n\r\n");
         exchange.write_all(head.as_bytes()).unwrap();
-        for _ in 0..LENGTH / piece.len() as u64 {
+        for _ in 0..length / piece.len() as u64 {
             if chunked {
                 exchange.write_all(b"100000\r\n").unwrap();
             }
@@ -131,12 +136,13 @@ fn memory_stays_flat_over_an_upload() {
         }
         let answer = String::from_utf8(exchange.read_all().unwrap()).unwrap();
         assert!(
-            answer.contains(&LENGTH.to_string()),
+            answer.contains(&length.to_string()),
             "{answer}\n{}",
             app.report()
         );
     }
     let grown = peak(&pid).saturating_sub(before);
+    println!("{length} bytes each; the worker's peak grew by {grown} bytes");
     assert!(grown < GROWTH, "it grew by {grown} bytes\n{}", app.report());
 }
 
@@ -145,17 +151,19 @@ fn memory_stays_flat_over_a_download() {
     let (app, address) = start();
     let pid = get(&address, "/pid").expect("a pid");
     let before = peak(&pid);
+    let length = length();
     for how in ["pieces", "file", "chunks"] {
         let mut exchange = Exchange::connect(&address).unwrap();
-        let head = format!("GET /{how}?{LENGTH} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+        let head = format!("GET /{how}?{length} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
         exchange.write_all(head.as_bytes()).unwrap();
         let total = drain(&mut exchange);
         match how {
             // The sizes of the chunks stand between them.
-            "chunks" => assert!(total > LENGTH, "{total}\n{}", app.report()),
-            _ => assert_eq!(total, LENGTH, "{how}\n{}", app.report()),
+            "chunks" => assert!(total > length, "{total}\n{}", app.report()),
+            _ => assert_eq!(total, length, "{how}\n{}", app.report()),
         }
     }
     let grown = peak(&pid).saturating_sub(before);
+    println!("{length} bytes each; the worker's peak grew by {grown} bytes");
     assert!(grown < GROWTH, "it grew by {grown} bytes\n{}", app.report());
 }

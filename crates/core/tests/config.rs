@@ -219,6 +219,17 @@ fn what_the_original_refuses_is_an_error_with_a_way_out() {
 }
 
 #[test]
+fn a_router_that_is_to_be_a_proxy_is_refused_with_what_to_do() {
+    check(
+        "http = :8000\nhttp-to = /run/other.sock\n",
+        &[
+            "app.ini:5: error: option \"http-to\" is refused: it makes a proxy of the router, and there is none here\n  \
+           hint: let nginx or Apache pass requests on, or name the app to run",
+        ],
+    );
+}
+
+#[test]
 fn hosts_may_have_names_and_interfaces_only_a_beginning() {
     let found = settings("socket = app.example:3031\nhttp-socket = 192.168.*:80\nstats = *:91\n");
     let address = |text: &str| text.parse().unwrap();
