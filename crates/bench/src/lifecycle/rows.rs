@@ -195,7 +195,7 @@ fn happen(
                 bad_deploy(place, traffic, breakage, &mut happened)?;
             }
         }
-        Event::Kills => kill_workers(traffic, times, &mut happened),
+        Event::Kills => kill_workers(place, traffic, times, &mut happened)?,
         Event::Recycling => {
             let goal = times + 1;
             // One worker goes at a time, and the next must be up before.
@@ -326,7 +326,12 @@ fn bad_deploy(
     renew(place, traffic, happened)
 }
 
-fn kill_workers(traffic: &Traffic<'_>, times: usize, happened: &mut Happened) {
+fn kill_workers(
+    place: &mut Place,
+    traffic: &Traffic<'_>,
+    times: usize,
+    happened: &mut Happened,
+) -> Result<(), anyhow::Error> {
     let mut next = traffic.elapsed();
     for _ in 0..times {
         if let Some(pid) = traffic.last_process() {
@@ -336,7 +341,18 @@ fn kill_workers(traffic: &Traffic<'_>, times: usize, happened: &mut Happened) {
         }
         next += Duration::from_secs(1);
         pause(next.saturating_sub(traffic.elapsed()));
+        // Granian takes two kills in a row for an app that cannot run, and ends.
+        if place.server_ended() {
+            happened.rescued += 1;
+            place.rescue()?;
+            ensure!(
+                traffic.wait_for_more(SOME, PATIENCE),
+                "not even a new start helps:\n{}",
+                place.last_words()
+            );
+        }
     }
+    Ok(())
 }
 
 /// The emperor of now sees a deploy.
