@@ -17,6 +17,7 @@ mod control;
 mod files;
 mod history;
 mod own_log;
+mod reloads;
 mod service;
 mod signals;
 mod stanzas;

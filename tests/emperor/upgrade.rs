@@ -6,12 +6,15 @@ use std::io::Write;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::PathBuf;
 
-use super::support::{COPY, Empire, Load, Signal, is_alive};
+use super::support::{COPY, Empire, Folder, Load, Signal, is_alive};
 use super::{ask, folder, generation, ini, master, settled, wait_greeting};
 
 /// An emperor that runs on a file of its own, which a test can replace.
 fn empire(vassals: &[(&str, &str)]) -> Empire {
-    let folder = folder();
+    empire_in(folder(), vassals)
+}
+
+pub(crate) fn empire_in(folder: Folder, vassals: &[(&str, &str)]) -> Empire {
     let copy = folder.join(COPY);
     fs::create_dir_all(copy.parent().unwrap()).unwrap();
     fs::copy(env!("CARGO_BIN_EXE_imperator"), copy).unwrap();
@@ -19,7 +22,7 @@ fn empire(vassals: &[(&str, &str)]) -> Empire {
 }
 
 /// Puts another file in the program's place, as a package manager does.
-fn install(empire: &Empire, content: &[u8]) {
+pub(crate) fn install(empire: &Empire, content: &[u8]) {
     let path = empire.path(COPY);
     let new = path.with_extension("new");
     let mut file = fs::File::create(&new).unwrap();
@@ -31,19 +34,19 @@ fn install(empire: &Empire, content: &[u8]) {
 }
 
 /// The program with one byte more: it does the same, and is another file.
-fn next_version() -> Vec<u8> {
+pub(crate) fn next_version() -> Vec<u8> {
     let mut program = fs::read(env!("CARGO_BIN_EXE_imperator")).unwrap();
     program.push(b'+');
     program
 }
 
 /// The file that a process runs on.
-fn file_of(pid: i32) -> u64 {
+pub(crate) fn file_of(pid: i32) -> u64 {
     let exe = PathBuf::from(format!("/proc/{pid}/exe"));
     fs::metadata(exe).map_or(0, |it| it.ino())
 }
 
-fn on_disk(empire: &Empire) -> u64 {
+pub(crate) fn on_disk(empire: &Empire) -> u64 {
     fs::metadata(empire.path(COPY)).unwrap().ino()
 }
 

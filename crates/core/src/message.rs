@@ -155,6 +155,8 @@ pub enum ToMaster {
     Stop,
     /// End now.
     StopNow,
+    /// You run on another file than new masters would: leave reloads to me (`WantsReload`).
+    Outdated,
     /// To an heir that serves: you are the app's master from now on, whom emperors find.
     Succeed,
     /// To an heir that succeeded: stats, FIFOs, pidfiles, daemons and crons are free.
@@ -181,6 +183,9 @@ pub enum FromMaster {
     Holding { listeners: Vec<Held> },
     /// How the app is; sent at each change.
     Report(Box<AppStatus>),
+    /// Somebody wants a reload, and this master is `Outdated`. Answered by `Reload`, or by another
+    /// master and `Retire`.
+    WantsReload,
     /// After `Retire`: what can be in one hand only is free.
     Ceded,
     /// What happened; sent to who asked for it.

@@ -406,6 +406,7 @@ impl Master {
                         FromMaster::Goodbye { why } => self.goodbye = Some(why.clone()),
                         FromMaster::Hello { .. }
                         | FromMaster::Ceded
+                        | FromMaster::WantsReload
                         | FromMaster::Happened { .. }
                         | FromMaster::Logs { .. } => (),
                     }

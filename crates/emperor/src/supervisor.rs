@@ -505,6 +505,7 @@ impl Supervisor {
 
     /// Starts and reloads what is due, in the order in which it became due.
     fn fill_places(&mut self, now: Instant, actions: &mut Vec<Action>) {
+        self.pass_on_at_once(actions);
         let free = self.free();
         if free == 0 || self.stopping {
             return;
@@ -547,6 +548,29 @@ impl Supervisor {
                 app.state = State::Spawning { fate: None };
                 actions.push(Action::Spawn(name));
             }
+        }
+    }
+
+    /// What is ordered of an app that has its place already, in the midst of a start or reload, needs
+    /// no other: the last order wins.
+    fn pass_on_at_once(&mut self, actions: &mut Vec<Action>) {
+        if self.stopping {
+            return;
+        }
+        let mut ready = Vec::new();
+        for (name, app) in &mut self.apps {
+            if let State::Up {
+                place: Some(_),
+                order,
+                ..
+            } = &mut app.state
+                && let Some((order, _)) = order.take()
+            {
+                ready.push((name.clone(), order));
+            }
+        }
+        for (name, order) in ready {
+            self.pass_on(name, order, actions);
         }
     }
 

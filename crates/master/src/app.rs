@@ -273,6 +273,11 @@ impl App {
         self.asleep && !self.paused && !self.stopping
     }
 
+    /// Whether the last generation that ended its start came to nothing.
+    pub(crate) fn has_failed(&self) -> bool {
+        self.has_failed
+    }
+
     fn is_next(&self, generation: u32) -> bool {
         self.starting() == Some(generation)
     }

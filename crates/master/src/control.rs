@@ -113,6 +113,7 @@ impl Peer {
             | ToMaster::Pause
             | ToMaster::Stop
             | ToMaster::StopNow
+            | ToMaster::Outdated
             | ToMaster::Succeed
             | ToMaster::Inherit
             | ToMaster::Retire => !self.only_asks,
@@ -256,6 +257,12 @@ impl Control {
             // The runtime directory may be gone already.
             let _ = std::fs::remove_file(path);
         }
+    }
+
+    /// `false`: there is no emperor, or it does not read.
+    pub(crate) fn ask_for_reload(&mut self) -> bool {
+        let has_one = |peers: &[Peer]| peers.iter().any(|peer| peer.is_emperor);
+        has_one(&self.peers) && self.say(&FromMaster::WantsReload, &[]) && has_one(&self.peers)
     }
 
     /// What can be in one hand only is free.

@@ -24,6 +24,7 @@ mod log;
 mod modules;
 mod obstacle;
 mod oom;
+mod outdated;
 mod pem;
 mod pidfile;
 mod prepare;

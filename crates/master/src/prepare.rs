@@ -163,6 +163,10 @@ impl Effects {
             serving.files = files;
             return vec![Event::Unchanged { generation }];
         }
+        if only_if_changed && self.succession.is_outdated {
+            // Another master reads it again.
+            return vec![Event::Unchanged { generation }, Event::Reload];
+        }
         let cwd = match &settings.limits.force_cwd {
             Some(start) => self.origin.cwd.join(start),
             None => self.origin.cwd.clone(),

@@ -18,6 +18,7 @@ use crate::control::{Control, Holding};
 use crate::effects::Effects;
 use crate::event::{Event, ProcessId};
 use crate::modules::Found;
+use crate::outdated::Left;
 use crate::{stats, status};
 
 /// How often touched files are looked for.
@@ -39,6 +40,7 @@ pub(crate) struct Master {
     next_sample: Instant,
     next_memory: Instant,
     is_slim: bool,
+    pub(crate) left: Left,
 }
 
 /// What one turn found, by name instead of by index.
@@ -73,6 +75,7 @@ impl Master {
             next_sample: now,
             next_memory: now,
             is_slim: false,
+            left: Left::default(),
         }
     }
 
@@ -81,6 +84,9 @@ impl Master {
         loop {
             while let Some(event) = self.queue.pop_front() {
                 let now = clock::now();
+                if self.leaves_to_emperor(&event, now) {
+                    continue;
+                }
                 if event == Event::StopNow {
                     self.effects.end_beside_now(now);
                 }
@@ -280,6 +286,7 @@ impl Master {
             .chain(memory)
             .chain(resolving)
             .chain(again)
+            .chain(self.left.until)
             .chain(effects.stats.deadline())
             .chain(effects.beside.deadline())
             .chain(effects.modules.deadline())
@@ -333,6 +340,9 @@ impl Master {
             self.queue.extend(self.effects.hear_beside(now));
         }
         self.hear_clock(now);
+        if self.left.until.is_some_and(|at| at <= now) {
+            self.reload_without_emperor();
+        }
         self.effects.tell_alarms();
         self.obey_all(now);
         if self.app.deadline().is_some_and(|at| at <= now) {
@@ -395,6 +405,7 @@ impl Master {
                 ToMaster::Adopt { .. } => {
                     // Only a master that has succeeded is found by another emperor.
                     self.effects.inherit(now);
+                    self.effects.succession.is_outdated = false;
                     let origin = &self.effects.origin;
                     self.control.introduce(&origin.name, &origin.config);
                     self.effects.sockets_changed = true;
@@ -413,6 +424,7 @@ impl Master {
                     self.effects.chronicle.order(at);
                     let phase = Phase::EmperorReload;
                     self.effects.start_phase("hook-emperor-reload", phase, now);
+                    self.ordered_to_reload();
                     Event::Reload
                 }
                 // The channels answer them.
@@ -427,6 +439,10 @@ impl Master {
                 ToMaster::Changed => {
                     self.effects.chronicle.because("its config changed");
                     Event::Changed
+                }
+                ToMaster::Outdated => {
+                    self.effects.succession.is_outdated = true;
+                    continue;
                 }
                 ToMaster::Retry => Event::Retry,
                 ToMaster::Pause => Event::Pause,
@@ -460,6 +476,7 @@ impl Master {
     /// An heir that was not told to succeed is known to nobody any more, as a master that was
     /// succeeded and not told to retire.
     fn lose_emperor(&mut self) {
+        self.reload_without_emperor();
         if self.control.waits_to_succeed() {
             self.stop_for("its emperor is gone before it could take over");
             self.queue.push_back(Event::StopNow);

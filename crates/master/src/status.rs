@@ -46,6 +46,10 @@ pub(crate) fn status(app: &App, effects: &Effects, now: Instant) -> AppStatus {
         .serving()
         .and_then(|serving| effects.generations.get(&serving));
     let mut notes = effects.notes.clone();
+    if effects.succession.is_outdated {
+        let text = "its master is of an earlier version: the next reload brings a new one";
+        notes.push(text.to_owned());
+    }
     let dropped = effects.log.dropped();
     if dropped > 0 {
         notes.push(format!(

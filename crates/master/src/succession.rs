@@ -12,6 +12,8 @@ use crate::effects::Effects;
 pub(crate) struct Succession {
     /// Another master has what can be in one hand only.
     pub is_heir: bool,
+    /// The emperor runs on another file, and a reload is for a master of that.
+    pub is_outdated: bool,
     /// This one gives that away, and has not told yet that it is free.
     is_ceding: bool,
     /// It leaves all that for another master.

@@ -141,6 +141,13 @@ impl Effects {
         }
     }
 
+    /// A reload of this app is for a new master, however it comes.
+    pub fn tell_outdated(&mut self, name: &str) {
+        if let Some(master) = self.masters.get_mut(name) {
+            say(name, master, ToMaster::Outdated);
+        }
+    }
+
     pub fn order_heir(&mut self, name: &str, order: Order) {
         if let Some(heir) = self.heirs.get_mut(name) {
             say(name, &mut heir.master, order.message());

@@ -161,6 +161,7 @@ impl Emperor {
                 // One without a build knows nothing of heirs.
                 if build.is_some() && build != self.effects.build {
                     self.handle(Event::Outdated(name.to_owned()));
+                    self.effects.tell_outdated(name);
                 }
                 if version != VERSION {
                     warn!("[emperor] {name}: its master (pid {pid}) speaks version {version}");
@@ -171,6 +172,7 @@ impl Emperor {
             | FromMaster::Ceded
             | FromMaster::Logs { .. } => (),
             FromMaster::Happened { entries } => self.chronicle.hear(name, entries),
+            FromMaster::WantsReload => self.handle(Event::Touched(name.to_owned())),
             FromMaster::Report(status) => {
                 self.unreported.remove(name);
                 self.tell(name, &status);

@@ -22,12 +22,9 @@ impl Supervisor {
             }
             // It has not read its config.
             (Order::Reload, Some(Heir::Spawning)) => (),
-            (Order::Reload, Some(Heir::Up { .. })) => {
+            // If it comes to nothing, the old one reloads.
+            (Order::Reload | Order::Changed, Some(Heir::Up { .. })) => {
                 actions.push(Action::OrderHeir(name, order));
-            }
-            (Order::Changed, Some(Heir::Up { .. })) => {
-                actions.push(Action::OrderHeir(name.clone(), order));
-                actions.push(Action::Order(name, order));
             }
             (_, _) => actions.push(Action::Order(name, order)),
         }

@@ -251,6 +251,25 @@ fn a_reload_of_all_takes_turns() {
 }
 
 #[test]
+fn an_order_to_an_app_in_the_midst_of_a_reload_waits_for_no_place() {
+    check(
+        1,
+        "
+           0 ms adopted a 1           ->
+           0 ms adopted b 2           ->
+           0 ms serving a             ->
+           0 ms serving b             ->
+         100 ms touched a             -> reload a
+         110 ms reloading a           ->
+         150 ms touched b             ->
+         200 ms touched a             -> reload a
+         210 ms changed a             -> changed a
+         400 ms serving a             -> reload b
+    ",
+    );
+}
+
+#[test]
 fn an_adopted_master_is_no_second_one() {
     check(
         2,

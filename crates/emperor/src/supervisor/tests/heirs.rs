@@ -15,8 +15,9 @@ fn an_outdated_master_serves_until_its_heir_does() {
         1000 ms touched blog          -> succeed blog
         1000 ms heir-spawned blog 101 ->
         1100 ms heir-starting blog    ->
-        1500 ms touched blog          ->
-       11000 ms tick                  -> heir reload blog
+        1500 ms touched blog          -> heir reload blog
+        1600 ms changed blog          -> heir changed blog
+       11000 ms tick                  ->
        12000 ms heir-serving blog     -> promote blog
        13000 ms touched blog          -> reload blog
        13200 ms ended 100             ->
