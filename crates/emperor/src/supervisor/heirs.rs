@@ -30,6 +30,29 @@ impl Supervisor {
         }
     }
 
+    /// What is ordered of an app that has its place already, in the midst of a start or reload, needs
+    /// no other: the last order wins.
+    pub(super) fn pass_on_at_once(&mut self, actions: &mut Vec<Action>) {
+        if self.stopping {
+            return;
+        }
+        let mut ready = Vec::new();
+        for (name, app) in &mut self.apps {
+            if let State::Up {
+                place: Some(_),
+                order,
+                ..
+            } = &mut app.state
+                && let Some((order, _)) = order.take()
+            {
+                ready.push((name.clone(), order));
+            }
+        }
+        for (name, order) in ready {
+            self.pass_on(name, order, actions);
+        }
+    }
+
     pub(super) fn heir_spawned(
         &mut self,
         name: &str,
