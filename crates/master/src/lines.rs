@@ -11,7 +11,7 @@ pub(crate) struct Lines {
 impl Lines {
     /// Calls `line` for each line that is complete now, without its end.
     pub(crate) fn push(&mut self, mut bytes: &[u8], mut line: impl FnMut(&[u8])) {
-        while let Some(end) = bytes.iter().position(|&byte| byte == b'\n') {
+        while let Some(end) = memchr::memchr(b'\n', bytes) {
             let (head, rest) = bytes.split_at(end);
             if self.partial.is_empty() {
                 head.chunks(MAX_LINE).for_each(&mut line);

@@ -196,7 +196,9 @@ impl Master {
         let mut poll = PollSet::new();
         poll.add(self.signals.as_fd(), Interest::Read);
         let app_log = poll.add(effects.log.app.read.as_fd(), Interest::Read);
-        let request_log = poll.add(effects.log.requests.read.as_fd(), Interest::Read);
+        let rests = effects.log.rests_until.is_some();
+        let requests = (!rests).then_some(effects.log.requests.read.as_fd());
+        let request_log = requests.map(|fd| poll.add(fd, Interest::Read));
         let resolver = effects
             .resolving
             .as_ref()
@@ -247,7 +249,8 @@ impl Master {
         let any = |indexes: &[usize]| indexes.iter().any(|&index| poll.is_ready(index));
         Ok(Woken {
             app_log: poll.is_ready(app_log),
-            request_log: poll.is_ready(request_log),
+            // Whatever else woke us may be about a request: its line comes first.
+            request_log: request_log.is_none_or(|index| poll.is_ready(index)),
             resolver: resolver.is_some_and(|index| poll.is_ready(index)),
             control: any(&control),
             stats: any(&served),
@@ -287,6 +290,7 @@ impl Master {
             .chain(resolving)
             .chain(again)
             .chain(self.left.until)
+            .chain(effects.log.rests_until)
             .chain(effects.stats.deadline())
             .chain(effects.beside.deadline())
             .chain(effects.modules.deadline())

@@ -5,6 +5,7 @@ use std::os::fd::OwnedFd;
 
 use crate::additions::Dress;
 use crate::answer::Answer;
+use crate::clock::Moment;
 use crate::connection::Connection;
 use crate::context::WorkerContext;
 use crate::handover::{Wait, Waiting};
@@ -20,7 +21,7 @@ const DRAIN_STEP: usize = 16 * 1024;
 /// Hands a connection to the I/O thread, or refuses it when too many wait there.
 pub(crate) fn park(worker: &WorkerContext, connection: Connection, request: Request, wait: Wait) {
     if worker.hold() {
-        worker.handover.park(Waiting {
+        worker.hand_over(Waiting {
             connection,
             request,
             wait,
@@ -67,6 +68,7 @@ pub(crate) fn after_answer(
     mut connection: Connection,
     request: &Request,
     answer: &mut Answer,
+    now: Moment,
 ) {
     connection.requests += 1;
     if let Some(sending) = answer.rest.take() {
@@ -81,9 +83,14 @@ pub(crate) fn after_answer(
     let unreceived = answer.body.unreceived(request);
     if unreceived == Some(0) {
         if answer.response.keep_alive && !answer.write_failed() && !worker.is_draining() {
+            let leftover = answer.body.leftover(request);
+            if leftover.is_empty() {
+                return worker.keep(connection, now);
+            }
+            // The client did not wait for its answer: whoever has waited comes first.
             let mut next = Request::new(0);
             next.clear(connection.protocol);
-            next.buffer.extend_from_slice(answer.body.leftover(request));
+            next.buffer.extend_from_slice(leftover);
             park(worker, connection, next, Wait::Idle);
         }
         return;
@@ -114,7 +121,7 @@ fn send_rest(
         Some(0) => Then::Close,
         Some(_) | None => Then::Linger,
     };
-    worker.handover.park(Waiting {
+    worker.hand_over(Waiting {
         connection,
         request: next,
         wait: Wait::Send(sending),
@@ -144,7 +151,7 @@ fn linger(worker: &WorkerContext, connection: Connection) {
     let _ = rustix::net::shutdown(&connection.socket, rustix::net::Shutdown::Write);
     if worker.hold() {
         let request = Request::new(0);
-        worker.handover.park(Waiting {
+        worker.hand_over(Waiting {
             connection,
             request,
             wait: Wait::Linger,

@@ -6,6 +6,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use imperator_core::settings::Protocol;
 
+use crate::kept::Ticket;
+
 #[derive(Debug)]
 pub(crate) struct Connection {
     pub(crate) socket: OwnedFd,
@@ -18,6 +20,8 @@ pub(crate) struct Connection {
     pub(crate) needs_proxy_line: bool,
     /// Requests answered on it.
     pub(crate) requests: u32,
+    /// Of a kept HTTP connection.
+    pub(crate) ticket: Option<Ticket>,
 }
 
 /// Processes that the app forked in a request hold copies of connections.

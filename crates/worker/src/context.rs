@@ -3,7 +3,7 @@
 use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU16, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use imperator_core::counters::{self, Counters};
@@ -23,6 +23,7 @@ use crate::crew::Crew;
 use crate::deadlines::Deadlines;
 use crate::front::Front;
 use crate::handover::{Handover, MAX_WAITING, ring};
+use crate::kept::Kept;
 use crate::lifecycle::{Event, Phase};
 use crate::listener::Listener;
 use crate::memory::Usage;
@@ -77,6 +78,7 @@ pub struct WorkerContext {
     pub(crate) request_log: Option<OwnedFd>,
     phase: AtomicU8,
     pub(crate) handover: Handover,
+    pub(crate) kept: Arc<Kept>,
     /// Where TLS ends; `None`: no listener speaks it.
     pub(crate) terminal: Option<Terminal>,
     /// Edge-triggered in every app thread's epoll set: one write wakes them all.
@@ -119,6 +121,8 @@ fn places() -> usize {
 pub(crate) mod token {
     pub(crate) const ORDER: u64 = u64::MAX;
     pub(crate) const JOB: u64 = u64::MAX - 1;
+    /// Kept connections count from here; below are listeners.
+    pub(crate) const KEPT: u64 = 1 << 32;
 }
 
 impl WorkerContext {
@@ -162,6 +166,7 @@ impl WorkerContext {
             request_log: parts.request_log,
             phase: AtomicU8::new(Phase::Accepting as u8),
             handover: Handover::new(places())?,
+            kept: Arc::default(),
             terminal: speaks_tls.then(Terminal::new).transpose()?,
             order: rustix::event::eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?,
             threads: Mutex::default(),
@@ -257,7 +262,7 @@ impl WorkerContext {
         let job = EventData::new_u64(token::JOB);
         let one = EventFlags::IN | EventFlags::EXCLUSIVE;
         epoll::add(&set, &self.handover.jobs_event, job, one)?;
-        let mut threads = self.threads.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut threads = self.threads();
         if self.phase().accepts() {
             self.listen(&set)?;
         }
@@ -268,9 +273,13 @@ impl WorkerContext {
 
     /// An app thread has ended.
     pub(crate) fn leave(&self, set: &Arc<OwnedFd>) {
-        let mut threads = self.threads.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut threads = self.threads();
         threads.retain(|thread| !Arc::ptr_eq(thread, set));
         self.serving.fetch_sub(1, Ordering::AcqRel);
+    }
+
+    pub(crate) fn threads(&self) -> MutexGuard<'_, Vec<Arc<OwnedFd>>> {
+        self.threads.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn listen(&self, set: &OwnedFd) -> io::Result<()> {
@@ -288,7 +297,7 @@ impl WorkerContext {
     /// The phase, for all app threads at once, busy ones too: their epoll sets are changed from
     /// here. Only the I/O thread calls this.
     pub(crate) fn enter(&self, phase: Phase) -> io::Result<()> {
-        let threads = self.threads.lock().unwrap_or_else(PoisonError::into_inner);
+        let threads = self.threads();
         self.phase.store(phase as u8, Ordering::Release);
         for set in threads.iter() {
             if phase.accepts() {
@@ -372,6 +381,7 @@ impl WorkerContext {
                 && listener.tls.is_none()
                 && self.settings().http.proxy_protocol,
             requests: 0,
+            ticket: None,
         })
     }
 

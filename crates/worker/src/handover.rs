@@ -87,6 +87,11 @@ impl Handover {
         self.held.load(Ordering::Acquire)
     }
 
+    /// Idle kept connections leave a quarter of the places to those that ask something.
+    pub(crate) fn is_crowded(&self) -> bool {
+        self.held() > self.places - self.places / 4
+    }
+
     /// Takes a place among the waiting; `false`: all are taken.
     pub(crate) fn hold(&self) -> bool {
         self.held

@@ -240,6 +240,9 @@ impl IoThread {
             Phase::Draining => {
                 self.take_woken(now);
                 self.close_listeners();
+                for connection in self.worker.close_kept() {
+                    self.keep(Parked::idle(connection, self.worker.settings(), now), now);
+                }
                 let idle: Vec<u64> = self
                     .parked
                     .iter()
@@ -407,7 +410,7 @@ impl IoThread {
     fn make_room(&mut self) {
         let places = self.worker.handover.places;
         let held = self.worker.handover.held();
-        if held <= places - places / 4 {
+        if !self.worker.handover.is_crowded() || self.worker.drop_idlest() {
             return;
         }
         let mut oldest = self.deadlines.iter().map(|&(_, id)| id);
@@ -466,6 +469,12 @@ impl IoThread {
         self.next_tick = overdue.map_or(next_tick, |due| due.min(next_tick));
         self.worker.ask_for_interpreter(now);
         self.look_whether_spent();
+        for connection in self.worker.take_overdue(now) {
+            let mut parked = Parked::idle(connection, self.worker.settings(), now);
+            // Unless a request has come that no app thread was free for.
+            parked.deadline = now;
+            self.keep(parked, now);
+        }
         let settings = self.worker.settings();
         let recycling = &settings.recycling;
         let by_size = settings.reload_on_rss.is_some() || recycling.on_address_space.is_some();

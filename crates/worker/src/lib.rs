@@ -30,6 +30,7 @@ mod front;
 mod handover;
 mod http;
 mod io_thread;
+mod kept;
 mod lifecycle;
 mod listener;
 mod log;

@@ -119,6 +119,7 @@ pub fn ask(
         peer: None,
         needs_proxy_line: false,
         requests: 0,
+        ticket: None,
     };
     exchange.begin(connection, None, Moment::now());
     let exchange = Arc::new(exchange);

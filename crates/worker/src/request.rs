@@ -257,6 +257,11 @@ impl Request {
         self.shape.learn(name, fact);
     }
 
+    /// Whether the next name is that of the last request at this place, and so were all before it.
+    pub(crate) fn expects(&self, name: &[u8]) -> bool {
+        self.shape.expects(name)
+    }
+
     /// What is known of the name, when it became one more variable.
     fn put(&mut self, bytes: &[u8], key: Span, value: Span) -> Option<Fact> {
         let name = key.of(bytes);

@@ -1,6 +1,7 @@
 //! The loop of one app thread: accept, receive, call the app, close. In the steady state a request
 //! behind a front end costs four system calls; everything that waits goes to the I/O thread.
 
+use std::collections::VecDeque;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -36,6 +37,11 @@ const IDLE_WAIT: Duration = Duration::from_secs(30);
 const CONNECT_GAP: Duration = Duration::from_millis(1);
 /// Descriptors or memory ran out: accepting waits, what is being served may give some back.
 const SHORTAGE_WAIT: Duration = Duration::from_millis(50);
+
+/// Kept connections are looked for after so many turns at the latest, however many others there are.
+const BLIND_TURNS: u32 = 16;
+/// One look at the set brings so much.
+const EVENTS: usize = 16;
 
 /// The loop of one app thread. Call it with the interpreter held, on the main thread with core 0
 /// and on one more thread per core; returns when the worker has drained.
@@ -81,8 +87,14 @@ pub(crate) struct AppThread<'a> {
     pub(crate) set: Arc<OwnedFd>,
     /// The listener to try first, so that none starves.
     first: usize,
-    /// Whose turn it is when connections and whole requests both wait.
-    jobs_first: bool,
+    /// Whose turn it is when several kinds of work wait.
+    turn: Turn,
+    /// Connections may wait to be accepted: one was, or the set says so.
+    knocks: bool,
+    /// Kept connections whose events came.
+    ready: VecDeque<u64>,
+    /// Turns since the set was looked at.
+    blind_turns: u32,
     pub(crate) seat: Seat,
 }
 
@@ -130,7 +142,10 @@ impl<'a> AppThread<'a> {
             worker,
             set,
             first: 0,
-            jobs_first: false,
+            turn: Turn::Connection,
+            knocks: true,
+            ready: VecDeque::new(),
+            blind_turns: 0,
             seat,
         })
     }
@@ -168,15 +183,19 @@ impl<'a> AppThread<'a> {
     /// Whether there is something to do now; `None`: not any more.
     pub(crate) fn look(&mut self) -> Option<Found> {
         match self.worker.phase() {
-            Phase::Accepting => Some(self.job_or_connection()),
+            Phase::Accepting => Some(self.any()),
             Phase::Finishing => {
-                let found = self.job_or_connection();
+                self.knocks = true;
+                let found = self.any();
                 if found == Found::Nothing {
                     self.worker.post(Event::BacklogEmpty);
                 }
                 Some(found)
             }
-            Phase::Paused => Some(self.job()),
+            Phase::Paused => Some(match self.job() {
+                Found::Nothing => self.kept(),
+                found @ (Found::Request | Found::Other) => found,
+            }),
             Phase::Draining => {
                 let found = self.job();
                 let is_drained = found == Found::Nothing && self.worker.handover.held() == 0;
@@ -190,19 +209,33 @@ impl<'a> AppThread<'a> {
         let _ = self.wait_for(Duration::ZERO, false);
     }
 
-    fn job_or_connection(&mut self) -> Found {
-        self.jobs_first = !self.jobs_first;
-        if self.jobs_first {
-            match self.job() {
-                Found::Nothing => self.connection(),
-                found @ (Found::Request | Found::Other) => found,
-            }
-        } else {
-            match self.connection() {
-                Found::Nothing => self.job(),
-                found @ (Found::Request | Found::Other) => found,
+    fn any(&mut self) -> Found {
+        self.blind_turns += 1;
+        if self.blind_turns >= BLIND_TURNS && self.worker.keeps_any() {
+            self.hush();
+        }
+        for _ in 0..3 {
+            let (found, next) = match self.turn {
+                Turn::Job => (self.job(), Turn::Kept),
+                Turn::Kept => (self.kept(), Turn::Connection),
+                Turn::Connection => (self.connection(), Turn::Job),
+            };
+            self.turn = next;
+            if found != Found::Nothing {
+                return found;
             }
         }
+        Found::Nothing
+    }
+
+    /// Receives the next request of a kept connection.
+    fn kept(&mut self) -> Found {
+        while let Some(token) = self.ready.pop_front() {
+            if let Some(connection) = self.worker.take_kept(token) {
+                return self.receive(connection);
+            }
+        }
+        Found::Nothing
     }
 
     /// Takes a whole request from the I/O thread.
@@ -222,6 +255,9 @@ impl<'a> AppThread<'a> {
 
     /// Accepts one connection and receives once.
     fn connection(&mut self) -> Found {
+        if !std::mem::take(&mut self.knocks) {
+            return Found::Nothing;
+        }
         let worker = self.worker;
         let count = worker.listeners.len();
         for turn in 0..count {
@@ -232,18 +268,23 @@ impl<'a> AppThread<'a> {
                     worker.owe_nothing(index);
                     continue;
                 }
-                Err(Errno::CONNABORTED | Errno::INTR | Errno::PROTO) => return Found::Other,
+                Err(Errno::CONNABORTED | Errno::INTR | Errno::PROTO) => {
+                    self.knocks = true;
+                    return Found::Other;
+                }
                 Err(Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM) => {
                     let shortage = worker.counters().worker(counters::Worker::ShortageMillis);
                     shortage.store(Moment::now().millis(), Ordering::Relaxed);
                     // The order event wakes it early; else it tries again after the pause.
                     let _ = self.wait_for(SHORTAGE_WAIT, true);
+                    self.knocks = true;
                     return Found::Other;
                 }
                 // Closed by the I/O thread: the phase says why.
                 Err(_) => continue,
             };
             self.first = index + 1;
+            self.knocks = true;
             return self.receive(accepted);
         }
         Found::Nothing
@@ -274,6 +315,11 @@ impl<'a> AppThread<'a> {
                     return Found::Other;
                 }
             },
+            // Its event was an old one.
+            socket::Read::Nothing if connection.ticket.is_some() => {
+                worker.keep(connection, Moment::now());
+                return Found::Other;
+            }
             socket::Read::Nothing => Wait::Head,
             // A health check that only connects; nothing was asked, nothing is answered.
             socket::Read::End => return Found::Other,
@@ -345,7 +391,7 @@ impl<'a> AppThread<'a> {
             self.worker.note_stalled(request, exchange.patience());
         }
         if let Some(connection) = answer.connection.take() {
-            close::after_answer(self.worker, connection, request, &mut answer);
+            close::after_answer(self.worker, connection, request, &mut answer, now);
         }
         let notes = std::mem::take(&mut answer.notes);
         drop(answer);
@@ -410,13 +456,22 @@ impl<'a> AppThread<'a> {
             tokens.filter(|&token| of(token)).count()
         };
         let jobs = count(|token| token == token::JOB);
-        let connections = count(|token| token < token::JOB);
-        // The next turn begins with the other kind.
-        self.jobs_first = connections > 0;
+        let connections = count(|token| token < token::KEPT);
+        let kept = token::KEPT..token::JOB;
+        for token in events.iter().map(|event| event.data.u64()) {
+            match kept.contains(&token) {
+                true => self.ready.push_back(token),
+                // A sibling's order may be about a connection that it must leave.
+                false => self.knocks = true,
+            }
+        }
+        if connections > 0 {
+            self.turn = Turn::Connection;
+        }
         if jobs + connections > 1 {
             for event in events.iter().filter(|_| connections > 1) {
                 let token = event.data.u64();
-                if token < token::JOB {
+                if token < token::KEPT {
                     self.worker.owe(token);
                 }
             }
@@ -429,7 +484,9 @@ impl<'a> AppThread<'a> {
             0 => SIGNALS_WAIT,
             _ => IDLE_WAIT,
         };
-        match self.wait_for(patience, false) {
+        let waited = self.wait_for(patience, false);
+        self.knocks |= waited != Waited::Event;
+        match waited {
             // The main thread gives the app's signal handlers their turn.
             Waited::Interrupted | Waited::Nothing if self.seat.core == 0 => Some(Next::Interrupted),
             Waited::Interrupted | Waited::Nothing | Waited::Event => None,
@@ -450,7 +507,8 @@ impl<'a> AppThread<'a> {
             flags: EventFlags::empty(),
             data: EventData::new_u64(token::ORDER),
         };
-        let mut events = [empty; 4];
+        let mut events = [empty; EVENTS];
+        self.blind_turns = 0;
         match epoll::wait(self.set.as_ref(), &mut events[..], Some(&timeout)) {
             Ok(0) => Waited::Nothing,
             Ok(ready) => {
@@ -466,6 +524,17 @@ impl Drop for AppThread<'_> {
     fn drop(&mut self) {
         self.worker.leave(&self.set);
     }
+}
+
+/// The kinds of work.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Turn {
+    /// A whole request of the I/O thread.
+    Job,
+    /// The next request of a kept connection.
+    Kept,
+    /// A new connection.
+    Connection,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -58,6 +58,12 @@ impl Shape {
         }
     }
 
+    /// Whether [`Shape::next`] would know something.
+    pub(crate) fn expects(&self, name: &[u8]) -> bool {
+        let seen = self.seen.get(self.place).filter(|_| !self.differs);
+        seen.is_some_and(|seen| seen.fact.is_some() && *seen.name == *name)
+    }
+
     /// After [`Shape::next`] knew nothing. It holds for every request that has the same names up to
     /// here.
     pub(crate) fn learn(&mut self, name: &[u8], fact: Option<Fact>) {

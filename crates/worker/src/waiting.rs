@@ -83,6 +83,14 @@ impl Parked {
         Self::new(waiting, settings, now)
     }
 
+    /// A kept connection of which nothing was received.
+    pub(crate) fn idle(connection: Connection, settings: &Settings, now: Moment) -> Self {
+        let mut parked = Self::accepted(connection, settings, now);
+        parked.waiting.wait = Wait::Idle;
+        parked.set_deadline(settings, now);
+        parked
+    }
+
     pub(crate) fn socket(&self) -> BorrowedFd<'_> {
         self.waiting.connection.socket.as_fd()
     }

@@ -267,6 +267,9 @@ fn ini(scene: &Scene, side: Side, address: &str, directory: &Path, environment: 
     if side == Side::Ours {
         let python = environment.join("bin/python");
         ini += &format!("python = {}\n", python.display());
+        if scene.way == Way::Http {
+            ini += "http-keepalive = 60\n";
+        }
     }
     ini
 }

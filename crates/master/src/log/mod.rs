@@ -12,6 +12,7 @@ use std::collections::VecDeque;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use imperator_core::message::LogSource;
 use imperator_core::pattern::Matcher;
@@ -19,6 +20,7 @@ use imperator_core::settings::logs::{LogDate, LogRoute, Logger};
 use imperator_core::settings::{LogTarget, Logs};
 use imperator_process::privileges::Identity;
 use imperator_process::{fds, time};
+use nix::fcntl::{FcntlArg, fcntl};
 
 use crate::alarms::Alarms;
 use crate::clock;
@@ -33,6 +35,11 @@ const RECENT_LINES: usize = 60;
 const RECENT_BYTES: usize = 512;
 /// Reads of one pipe in one turn: a flood must not keep the master from its other work.
 const READS: usize = 4;
+/// Room of the request pipe: what all workers write while the master is busy or rests.
+const REQUEST_ROOM: i32 = 256 * 1024;
+/// Lines are read together where more of them come: so fast can they come before the pipe is full,
+/// in bytes per microsecond.
+const FASTEST: u64 = 64;
 
 /// A pipe whose both ends the master keeps: it never ends, and outlives a master (the emperor has
 /// a copy of the read end).
@@ -41,6 +48,8 @@ pub(crate) struct Pipe {
     pub read: OwnedFd,
     pub write: OwnedFd,
     lines: Lines,
+    /// Between two reads.
+    pause: Duration,
 }
 
 #[derive(Debug)]
@@ -48,6 +57,10 @@ pub(crate) struct Log {
     pub app: Pipe,
     /// Its write end does not block.
     pub requests: Pipe,
+    /// Until then nobody waits for request lines: each would wake the master.
+    pub rests_until: Option<Instant>,
+    /// When request lines were there last.
+    last_requests: Option<Instant>,
     opening: Opening,
     sinks: Vec<Sink>,
     way: Way,
@@ -81,6 +94,7 @@ impl Log {
             None => (Pipe::new()?, Pipe::new()?),
         };
         fds::set_nonblocking(&app.write, false)?;
+        let requests = requests.with_room(REQUEST_ROOM);
         let prefix = if is_alone {
             Vec::new()
         } else {
@@ -89,6 +103,8 @@ impl Log {
         let mut log = Self {
             app,
             requests,
+            rests_until: None,
+            last_requests: None,
             opening: Opening {
                 name: name.to_owned(),
                 prefix,
@@ -238,7 +254,21 @@ impl Log {
         self.flush();
     }
 
+    /// Reads request lines. Where they come thick and fast it rests, so that the next ones come
+    /// together.
     pub(crate) fn read_requests(&mut self) {
+        let before = self.kept.newest();
+        self.read_request_lines();
+        self.rests_until = None;
+        if self.kept.newest() > before {
+            let (now, pause) = (clock::now(), self.requests.pause);
+            let last = self.last_requests.replace(now);
+            let is_soon = last.is_some_and(|last| now < last + 2 * pause);
+            self.rests_until = is_soon.then_some(now + pause);
+        }
+    }
+
+    fn read_request_lines(&mut self) {
         let Self {
             requests,
             sinks,
@@ -418,21 +448,30 @@ impl Pipe {
     fn new() -> io::Result<Self> {
         let flags = nix::fcntl::OFlag::O_CLOEXEC | nix::fcntl::OFlag::O_NONBLOCK;
         let (read, write) = nix::unistd::pipe2(flags)?;
-        Ok(Self {
-            read,
-            write,
-            lines: Lines::default(),
-        })
+        Ok(Self::of(read, write))
     }
 
     fn adopt(read: OwnedFd) -> io::Result<Self> {
         fds::set_nonblocking(&read, true)?;
         let write = fds::reopen_nonblocking(&read)?;
-        Ok(Self {
+        Ok(Self::of(read, write))
+    }
+
+    fn of(read: OwnedFd, write: OwnedFd) -> Self {
+        Self {
             read,
             write,
             lines: Lines::default(),
-        })
+            pause: Duration::ZERO,
+        }
+    }
+
+    /// With so much room, or as much as it has where the user has too many such pipes already.
+    fn with_room(mut self, bytes: i32) -> Self {
+        let _ = fcntl(&self.write, FcntlArg::F_SETPIPE_SZ(bytes));
+        let room = fcntl(&self.write, FcntlArg::F_GETPIPE_SZ).unwrap_or(0);
+        self.pause = Duration::from_micros(u64::try_from(room).unwrap_or(0) / FASTEST);
+        self
     }
 
     /// The app's user may open `/dev/stderr`.

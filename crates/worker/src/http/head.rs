@@ -307,6 +307,15 @@ impl Vars<'_> {
             b'-' => b'_',
             _ => byte.to_ascii_uppercase(),
         }));
+        if self.request.expects(&self.text[start..]) {
+            // Each name of the last request stood there once.
+            let key = Span {
+                start: start as u32,
+                len: (self.text.len() - start) as u32,
+            };
+            self.put(key, value);
+            return self.check_count();
+        }
         let key = self.text[start..].to_vec();
         self.text.truncate(start);
         match self.request.value_in(self.text, &key) {
@@ -319,6 +328,10 @@ impl Vars<'_> {
                 self.add(&key, &merged);
             }
         }
+        self.check_count()
+    }
+
+    fn check_count(&self) -> Result<(), Refusal> {
         if self.request.count() > self.limit {
             return Err(Refusal::new(431, "too many variables"));
         }
@@ -326,8 +339,12 @@ impl Vars<'_> {
     }
 
     fn add(&mut self, key: &[u8], value: &[u8]) {
+        let key = append(self.text, key);
+        self.put(key, value);
+    }
+
+    fn put(&mut self, key: Span, value: &[u8]) {
         self.request.received_vars += 1;
-        let key: Span = append(self.text, key);
         let value: Span = append(self.text, value);
         self.request.add(self.text, key, value);
     }

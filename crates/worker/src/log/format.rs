@@ -300,57 +300,61 @@ impl Line<'_> {
                 out.extend_from_slice(CUT);
             }
         };
-        print(out, format_args!("[pid: {}|app: ", self.pid));
+        out.extend_from_slice(b"[pid: ");
+        number(out, self.pid.into());
         if outcome.is_static {
-            print(out, format_args!("-1|req: -1/{}] ", self.requests));
+            out.extend_from_slice(b"|app: -1|req: -1");
         } else {
-            let (own, all) = (self.app_requests, self.requests);
-            print(out, format_args!("0|req: {own}/{all}] "));
+            out.extend_from_slice(b"|app: 0|req: ");
+            number(out, self.app_requests);
         }
+        out.push(b'/');
+        number(out, self.requests);
+        out.extend_from_slice(b"] ");
         cut(out, Known::RemoteAddr, MAX_TEXT);
         out.extend_from_slice(b" (");
         cut(out, Known::RemoteUser, MAX_TEXT);
-        print(
-            out,
-            format_args!(
-                ") {{{} vars in {} bytes}} [{}] ",
-                self.request.received_vars * 2,
-                self.request.received_bytes,
-                self.stamps.ctime
-            ),
-        );
+        out.extend_from_slice(b") {");
+        number(out, self.request.received_vars as u64 * 2);
+        out.extend_from_slice(b" vars in ");
+        number(out, self.request.received_bytes as u64);
+        out.extend_from_slice(b" bytes} [");
+        out.extend_from_slice(self.stamps.ctime.as_bytes());
+        out.extend_from_slice(b"] ");
         cut(out, Known::Method, MAX_TEXT);
         out.push(b' ');
         cut(out, Known::Uri, MAX_URI);
-        let (time, unit) = match micros {
-            true => (outcome.micros, "micros"),
-            false => (outcome.micros / 1000, "msecs"),
+        let (time, unit): (u64, &[u8]) = match micros {
+            true => (outcome.micros, b" micros"),
+            false => (outcome.micros / 1000, b" msecs"),
         };
-        let via = if outcome.by_sendfile {
-            " via sendfile() "
-        } else {
-            " "
+        let via: &[u8] = match outcome.by_sendfile {
+            true => b" via sendfile() (",
+            false => b" (",
         };
-        print(
-            out,
-            format_args!(
-                " => generated {} bytes in {time} {unit}{via}(",
-                outcome.body_bytes
-            ),
-        );
+        out.extend_from_slice(b" => generated ");
+        number(out, outcome.body_bytes);
+        out.extend_from_slice(b" bytes in ");
+        number(out, time);
+        out.extend_from_slice(unit);
+        out.extend_from_slice(via);
         cut(out, Known::Protocol, MAX_TEXT);
-        print(
-            out,
-            format_args!(
-                " {}) {} headers in {} bytes ({} switches on core {})",
-                outcome.status, outcome.headers, outcome.head_bytes, outcome.chunks, self.core
-            ),
-        );
+        out.push(b' ');
+        number(out, outcome.status.into());
+        out.extend_from_slice(b") ");
+        number(out, outcome.headers.into());
+        out.extend_from_slice(b" headers in ");
+        number(out, outcome.head_bytes);
+        out.extend_from_slice(b" bytes (");
+        number(out, outcome.chunks.into());
+        out.extend_from_slice(b" switches on core ");
+        number(out, self.core as u64);
+        out.push(b')');
     }
 
     fn field(&self, field: Field, out: &mut Vec<u8>) {
         let outcome = self.outcome;
-        let number: u64 = match field {
+        let value: u64 = match field {
             Field::Known(Known::RemoteAddr) => return or_dash(out, self.addr()),
             Field::Known(which) => return or_dash(out, self.request.known(which)),
             Field::Apache => return out.extend_from_slice(self.stamps.apache.as_bytes()),
@@ -395,7 +399,7 @@ impl Line<'_> {
             Field::ReadErrors => outcome.read_failed.into(),
             Field::Errors => u64::from(outcome.write_failed) + u64::from(outcome.read_failed),
         };
-        out.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
+        number(out, value);
     }
 }
 
@@ -409,6 +413,10 @@ pub(super) fn addr(request: &Request, forwarded: bool) -> &[u8] {
         Some(address) if !address.is_empty() => address,
         Some(_) | None => request.known(Known::RemoteAddr),
     }
+}
+
+fn number(out: &mut Vec<u8>, number: u64) {
+    out.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
 }
 
 fn or_dash(out: &mut Vec<u8>, value: &[u8]) {

@@ -9,6 +9,7 @@ mod answers;
 mod files;
 mod framing;
 mod http;
+mod kept;
 mod lifecycle;
 mod support;
 mod tls;
