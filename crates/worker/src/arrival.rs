@@ -42,7 +42,7 @@ pub(crate) fn look(
             let local = http::head::Local {
                 hostname: &worker.hostname,
                 port: &worker.listeners[connection.listener].port,
-                peer: connection.peer,
+                peer: connection.peer.as_ref(),
                 secure: worker.listeners[connection.listener].tls.is_some(),
                 keep_alive: worker.settings().http_keepalive.is_some(),
                 settings: &worker.settings().http,
@@ -71,7 +71,9 @@ fn proxy_line(request: &mut Request, connection: &mut Connection) -> Result<bool
     };
     request.buffer.drain(..line.length);
     connection.needs_proxy_line = false;
-    connection.peer = line.client.or(connection.peer);
+    if let Some(client) = line.client {
+        connection.peer = Some(client.into());
+    }
     Ok(!request.buffer.is_empty())
 }
 

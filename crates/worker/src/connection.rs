@@ -15,13 +15,29 @@ pub(crate) struct Connection {
     pub(crate) listener: usize,
     pub(crate) protocol: Protocol,
     /// Of an HTTP client over TCP.
-    pub(crate) peer: Option<SocketAddr>,
+    pub(crate) peer: Option<Peer>,
     /// A proxy in front has yet to say whose connection it is.
     pub(crate) needs_proxy_line: bool,
     /// Requests answered on it.
     pub(crate) requests: u32,
     /// Of a kept HTTP connection.
     pub(crate) ticket: Option<Ticket>,
+}
+
+/// An address as variables show it.
+#[derive(Debug)]
+pub(crate) struct Peer {
+    pub(crate) ip: String,
+    pub(crate) port: String,
+}
+
+impl From<SocketAddr> for Peer {
+    fn from(address: SocketAddr) -> Self {
+        Self {
+            ip: address.ip().to_canonical().to_string(),
+            port: address.port().to_string(),
+        }
+    }
 }
 
 /// Processes that the app forked in a request hold copies of connections.

@@ -376,7 +376,7 @@ impl WorkerContext {
             socket,
             listener: index,
             protocol: listener.protocol,
-            peer,
+            peer: peer.map(Into::into),
             needs_proxy_line: listener.protocol == Protocol::Http
                 && listener.tls.is_none()
                 && self.settings().http.proxy_protocol,

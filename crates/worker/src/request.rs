@@ -423,10 +423,11 @@ pub(crate) fn content_length(text: &[u8]) -> Option<u64> {
     if text.is_empty() {
         return Some(0);
     }
-    if !text.iter().all(u8::is_ascii_digit) {
-        return None;
-    }
-    std::str::from_utf8(text).ok()?.parse().ok()
+    text.iter().try_fold(0_u64, |number, byte| {
+        let digit = byte.wrapping_sub(b'0');
+        let number = number.checked_mul(10).filter(|_| digit < 10)?;
+        number.checked_add(digit.into())
+    })
 }
 
 /// Length, and up to four bytes from each of the places where names differ.

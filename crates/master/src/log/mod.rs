@@ -494,3 +494,36 @@ impl Pipe {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn request_lines_that_come_thick_and_fast_are_read_together() {
+        let mut log = Log::new("x", true, None).unwrap();
+        // However slow this machine is.
+        log.requests.pause = Duration::from_secs(3600);
+        let write = |log: &Log, text: &[u8]| {
+            assert_eq!(
+                nix::unistd::write(&log.requests.write, text),
+                Ok(text.len())
+            );
+        };
+        let look = |log: &mut Log| {
+            log.read_requests();
+            (log.kept.newest(), log.rests_until.is_some())
+        };
+        write(&log, b"one\n");
+        assert_eq!(look(&mut log), (1, false), "a line of its own");
+        write(&log, b"two\n");
+        assert_eq!(look(&mut log), (2, true));
+        write(&log, b"three\nfour\n");
+        assert_eq!(look(&mut log), (4, true));
+        assert_eq!(
+            look(&mut log),
+            (4, false),
+            "from now on the next line wakes us"
+        );
+    }
+}

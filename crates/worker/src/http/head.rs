@@ -1,13 +1,14 @@
 //! The head of an HTTP/1.1 request into the variables that uWSGI's http-socket makes of it. httparse
 //! splits it; what is ambiguous there (RFC 9112 §11) is refused here. Pure.
 
-use std::net::SocketAddr;
+use std::mem::MaybeUninit;
 
-use httparse::{EMPTY_HEADER, Error, Header, Status};
+use httparse::{Error, Header, Status};
 use imperator_core::packet::MAX_VARS;
 use imperator_core::settings::http::Http;
 
 use super::target::{Target, decoded};
+use crate::connection::Peer;
 use crate::refusal::Refusal;
 use crate::request::{Framing, Limits, Request, Span, append, content_length};
 use crate::response::{has_token, is_token};
@@ -20,7 +21,7 @@ const MAX_HEADERS: usize = 128;
 pub(crate) struct Local<'a> {
     pub(crate) hostname: &'a str,
     pub(crate) port: &'a str,
-    pub(crate) peer: Option<SocketAddr>,
+    pub(crate) peer: Option<&'a Peer>,
     /// Inside TLS.
     pub(crate) secure: bool,
     /// http-keepalive is set.
@@ -59,9 +60,10 @@ fn read(
         });
     };
     let head = &buffer[start..start + end];
-    let mut headers = [EMPTY_HEADER; MAX_HEADERS];
-    let mut parsed = httparse::Request::new(&mut headers);
-    match parsed.parse(head) {
+    // Not filled with 4 KB of empty ones for each request.
+    let mut headers = [const { MaybeUninit::uninit() }; MAX_HEADERS];
+    let mut parsed = httparse::Request::new(&mut []);
+    match parsed.parse_with_uninit_headers(head, &mut headers) {
         Ok(Status::Complete(used)) if used == head.len() => (),
         Ok(Status::Complete(_) | Status::Partial) => {
             return Err(bad("the request's head ends where it should not"));
@@ -269,13 +271,9 @@ impl Vars<'_> {
         if local.secure {
             self.add(b"HTTPS", b"on");
         }
-        let peer = local
-            .peer
-            .map(|peer| (peer.ip().to_canonical(), peer.port()));
-        let (address, port) = peer.map_or_else(Default::default, |(address, port)| {
-            (address.to_string(), port.to_string())
-        });
-        self.add(b"REMOTE_ADDR", address.as_bytes());
+        let peer = local.peer.map(|it| (&*it.ip, &*it.port));
+        let (ip, port) = peer.unwrap_or_default();
+        self.add(b"REMOTE_ADDR", ip.as_bytes());
         self.add(b"REMOTE_PORT", port.as_bytes());
         for header in headers {
             self.header(header, target)?;
@@ -355,6 +353,7 @@ mod tests {
     use super::*;
     use imperator_core::settings::Protocol;
     use proptest::prelude::*;
+    use std::net::SocketAddr;
 
     const LIMITS: Limits = Limits {
         head: 1000,
@@ -366,10 +365,11 @@ mod tests {
         let mut request = Request::new(4096);
         request.clear(Protocol::Http);
         request.buffer.extend_from_slice(bytes);
+        let peer = Peer::from("[::ffff:9.8.7.6]:4711".parse::<SocketAddr>().unwrap());
         let local = Local {
             hostname: "box",
             port: "8000",
-            peer: Some("[::ffff:9.8.7.6]:4711".parse().unwrap()),
+            peer: Some(&peer),
             secure: false,
             settings: &Http::default(),
             keep_alive: true,
