@@ -1,7 +1,9 @@
 //! `import uwsgi` across workers: what it tells of the others, the hooks that it calls, its typing
 //! stub, and what the operator is told of an app that cannot be forked.
 
-use super::harness::interpreters;
+use std::path::Path;
+
+use super::harness::{interpreters, text, web};
 use super::support::{Alone, Folder, Signal, repository, uwsgi_get};
 
 const APP: &str = "\
@@ -39,25 +41,8 @@ def application(environ, start_response):
     return [b'%d' % os.getpid()]
 ";
 
-fn start(python: &std::path::Path, lines: &str) -> Alone {
-    let folder = Folder::new();
-    folder.write("web.py", APP);
-    let ini = format!(
-        "[uwsgi]\nsocket = {{dir}}/s\nchdir = {{dir}}\nmodule = web\npython = {}\n{lines}",
-        python.display()
-    );
-    let app = Alone::start_in(folder, &ini);
-    app.wait_for("the first answer", |app| {
-        uwsgi_get(app.path("s").as_path(), "/pid").ok()
-    });
-    app
-}
-
-#[track_caller]
-fn text(app: &Alone, uri: &str) -> String {
-    let reply = uwsgi_get(app.path("s").as_path(), uri).expect("an answer");
-    assert_eq!(reply.status, 200, "{uri}\n{}", app.report());
-    reply.text()
+fn start(python: &Path, lines: &str) -> Alone {
+    web(APP, &format!("python = {}\n{lines}", python.display()))
 }
 
 #[test]
@@ -174,22 +159,13 @@ def application(environ, start_response):
     return [repr(sorted(wrong)).encode()]
 ";
     for python in interpreters() {
-        let folder = Folder::new();
         let stubs = repository().join("crates/cli/dist");
-        let text = format!(
+        let code = format!(
             "UWSGI = '{0}/uwsgi.pyi'\nDECORATORS = '{0}/uwsgidecorators.pyi'\n{CHECK}",
             stubs.display()
         );
-        folder.write("web.py", &text);
-        let ini = format!(
-            "[uwsgi]\nsocket = {{dir}}/s\nchdir = {{dir}}\nmodule = web\npython = {}\n",
-            python.display()
-        );
-        let app = Alone::start_in(folder, &ini);
-        let reply = app.wait_for("an answer", |app| {
-            uwsgi_get(app.path("s").as_path(), "/").ok()
-        });
-        assert_eq!(reply.text(), "[]", "{}", app.report());
+        let app = web(&code, &format!("python = {}\n", python.display()));
+        assert_eq!(text(&app, "/"), "[]", "{}", app.report());
     }
 }
 

@@ -3,10 +3,9 @@
 
 use std::path::Path;
 
-use super::harness::{interpreters, with_gevent};
+use super::harness::{interpreters, web, with_gevent};
 use super::support::{
-    Address, Alone, Folder, Load, background, http, is_alive, skips_without, stays, uwsgi_get,
-    wait_within,
+    Address, Alone, Load, background, http, is_alive, skips_without, stays, uwsgi_get, wait_within,
 };
 
 const APP: &str = "\
@@ -106,16 +105,11 @@ def application(environ, start_response):
 ";
 
 fn start(python: &Path, lines: &str) -> Alone {
-    let folder = Folder::new();
-    folder.write("web.py", APP);
-    let ini = format!(
-        "[uwsgi]\nsocket = {{dir}}/s\nhttp-socket = {{dir}}/h\nchdir = {{dir}}\nmodule = web\n\
-         python = {}\n{lines}",
-        python.display()
-    );
-    let app = Alone::start_in(folder, &ini);
-    app.wait_for("the first answer", pid);
-    app
+    let python = python.display();
+    web(
+        APP,
+        &format!("http-socket = {{dir}}/h\npython = {python}\n{lines}"),
+    )
 }
 
 fn pid(app: &Alone) -> Option<i32> {

@@ -4,7 +4,7 @@
 use std::io::{Read, Write};
 use std::thread;
 
-use super::harness::with_gevent;
+use super::harness::{text, web, with_gevent};
 use super::support::{
     Address, Alone, Exchange, Folder, Signal, Vars, skips_without, test_env, uwsgi_get,
 };
@@ -67,23 +67,8 @@ fn start(lines: &str) -> Option<Alone> {
     if skips_without("gevent in the virtualenv of the tests", is_there) {
         return None;
     }
-    let folder = Folder::new();
-    folder.write("web.py", APP);
-    let ini = format!(
-        "[uwsgi]\nsocket = {{dir}}/s\nchdir = {{dir}}\nmodule = web\nvirtualenv = {}\n{lines}",
-        environment.display()
-    );
-    let app = Alone::start_in(folder, &ini);
-    app.wait_for("the first answer", |app| {
-        uwsgi_get(app.path("s").as_path(), "/").ok()
-    });
-    Some(app)
-}
-
-fn text(app: &Alone, uri: &str) -> String {
-    uwsgi_get(app.path("s").as_path(), uri)
-        .expect("an answer")
-        .text()
+    let python = format!("virtualenv = {}\n{lines}", environment.display());
+    Some(web(APP, &python))
 }
 
 /// So many requests at once; their answers.

@@ -6,6 +6,7 @@ use std::sync::OnceLock;
 
 use super::support::{
     Address, Alone, Folder, Reply, Vars, http, repository, skips_without, target_directory, uwsgi,
+    uwsgi_get,
 };
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -109,6 +110,27 @@ pub(crate) fn on_each_over_both(lines: &str, check: impl Fn(&Served, Protocol)) 
             check(served, protocol);
         }
     });
+}
+
+/// This code as the module `web`, at `{dir}/s`. `lines` say which Python runs it, and what else.
+#[track_caller]
+pub(crate) fn web(code: &str, lines: &str) -> Alone {
+    let folder = Folder::new();
+    folder.write("web.py", code);
+    let head = "[uwsgi]\nsocket = {dir}/s\nchdir = {dir}\nmodule = web\n";
+    let app = Alone::start_in(folder, &format!("{head}{lines}"));
+    app.wait_for("the first answer", |app| {
+        uwsgi_get(app.path("s").as_path(), "/pid").ok()
+    });
+    app
+}
+
+/// What a [`web`] app answers to a `GET`, with 200.
+#[track_caller]
+pub(crate) fn text(app: &Alone, uri: &str) -> String {
+    let reply = uwsgi_get(app.path("s").as_path(), uri).expect("an answer");
+    assert_eq!(reply.status, 200, "{uri}\n{}", app.report());
+    reply.text()
 }
 
 impl Served {

@@ -1,7 +1,9 @@
 //! `import uwsgi` and `uwsgidecorators` in workers: what works, and what says that it is not here.
 
-use super::harness::interpreters;
-use super::support::{Alone, Folder, stays, uwsgi_get};
+use std::path::Path;
+
+use super::harness::{interpreters, text, web};
+use super::support::{Alone, stays, uwsgi_get};
 
 const APP: &str = "\
 import os
@@ -107,25 +109,11 @@ def leave(environ):
     uwsgi.log('went on after the disconnect')
 ";
 
-fn start(python: &std::path::Path, lines: &str) -> Alone {
-    let folder = Folder::new();
-    folder.write("web.py", APP);
-    let ini = format!(
-        "[uwsgi]\nsocket = {{dir}}/s\nchdir = {{dir}}\nmodule = web\nfoo = bar\npython = {}\n{lines}",
-        python.display()
-    );
-    let app = Alone::start_in(folder, &ini);
-    app.wait_for("the first answer", |app| {
-        uwsgi_get(app.path("s").as_path(), "/pid").ok()
-    });
-    app
-}
-
-#[track_caller]
-fn text(app: &Alone, uri: &str) -> String {
-    let reply = uwsgi_get(app.path("s").as_path(), uri).expect("an answer");
-    assert_eq!(reply.status, 200, "{uri}\n{}", app.report());
-    reply.text()
+fn start(python: &Path, lines: &str) -> Alone {
+    web(
+        APP,
+        &format!("python = {}\nfoo = bar\n{lines}", python.display()),
+    )
 }
 
 #[test]

@@ -133,7 +133,7 @@ impl Master {
     fn slim_while_asleep(&mut self) {
         let sleeps = self.app.is_asleep() && self.app.processes().is_empty();
         if sleeps && !self.is_slim && self.app.starting().is_none() {
-            imperator_process::lean::slim();
+            imperator_process::memory::slim();
         }
         self.is_slim = sleeps;
     }

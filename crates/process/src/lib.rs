@@ -11,7 +11,6 @@ pub mod fork;
 pub mod held;
 pub mod image;
 pub mod inotify;
-pub mod lean;
 pub mod limits;
 pub mod local_time;
 pub mod lock;

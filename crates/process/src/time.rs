@@ -51,8 +51,8 @@ pub fn utc(micros: u64) -> String {
     format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{micro:06}Z")
 }
 
-/// The date of a day since 1970: eras of 400 years, years that begin in March.
-fn civil(days: u64) -> (u64, u64, u64) {
+/// Year, month and day of a day since 1970: eras of 400 years, years that begin in March.
+pub fn civil(days: u64) -> (u64, u64, u64) {
     let days = days + 719_468;
     let (era, day) = (days / 146_097, days % 146_097);
     let year = (day - day / 1460 + day / 36_524 - day / 146_096) / 365;

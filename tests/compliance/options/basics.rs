@@ -164,25 +164,23 @@ fn sockets_speak_and_go() {
     run(SOCKETS);
 }
 
+fn several(server: &mut Server, facts: &mut Facts) {
+    let environ = server.get("/environ").json()["environ"].clone();
+    facts.note("several processes", &environ["wsgi.multiprocess"]);
+    facts.note("several threads", &environ["wsgi.multithread"]);
+}
+
 const PROCESSES: &[Case] = &[
     Case {
         options: &["processes"],
         ini: "processes = 3\n",
-        see: |server, facts| {
-            let environ = server.get("/environ").json()["environ"].clone();
-            facts.note("several processes", &environ["wsgi.multiprocess"]);
-            facts.note("several threads", &environ["wsgi.multithread"]);
-        },
+        see: several,
         ..Case::PLAIN
     },
     Case {
         options: &["threads"],
         ini: "threads = 3\n",
-        see: |server, facts| {
-            let environ = server.get("/environ").json()["environ"].clone();
-            facts.note("several processes", &environ["wsgi.multiprocess"]);
-            facts.note("several threads", &environ["wsgi.multithread"]);
-        },
+        see: several,
         ..Case::PLAIN
     },
     Case {

@@ -277,28 +277,14 @@ const RECYCLING: &[Case] = &[
         options: &["reload-on-exception"],
         ini: "reload-on-exception = true\n",
         differs: &[("the answer", "`reload-on-exception`")],
-        see: |server, facts| {
-            let before = worker(server);
-            facts.note("the answer", outcome(&server.get("/boom")));
-            server.wait_for("another worker", |server| {
-                let now = worker(server);
-                (now != before && now != 0).then_some(())
-            });
-        },
+        see: replaces,
         ..Case::PLAIN
     },
     Case {
         options: &["reload-on-exception-value"],
         ini: "reload-on-exception-value = before the headers\n",
         differs: &[("the answer", "`reload-on-exception`")],
-        see: |server, facts| {
-            let before = worker(server);
-            facts.note("the answer", outcome(&server.get("/boom")));
-            server.wait_for("another worker", |server| {
-                let now = worker(server);
-                (now != before && now != 0).then_some(())
-            });
-        },
+        see: replaces,
         ..Case::PLAIN
     },
     Case {
@@ -328,6 +314,16 @@ def application(environ, start_response):\n    \
     kept.append(mmap.mmap(-1, 3 << 30, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | 0x4000))\n    \
     start_response('200 OK', [])\n    \
     return [json.dumps({'pid': os.getpid()}).encode()]\n";
+
+/// An exception of the app costs its worker.
+fn replaces(server: &mut Server, facts: &mut Facts) {
+    let before = worker(server);
+    facts.note("the answer", outcome(&server.get("/boom")));
+    server.wait_for("another worker", |server| {
+        let now = worker(server);
+        (now != before && now != 0).then_some(())
+    });
+}
 
 fn kills(server: &mut Server, facts: &mut Facts) {
     let before = worker(server);

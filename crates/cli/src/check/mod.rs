@@ -17,7 +17,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Context;
-use clap::{Arg, ArgAction, Command};
+use clap::{Arg, ArgAction, ArgMatches, Command};
 use imperator_core::finding::{Finding, Severity};
 
 use crate::world::{NO_COMMANDS, RealWorld};
@@ -29,7 +29,7 @@ pub(crate) use report::some;
 
 /// Exit codes: errors, and a command line that makes no sense.
 const FAILED: u8 = 1;
-pub(crate) const USAGE: u8 = 2;
+const USAGE: u8 = 2;
 
 fn parser() -> Command {
     let flag = |name: &'static str, help: &'static str| {
@@ -71,47 +71,59 @@ pub(crate) fn targets() -> Arg {
 
 /// `arguments` are those behind `check`.
 pub(crate) fn run(arguments: &[OsString]) -> anyhow::Result<ExitCode> {
-    let program = OsString::from("imperator check");
-    let words = std::iter::once(&program).chain(arguments);
-    let matches = match parser().try_get_matches_from(words) {
+    let matches = match parse(parser(), arguments) {
         Ok(matches) => matches,
-        Err(error) => return Ok(usage(&error)),
+        Err(code) => return Ok(code),
     };
-    let named = matches.get_many::<String>("target");
-    let named: Vec<String> = named.into_iter().flatten().cloned().collect();
     let imports = matches.get_flag("import");
     let limit = matches.get_one("timeout").copied().map(Duration::from_secs);
     let mut world = RealWorld::look()?;
     if !imports {
         world = world.without_commands();
     }
-    let mut gathered = match gather::gather(&named, &world, false) {
+    let mut gathered = match gather::gather(&targets_of(&matches), &world, false) {
         Ok(gathered) => gathered,
-        Err(error) => {
-            let _ = writeln!(std::io::stderr(), "imperator check: {error:#}");
-            return Ok(ExitCode::from(USAGE));
-        }
+        Err(error) => return Ok(nonsense("check", &error)),
     };
     look(&mut gathered);
     let here = std::env::current_dir().context("cannot tell the working directory")?;
     let outcomes = imports.then(|| import::all(&gathered.subjects, limit, &here));
     let report = Report::new(gathered, outcomes, here);
-    let text = if matches.get_flag("json") {
+    print(&if matches.get_flag("json") {
         format!("{:#}\n", report.json())
     } else {
         report.text(colours())
-    };
-    // A reader that was closed early is no failure.
-    let _ = std::io::stdout().write_all(text.as_bytes());
+    });
     let (errors, warnings) = report.count();
     let failed = errors > 0 || (warnings > 0 && matches.get_flag("strict"));
     Ok(ExitCode::from(if failed { FAILED } else { 0 }))
 }
 
-/// clap's own message and exit code: 0 for `--help`, 2 for a mistake.
-pub(crate) fn usage(error: &clap::Error) -> ExitCode {
-    let _ = error.print();
-    ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(USAGE))
+/// What is asked of a command like this one. For `--help` and mistakes clap says what it has to say,
+/// and this is the exit code: 0 or 2.
+pub(crate) fn parse(parser: Command, arguments: &[OsString]) -> Result<ArgMatches, ExitCode> {
+    let program = OsString::from(parser.get_name());
+    let words = std::iter::once(&program).chain(arguments);
+    parser.try_get_matches_from(words).map_err(|error| {
+        let _ = error.print();
+        ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(USAGE))
+    })
+}
+
+pub(crate) fn targets_of(matches: &ArgMatches) -> Vec<String> {
+    let named = matches.get_many::<String>("target");
+    named.into_iter().flatten().cloned().collect()
+}
+
+/// There is nothing to look at.
+pub(crate) fn nonsense(command: &str, error: &anyhow::Error) -> ExitCode {
+    let _ = writeln!(std::io::stderr(), "imperator {command}: {error:#}");
+    ExitCode::from(USAGE)
+}
+
+/// A reader that was closed early is no failure.
+pub(crate) fn print(text: &str) {
+    let _ = std::io::stdout().write_all(text.as_bytes());
 }
 
 pub(crate) fn colours() -> bool {

@@ -8,7 +8,6 @@ mod text;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
-use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -19,7 +18,7 @@ use imperator_core::finding::Finding;
 
 use crate::check::gather::{self, DEBIAN_DEFAULTS, Gathered, Subject, is_debians};
 use crate::check::render::Sources;
-use crate::check::{USAGE, colours, sort, targets, template, usage};
+use crate::check::{colours, nonsense, parse, print, sort, targets, targets_of, template};
 use crate::world::{NO_COMMANDS, RealWorld};
 use account::{Account, Item, Verdict};
 use defaults::DEFAULTS;
@@ -62,31 +61,23 @@ struct Report {
 
 /// `arguments` are those behind `migrate`. Exit code 1: something needs a decision.
 pub(crate) fn run(arguments: &[OsString]) -> anyhow::Result<ExitCode> {
-    let program = OsString::from("imperator migrate");
-    let words = std::iter::once(&program).chain(arguments);
-    let matches = match parser().try_get_matches_from(words) {
+    let matches = match parse(parser(), arguments) {
         Ok(matches) => matches,
-        Err(error) => return Ok(usage(&error)),
+        Err(code) => return Ok(code),
     };
-    let named = matches.get_many::<String>("target");
-    let named: Vec<String> = named.into_iter().flatten().cloned().collect();
+    let named = targets_of(&matches);
     let world = RealWorld::look()?.without_commands();
     let gathered = match gather::gather(&named, &world, true) {
         Ok(gathered) => gathered,
-        Err(error) => {
-            let _ = writeln!(std::io::stderr(), "imperator migrate: {error:#}");
-            return Ok(ExitCode::from(USAGE));
-        }
+        Err(error) => return Ok(nonsense("migrate", &error)),
     };
     let here = std::env::current_dir().context("cannot tell the working directory")?;
     let report = report(gathered, &world, here, named);
-    let text = if matches.get_flag("json") {
+    print(&if matches.get_flag("json") {
         format!("{:#}\n", report.json())
     } else {
         report.text(colours())
-    };
-    // A reader that was closed early is no failure.
-    let _ = std::io::stdout().write_all(text.as_bytes());
+    });
     let needs = |moved: &Moved| moved.account.verdict() == Verdict::Decide;
     let decide = report.moved.iter().any(needs);
     Ok(ExitCode::from(u8::from(decide)))

@@ -24,6 +24,30 @@ use crate::{failure, obstacle, oom};
 
 const BOOT: &str = include_str!("../boot.py");
 
+impl Child {
+    /// A mold that nobody has started yet.
+    fn new(generation: u32, channel: Channel, stacks: Stacks) -> Self {
+        Self {
+            channel,
+            is_open: true,
+            generation,
+            worker: None,
+            pid: None,
+            counters: None,
+            counters_fd: None,
+            forks: VecDeque::new(),
+            born: clock::epoch(),
+            has_loaded: false,
+            is_raised: false,
+            harakiri: Default::default(),
+            stacks,
+            is_asked_quietly: false,
+            stuck: None,
+            shown_since: None,
+        }
+    }
+}
+
 impl Effects {
     pub(super) fn spawn(
         &mut self,
@@ -89,27 +113,15 @@ impl Effects {
             failure
         })?;
         let is_raised = oom::raise(pid);
-        self.children.insert(
-            process,
-            Child {
-                has_loaded: false,
-                is_raised,
-                channel: ours,
-                is_open: true,
-                generation,
-                worker,
-                pid: Some(pid),
-                counters,
-                counters_fd,
-                forks: VecDeque::new(),
-                born: clock::epoch(),
-                harakiri: Default::default(),
-                stacks,
-                is_asked_quietly: false,
-                stuck: None,
-                shown_since: None,
-            },
-        );
+        let child = Child {
+            worker,
+            pid: Some(pid),
+            counters,
+            counters_fd,
+            is_raised,
+            ..Child::new(generation, ours, stacks)
+        };
+        self.children.insert(process, child);
         Ok(pid)
     }
 
@@ -155,28 +167,14 @@ impl Effects {
             &[theirs.as_fd(), counters_fd.as_fd(), stacks.as_fd()],
         )?;
         parent.forks.push_back((worker, process));
-        let is_raised = parent.is_raised;
-        self.children.insert(
-            process,
-            Child {
-                has_loaded: true,
-                is_raised,
-                channel: ours,
-                is_open: true,
-                generation,
-                worker: Some(worker),
-                pid: None,
-                counters: Some(words),
-                counters_fd: None,
-                forks: VecDeque::new(),
-                born: clock::epoch(),
-                harakiri: Default::default(),
-                stacks,
-                is_asked_quietly: false,
-                stuck: None,
-                shown_since: None,
-            },
-        );
+        let child = Child {
+            worker: Some(worker),
+            counters: Some(words),
+            has_loaded: true,
+            is_raised: parent.is_raised,
+            ..Child::new(generation, ours, stacks)
+        };
+        self.children.insert(process, child);
         Ok(())
     }
 

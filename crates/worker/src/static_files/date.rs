@@ -1,5 +1,7 @@
 //! HTTP dates (RFC 9110 §5.6.7), the one form that everybody sends. Pure.
 
+use imperator_process::time::civil;
+
 const MONTHS: [&str; 12] = [
     "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
 ];
@@ -14,7 +16,7 @@ pub(crate) fn format(epoch: u64) -> String {
     format!(
         "{}, {day:02} {} {year} {:02}:{:02}:{:02} GMT",
         WEEKDAYS[(days % 7) as usize],
-        MONTHS[month - 1],
+        MONTHS[month as usize - 1],
         second / 3600,
         second / 60 % 60,
         second % 60
@@ -55,18 +57,6 @@ fn days(year: u64, month: u64, day: u64) -> u64 {
     let (era, of_era) = (year / 400, year % 400);
     let of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
     era * 146_097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year - 719_468
-}
-
-fn civil(days: u64) -> (u64, usize, u64) {
-    let days = days + 719_468;
-    let (era, of_era) = (days / 146_097, days % 146_097);
-    let year = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
-    let of_year = of_era - (365 * year + year / 4 - year / 100);
-    let month = (5 * of_year + 2) / 153;
-    let day = of_year - (153 * month + 2) / 5 + 1;
-    let month = if month < 10 { month + 3 } else { month - 9 };
-    let year = year + era * 400 + u64::from(month <= 2);
-    (year, month as usize, day)
 }
 
 #[cfg(test)]
