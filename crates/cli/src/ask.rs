@@ -26,6 +26,7 @@ use imperator_emperor::orphans::{self, Orphan};
 use imperator_emperor::supervisor::{DEFAULT_MERCY, STOP_MARGIN};
 use serde_json::{Value, json};
 
+use crate::terminal::{USAGE, parse, print};
 use crate::{place, table};
 
 /// Exit codes, in part as init scripts have them (LSB). `docs/commands.md` lists them.
@@ -68,17 +69,12 @@ impl Question {
 }
 
 pub(crate) fn run(arguments: &[OsString]) -> anyhow::Result<ExitCode> {
-    let program = OsString::from("imperator");
-    let words = std::iter::once(&program).chain(arguments);
-    let matches = match commands::parser().try_get_matches_from(words) {
+    let matches = match parse(commands::parser(), arguments) {
         Ok(matches) => matches,
-        Err(error) => {
-            let _ = error.print();
-            return Ok(ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2)));
-        }
+        Err(code) => return Ok(code),
     };
     let Some((verb, matches)) = matches.subcommand() else {
-        return Ok(ExitCode::from(2));
+        return Ok(ExitCode::from(USAGE));
     };
     if verb == "upgrade" {
         let given = matches.get_one::<PathBuf>("runtime-dir").cloned();
@@ -194,10 +190,6 @@ pub(crate) fn complain(text: &str) {
 }
 
 /// Prints data; a reader that was closed early is no failure.
-fn print(text: &str) {
-    let _ = io::stdout().write_all(text.as_bytes());
-}
-
 fn print_json(value: &Value) {
     print(&format!("{value:#}\n"));
 }

@@ -17,6 +17,7 @@ mod pidfile;
 mod place;
 mod resolve;
 mod table;
+mod terminal;
 mod upgrade;
 mod world;
 

@@ -3,12 +3,13 @@
 
 use std::ffi::OsString;
 use std::fmt::Write as _;
-use std::io::Write;
 use std::process::ExitCode;
 
 use clap::{Arg, ArgAction, Command};
 use imperator_core::options::{self, Opt, Support, TABLES, Value, families};
 use serde_json::json;
+
+use crate::terminal::{parse, print};
 
 /// Nobody reads more of what could have been meant.
 const MAX_NEAREST: usize = 5;
@@ -119,23 +120,10 @@ fn words(
     arguments: &[OsString],
     name: &str,
 ) -> Result<(bool, Vec<String>), ExitCode> {
-    let line = std::iter::once(OsString::from("imperator")).chain(arguments.iter().cloned());
-    match parser.try_get_matches_from(line) {
-        Ok(matches) => {
-            let json = matches
-                .try_get_one::<bool>("json")
-                .ok()
-                .flatten()
-                .is_some_and(|json| *json);
-            let words = matches.get_many::<String>(name).unwrap_or_default();
-            Ok((json, words.cloned().collect()))
-        }
-        Err(error) => {
-            // Help is no error; either way there is nothing to be done about a closed terminal.
-            let _ = error.print();
-            Err(ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2)))
-        }
-    }
+    let matches = parse(parser, arguments)?;
+    let json = matches.try_get_one::<bool>("json").ok().flatten() == Some(&true);
+    let words = matches.get_many::<String>(name).unwrap_or_default();
+    Ok((json, words.cloned().collect()))
 }
 
 /// The row of `processes`, `--processes`, `-p`, `-p4` or `processes = 4`.
@@ -354,11 +342,6 @@ fn as_json(topic: &str, row: &Opt) -> serde_json::Value {
         "instead": instead,
         "refuses_the_config": stops,
     })
-}
-
-fn print(text: &str) {
-    // A pager that was closed early is no failure.
-    let _ = std::io::stdout().write_all(text.as_bytes());
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ mod taken;
 pub(crate) mod template;
 
 use std::ffi::OsString;
-use std::io::{IsTerminal, Write};
+use std::io::Write;
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -20,6 +20,7 @@ use anyhow::Context;
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use imperator_core::finding::{Finding, Severity};
 
+use crate::terminal::{USAGE, colours, parse, print};
 use crate::world::{NO_COMMANDS, RealWorld};
 use gather::{Gathered, Subject};
 use machine::Machine;
@@ -27,9 +28,8 @@ use render::Sources;
 use report::Report;
 pub(crate) use report::some;
 
-/// Exit codes: errors, and a command line that makes no sense.
+/// The exit code where there are errors.
 const FAILED: u8 = 1;
-const USAGE: u8 = 2;
 
 fn parser() -> Command {
     let flag = |name: &'static str, help: &'static str| {
@@ -99,17 +99,6 @@ pub(crate) fn run(arguments: &[OsString]) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::from(if failed { FAILED } else { 0 }))
 }
 
-/// What is asked of a command like this one. For `--help` and mistakes clap says what it has to say,
-/// and this is the exit code: 0 or 2.
-pub(crate) fn parse(parser: Command, arguments: &[OsString]) -> Result<ArgMatches, ExitCode> {
-    let program = OsString::from(parser.get_name());
-    let words = std::iter::once(&program).chain(arguments);
-    parser.try_get_matches_from(words).map_err(|error| {
-        let _ = error.print();
-        ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(USAGE))
-    })
-}
-
 pub(crate) fn targets_of(matches: &ArgMatches) -> Vec<String> {
     let named = matches.get_many::<String>("target");
     named.into_iter().flatten().cloned().collect()
@@ -119,15 +108,6 @@ pub(crate) fn targets_of(matches: &ArgMatches) -> Vec<String> {
 pub(crate) fn nonsense(command: &str, error: &anyhow::Error) -> ExitCode {
     let _ = writeln!(std::io::stderr(), "imperator {command}: {error:#}");
     ExitCode::from(USAGE)
-}
-
-/// A reader that was closed early is no failure.
-pub(crate) fn print(text: &str) {
-    let _ = std::io::stdout().write_all(text.as_bytes());
-}
-
-pub(crate) fn colours() -> bool {
-    std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none()
 }
 
 /// Adds what the configs say about each other and about this machine.

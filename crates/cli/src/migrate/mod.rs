@@ -18,7 +18,8 @@ use imperator_core::finding::Finding;
 
 use crate::check::gather::{self, DEBIAN_DEFAULTS, Gathered, Subject, is_debians};
 use crate::check::render::Sources;
-use crate::check::{colours, nonsense, parse, print, sort, targets, targets_of, template};
+use crate::check::{nonsense, sort, targets, targets_of, template};
+use crate::terminal::{colours, parse, print};
 use crate::world::{NO_COMMANDS, RealWorld};
 use account::{Account, Item, Verdict};
 use defaults::DEFAULTS;
