@@ -155,6 +155,9 @@ impl Supervisor {
                 ..
             } => {
                 let next = match (place, order) {
+                    (Some(place), Some((_, since))) if !self.stopping => {
+                        Some(place.until().min(app.hears_from(*since)))
+                    }
                     (Some(place), _) => Some(place.until()),
                     (None, Some((_, since))) => (!full && !self.stopping).then_some(*since),
                     (None, None) => None,
@@ -505,7 +508,7 @@ impl Supervisor {
 
     /// Starts and reloads what is due, in the order in which it became due.
     fn fill_places(&mut self, now: Instant, actions: &mut Vec<Action>) {
-        self.pass_on_at_once(actions);
+        self.pass_on_at_once(now, actions);
         let free = self.free();
         if free == 0 || self.stopping {
             return;
@@ -542,7 +545,7 @@ impl Supervisor {
             if let State::Up { place, order, .. } = &mut app.state {
                 *place = Some(Place::new(now));
                 if let Some((order, _)) = order.take() {
-                    self.pass_on(name, order, actions);
+                    self.pass_on(name, order, now, actions);
                 }
             } else {
                 app.state = State::Spawning { fate: None };

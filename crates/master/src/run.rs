@@ -433,13 +433,9 @@ impl Master {
                 }
                 // The channels answer them.
                 ToMaster::Guest | ToMaster::Logs { .. } | ToMaster::History => continue,
-                // An emperor that has just come does not know. Whoever starts goes on with it, and
-                // who failed waits for its time.
-                ToMaster::Changed
-                    if self.app.serving().is_none() && self.effects.sources.are_the_same() =>
-                {
-                    continue;
-                }
+                // An emperor that has just come does not know. Whoever starts goes on with it, who
+                // failed waits for its time, and who serves is not read again.
+                ToMaster::Changed if self.effects.sources.are_the_same() => continue,
                 ToMaster::Changed => {
                     self.effects.chronicle.because("its config changed");
                     Event::Changed

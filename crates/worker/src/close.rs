@@ -20,7 +20,9 @@ const DRAIN_STEP: usize = 16 * 1024;
 
 /// Hands a connection to the I/O thread, or refuses it when too many wait there.
 pub(crate) fn park(worker: &WorkerContext, connection: Connection, request: Request, wait: Wait) {
-    if worker.hold() {
+    // A kept connection may end at any time; the client asks again on a new one.
+    let is_idle = matches!(wait, Wait::Idle);
+    if worker.hold() || (!is_idle && worker.hold_soon()) {
         worker.hand_over(Waiting {
             connection,
             request,
@@ -28,8 +30,7 @@ pub(crate) fn park(worker: &WorkerContext, connection: Connection, request: Requ
         });
         return;
     }
-    // A kept connection may end at any time; the client asks again on a new one.
-    if matches!(wait, Wait::Idle) {
+    if is_idle {
         return;
     }
     let refusal = Refusal::too_many_waiting();

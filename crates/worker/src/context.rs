@@ -108,6 +108,10 @@ pub struct WorkerContext {
     started: Moment,
 }
 
+/// How often an app thread looks whether the I/O thread has made room, and after how long each time.
+const ROOM_LOOKS: u32 = 20;
+const ROOM_LOOK: Duration = Duration::from_millis(5);
+
 /// Half of the descriptors at most: the app needs some as well.
 fn places() -> usize {
     let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
@@ -406,6 +410,20 @@ impl WorkerContext {
         if self.handover.release() && self.phase() == Phase::Draining {
             self.wake_threads();
         }
+    }
+
+    /// The same, for who can wait a little: a crowd may come faster than the I/O thread has its turns,
+    /// and that makes room as it takes each of them in.
+    pub(crate) fn hold_soon(&self) -> bool {
+        for _ in 0..ROOM_LOOKS {
+            if self.hold() {
+                return true;
+            }
+            if !self.handover.wait_for_turn(ROOM_LOOK) {
+                break;
+            }
+        }
+        self.hold()
     }
 
     /// Takes a place for one more waiting connection; `false`: all are taken.

@@ -6,7 +6,8 @@ use std::fs::File;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Condvar, Mutex, PoisonError};
+use std::time::Duration;
 
 use rustix::event::EventfdFlags;
 
@@ -61,6 +62,9 @@ pub(crate) struct Handover {
     /// A semaphore: one count per job, so that one app thread wakes for each.
     pub(crate) jobs_event: OwnedFd,
     inbox: Mutex<Vec<Waiting>>,
+    /// Connections that the I/O thread was handed and has not taken in.
+    arriving: AtomicUsize,
+    turn: Condvar,
     /// Wakes the I/O thread.
     pub(crate) wake: OwnedFd,
     /// Connections between accept and close that no app thread has.
@@ -77,6 +81,8 @@ impl Handover {
             jobs_waiting: AtomicUsize::new(0),
             jobs_event: rustix::event::eventfd(0, flags | EventfdFlags::SEMAPHORE)?,
             inbox: Mutex::default(),
+            arriving: AtomicUsize::new(0),
+            turn: Condvar::new(),
             wake: rustix::event::eventfd(0, flags)?,
             held: AtomicUsize::new(0),
             places,
@@ -101,6 +107,23 @@ impl Handover {
             .is_ok()
     }
 
+    /// Waits until the I/O thread has taken in one of those that it was handed, or so long; `false`:
+    /// it has them all.
+    pub(crate) fn wait_for_turn(&self, longest: Duration) -> bool {
+        let inbox = self.inbox.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.arriving.load(Ordering::Acquire) == 0 {
+            return false;
+        }
+        let _ = self.turn.wait_timeout(inbox, longest);
+        true
+    }
+
+    /// The I/O thread has taken in one of those that it was handed.
+    pub(crate) fn arrived(&self) {
+        self.arriving.fetch_sub(1, Ordering::AcqRel);
+        self.turn.notify_one();
+    }
+
     /// Gives a place back; `true` when it was the last one taken.
     pub(crate) fn release(&self) -> bool {
         self.held.fetch_sub(1, Ordering::AcqRel) == 1
@@ -108,6 +131,7 @@ impl Handover {
 
     /// Hands a connection to the I/O thread; its place is taken with [`Handover::hold`] before.
     pub(crate) fn park(&self, waiting: Waiting) {
+        self.arriving.fetch_add(1, Ordering::AcqRel);
         self.inbox
             .lock()
             .unwrap_or_else(PoisonError::into_inner)

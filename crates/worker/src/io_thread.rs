@@ -197,6 +197,7 @@ impl IoThread {
         for waiting in self.worker.handover.take_parked() {
             let parked = Parked::new(waiting, self.worker.settings(), now);
             self.keep(parked, now);
+            self.worker.handover.arrived();
         }
     }
 

@@ -11,10 +11,17 @@ use super::{Action, KILL_AFTER, MAX_KILLS, Name, Order, Pid, STOP_MARGIN, Superv
 impl Supervisor {
     /// An order whose turn has come. A master that runs on an old file is not reloaded: another one
     /// comes up beside it.
-    pub(super) fn pass_on(&mut self, name: Name, order: Order, actions: &mut Vec<Action>) {
+    pub(super) fn pass_on(
+        &mut self,
+        name: Name,
+        order: Order,
+        now: Instant,
+        actions: &mut Vec<Action>,
+    ) {
         let Some(app) = self.apps.get_mut(&name) else {
             return;
         };
+        app.ordered = Some(now);
         match (order, app.heir) {
             (Order::Reload, None) if app.outdated => {
                 app.heir = Some(Heir::Spawning);
@@ -32,12 +39,15 @@ impl Supervisor {
 
     /// What is ordered of an app that has its place already, in the midst of a start or reload, needs
     /// no other: the last order wins.
-    pub(super) fn pass_on_at_once(&mut self, actions: &mut Vec<Action>) {
+    pub(super) fn pass_on_at_once(&mut self, now: Instant, actions: &mut Vec<Action>) {
         if self.stopping {
             return;
         }
         let mut ready = Vec::new();
         for (name, app) in &mut self.apps {
+            if app.hears_from(now) > now {
+                continue;
+            }
             if let State::Up {
                 place: Some(_),
                 order,
@@ -49,7 +59,7 @@ impl Supervisor {
             }
         }
         for (name, order) in ready {
-            self.pass_on(name, order, actions);
+            self.pass_on(name, order, now, actions);
         }
     }
 

@@ -16,6 +16,9 @@ pub(super) const SLOW: Duration = Duration::from_secs(8);
 /// For each place so many may be on their way, the slow ones included: a machine that is swamped
 /// makes all of them slow.
 pub const SLOW_PER_PLACE: usize = 4;
+/// Orders to an app in the midst of a start or reload follow each other no faster: a script that
+/// touches a file in a loop shall not begin a generation each time.
+pub(super) const GAP: Duration = Duration::from_millis(200);
 /// A master that lived this long did not die of its start.
 pub const YOUNG: Duration = Duration::from_secs(10);
 /// The mercy of an app that never reported its own; uWSGI's default of `worker-reload-mercy`.
@@ -239,6 +242,8 @@ pub(super) struct App {
     /// Its master runs on another file than new ones would.
     pub(super) outdated: bool,
     pub(super) heir: Option<Heir>,
+    /// Of the last order.
+    pub(super) ordered: Option<Instant>,
 }
 
 /// What the emperor can say about an app without its master.
@@ -265,7 +270,15 @@ impl App {
             mercy: DEFAULT_MERCY,
             outdated: false,
             heir: None,
+            ordered: None,
         }
+    }
+}
+
+impl App {
+    /// When it may be given another order in the midst of a start or reload.
+    pub(super) fn hears_from(&self, now: Instant) -> Instant {
+        self.ordered.map_or(now, |at| at + GAP)
     }
 }
 

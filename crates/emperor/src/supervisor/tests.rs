@@ -262,9 +262,11 @@ fn an_order_to_an_app_in_the_midst_of_a_reload_waits_for_no_place() {
          100 ms touched a             -> reload a
          110 ms reloading a           ->
          150 ms touched b             ->
-         200 ms touched a             -> reload a
-         210 ms changed a             -> changed a
-         400 ms serving a             -> reload b
+         200 ms touched a             ->
+         210 ms changed a             ->
+         300 ms tick                  -> reload a
+         510 ms changed a             -> changed a
+         600 ms serving a             -> reload b
     ",
     );
 }

@@ -16,7 +16,8 @@ fn an_outdated_master_serves_until_its_heir_does() {
         1000 ms heir-spawned blog 101 ->
         1100 ms heir-starting blog    ->
         1500 ms touched blog          -> heir reload blog
-        1600 ms changed blog          -> heir changed blog
+        1600 ms changed blog          ->
+        1700 ms tick                  -> heir changed blog
        11000 ms tick                  ->
        12000 ms heir-serving blog     -> promote blog
        13000 ms touched blog          -> reload blog
