@@ -181,7 +181,8 @@ impl Emperor {
             upgrade: Upgrade::default(),
             reload_after_resume: Vec::new(),
             question: None,
-            supervisor: Supervisor::new((2 * cpus).max(2)),
+            // A start waits half of its time, for the disk and for its parts; and some hang.
+            supervisor: Supervisor::new(4 * cpus),
             plan: Plan::default(),
             effects: Effects::new(runtime, options, nofile_soft),
             monitor,

@@ -15,7 +15,7 @@ pub(super) const BUSY: Duration = Duration::from_secs(2);
 pub(super) const SLOW: Duration = Duration::from_secs(8);
 /// For each place so many may be on their way, the slow ones included: a machine that is swamped
 /// makes all of them slow.
-pub const SLOW_PER_PLACE: usize = 4;
+pub const SLOW_PER_PLACE: usize = 2;
 /// Orders to an app in the midst of a start or reload follow each other no faster: a script that
 /// touches a file in a loop shall not begin a generation each time.
 pub(super) const GAP: Duration = Duration::from_millis(200);

@@ -219,15 +219,13 @@ fn of_starts_that_hang_there_are_not_many_either() {
            0 ms found b               ->
            0 ms found c               ->
            0 ms found d               ->
-           0 ms found e               ->
         2000 ms tick                  -> spawn b
         2000 ms spawned b 2           ->
-        4000 ms tick                  -> spawn c
-        4000 ms spawned c 3           ->
-        6000 ms tick                  -> spawn d
-        6000 ms spawned d 4           ->
+        4000 ms tick                  ->
         9999 ms tick                  ->
-       10000 ms tick                  -> spawn e
+       10000 ms tick                  -> spawn c
+       10000 ms spawned c 3           ->
+       12000 ms tick                  -> spawn d
     ",
     );
 }
