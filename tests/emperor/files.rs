@@ -141,8 +141,7 @@ fn each_kind_of_event_is_acted_on_within_100_milliseconds() {
     println!("seconds from add, edit, touch, removal to act: {measured:?}");
     for mut seconds in measured {
         seconds.sort_by(f64::total_cmp);
-        // A busy machine may hold some of them; a wait of ours would hold all.
-        assert!(seconds[1] < 0.1, "{seconds:?}");
+        assert!(seconds[ROUNDS / 2] < 0.1, "{seconds:?}");
     }
 }
 
@@ -179,7 +178,7 @@ fn a_renamed_file_is_another_app_on_the_same_socket() {
 }
 
 #[test]
-fn a_symlink_is_followed_when_it_is_switched_and_when_its_target_is_edited() {
+fn a_symlink_is_followed_when_it_is_switched_and_within_3_seconds_when_its_target_is_edited() {
     let empire = empire(&[]);
     empire.folder.write("one", &ini("blog", "one"));
     empire.folder.write("two", &ini("blog", "two"));
@@ -197,7 +196,7 @@ fn a_symlink_is_followed_when_it_is_switched_and_when_its_target_is_edited() {
     // Nobody tells: seen by the scan.
     let seconds = logged_after(&empire, "config of blog may have changed", start);
     println!("an edited target was seen after {seconds} s");
-    assert!(seconds < 10.0, "{seconds} s");
+    assert!(seconds < 3.5, "{seconds} s");
     wait_greeting(&empire, "blog", "three");
 }
 
