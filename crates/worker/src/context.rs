@@ -1,5 +1,8 @@
 //! One worker: what it was set up with, and how its threads and the master hear of each other.
 
+mod notes;
+mod wear;
+
 use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU16, AtomicU64, AtomicUsize, Ordering};
@@ -26,21 +29,15 @@ use crate::handover::{Handover, MAX_WAITING, ring};
 use crate::kept::Kept;
 use crate::lifecycle::{Event, Phase};
 use crate::listener::Listener;
-use crate::memory::Usage;
-use crate::refusal::Refusal;
-use crate::request::{Known, Limits, Request};
-use crate::sending::Sending;
+use crate::request::Limits;
 use crate::signals::Signals;
 use crate::tls::{self, Terminal};
 use crate::{io_thread, socket};
 
+pub(crate) use self::notes::Slow;
+
 /// What one receive may bring beside the head: most bodies come with it.
 const BODY_ROOM: usize = 16 * 1024;
-/// Kinds of notes beside the statuses, of which none is 0, 1 or 2 modulo 64 among ours.
-const CUT: u16 = 0;
-const MISSING: u16 = 1;
-const STALLED: u16 = 2;
-const DISK: u16 = 3;
 /// How long a message to a master that does not read may wait.
 const TELL_WAIT: Duration = Duration::from_secs(1);
 
@@ -98,8 +95,7 @@ pub struct WorkerContext {
     pub(crate) deadlines: Deadlines,
     /// Loader variables that were reported already: bits.
     reported: AtomicU16,
-    /// What was noted already: bits by status (mod 64), [`CUT`], [`MISSING`],
-    /// [`STALLED`] and [`DISK`].
+    /// What was noted already: bits by status (mod 64), and `notes` has some more.
     noted: AtomicU64,
     pub(crate) crew: Crew,
     announced: AtomicBool,
@@ -320,24 +316,6 @@ impl WorkerContext {
         Ok(())
     }
 
-    /// Says once per name that a loader variable was ignored.
-    pub(crate) fn report_ignored(&self, ignored: u16, names: impl Iterator<Item = &'static str>) {
-        let fresh = ignored & !self.reported.fetch_or(ignored, Ordering::AcqRel);
-        if fresh == 0 {
-            return;
-        }
-        for name in names {
-            let bit = crate::request::LOADER_VARS
-                .iter()
-                .position(|var| *var == name);
-            if bit.is_some_and(|bit| fresh & (1 << bit) != 0) {
-                self.tell(&FromWorker::IgnoredVar {
-                    name: name.to_owned(),
-                });
-            }
-        }
-    }
-
     /// A thread was woken for a connection of this listener and does something else first.
     pub(crate) fn owe(&self, index: u64) {
         self.owed.fetch_or(1 << (index % 64), Ordering::AcqRel);
@@ -443,141 +421,12 @@ impl WorkerContext {
         self.unreserve();
     }
 
-    /// Counts a 4xx or 5xx of ours, and tells the operator once per reason kind.
-    pub(crate) fn count_refusal(&self, refusal: &Refusal) {
-        self.counters()
-            .worker(counters::Worker::Refused)
-            .fetch_add(1, Ordering::Relaxed);
-        self.note_once(refusal.status % 64, || {
-            let Refusal { status, reason } = refusal;
-            format!("a request was answered {status}: {reason}")
-        });
-    }
-
-    /// Tells the operator something the first time; `kind` is below 64.
-    fn note_once(&self, kind: u16, text: impl FnOnce() -> String) {
-        let bit = 1u64 << kind;
-        if self.noted.fetch_or(bit, Ordering::AcqRel) & bit == 0 {
-            self.tell(&FromWorker::Note { text: text() });
-        }
-    }
-
-    /// Tells the operator, once each, that the app and its Content-Length disagree.
-    pub(crate) fn note_length(&self, request: &Request, cut: u64, missing: u64) {
-        let uri = request.known(Known::Uri).escape_ascii();
-        if cut > 0 {
-            self.note_once(CUT, || {
-                format!("the app sent {cut} bytes more than its Content-Length: {uri}")
-            });
-        } else if missing > 0 {
-            self.note_once(MISSING, || {
-                format!("the app sent {missing} bytes less than its Content-Length: {uri}")
-            });
-        }
-    }
-
-    /// Tells the operator once that an answer was cut because its client took nothing.
-    pub(crate) fn note_stalled(&self, request: &Request, patience: Duration) {
-        let uri = request.known(Known::Uri).escape_ascii();
-        self.note_once(STALLED, || {
-            let seconds = patience.as_secs();
-            let option = match request.protocol {
-                Protocol::Uwsgi => "socket-timeout",
-                Protocol::Http => "http-timeout",
-            };
-            format!("an answer was cut: its client took nothing for {seconds} s ({option}): {uri}")
-        });
-    }
-
-    /// The same of a static file.
-    pub(crate) fn note_stalled_file(&self, sending: &Sending) {
-        let counters = self.counters();
-        let errors = counters.core(sending.core, counters::Core::WriteErrors);
-        errors.fetch_add(1, Ordering::Relaxed);
-        self.note_once(STALLED, || {
-            let seconds = sending.patience.as_secs();
-            let uri = &sending.uri;
-            format!("a file was cut: its client took nothing for {seconds} s: {uri}")
-        });
-    }
-
-    /// No thread that waits for disks was free in time.
-    pub(crate) fn note_slow_disk(&self, sending: &Sending) {
-        let counters = self.counters();
-        let errors = counters.core(sending.core, counters::Core::WriteErrors);
-        errors.fetch_add(1, Ordering::Relaxed);
-        self.note_once(DISK, || {
-            let seconds = sending.patience.as_secs();
-            let uri = &sending.uri;
-            format!("a file was cut: the disk gave nothing of it for {seconds} s: {uri}")
-        });
-    }
-
-    /// After each request: whether the worker has served enough.
-    pub(crate) fn check_wear(&self, requests: u64) {
-        let settings = self.settings();
-        let Some(limit) = settings.max_requests else {
-            return;
-        };
-        let delta = settings.max_requests_delta;
-        let limit = settings.recycling.spread(limit, delta, self.id(), self.pid);
-        if requests >= limit && self.may_wear() {
-            self.post(Event::Worn(format!("max-requests: {requests} served")));
-        }
-    }
-
-    /// Once a second: whether the worker is old or big enough to be replaced.
-    pub(crate) fn check_age(&self, memory: Usage, now: Moment) {
-        let settings = self.settings();
-        let recycling = &settings.recycling;
-        let size = [
-            ("reload-on-rss", memory.rss, settings.reload_on_rss),
-            (
-                "reload-on-as",
-                memory.virtual_size,
-                recycling.on_address_space,
-            ),
-        ];
-        for (name, used, limit) in size {
-            if let Some(limit) = limit.filter(|&limit| used >= limit)
-                && self.may_wear()
-            {
-                let (used, limit) = (used >> 20, limit >> 20);
-                self.post(Event::Worn(format!("{name}: {used} MB of {limit}")));
-            }
-        }
-        let Some(lifetime) = recycling.max_lifetime else {
-            return;
-        };
-        let delta = recycling.max_lifetime_delta.as_secs();
-        let seconds = recycling.spread(lifetime.as_secs(), delta, self.id(), self.pid);
-        // Age alone is its own minimum: min-worker-lifetime does not hold it up, as in uWSGI.
-        let is_old = now >= self.started.after(Duration::from_secs(seconds));
-        if is_old && !self.worn.swap(true, Ordering::AcqRel) {
-            self.post(Event::Worn(format!("max-worker-lifetime: {seconds} s")));
-        }
-    }
-
-    /// After an exception of the app: whether it costs the worker.
-    pub fn check_exception(&self, kind: &str, value: &str) {
-        let recycling = &self.settings().recycling;
-        if recycling.wants_exception(kind, value) && !self.worn.swap(true, Ordering::AcqRel) {
-            self.post(Event::Worn(format!("reload-on-exception: {kind}")));
-        }
-    }
-
     /// After each request: children that the app does not wait for, where it asks for that.
     pub(crate) fn reap_children(&self) {
         if self.settings().limits.reaper {
             let options = rustix::process::WaitOptions::NOHANG;
             while let Ok(Some(_)) = rustix::process::wait(options) {}
         }
-    }
-
-    /// Whether min-worker-lifetime is over and nothing was said yet; true once.
-    pub(crate) fn may_wear(&self) -> bool {
-        Moment::now() >= self.started.after(self.settings().min_worker_lifetime)
-            && !self.worn.swap(true, Ordering::AcqRel)
     }
 
     /// Ends the I/O thread, and leaves the process alone: for a process that has other work after

@@ -18,7 +18,7 @@ use rustix::event::epoll::{self, EventData, EventFlags};
 use rustix::fs::{Mode, OFlags};
 
 use crate::clock::Moment;
-use crate::context::WorkerContext;
+use crate::context::{Slow, WorkerContext};
 use crate::disk::{Disk, Work};
 use crate::handover::{Wait, Waiting, hush};
 use crate::lifecycle::{Action, Event, Lifecycle, Phase};
@@ -383,7 +383,7 @@ impl IoThread {
     fn expire(&mut self, now: Moment) {
         for late in self.disk.overdue(now) {
             if let Wait::Send(sending) = &late.waiting.wait {
-                self.worker.note_slow_disk(sending);
+                self.worker.note_cut_file(sending, Slow::Disk);
             }
             drop(late);
             self.worker.let_go();
@@ -395,7 +395,7 @@ impl IoThread {
             self.deadlines.remove(&(deadline, id));
             if let Some(parked) = self.parked.remove(&id) {
                 if let Some(sending) = parked.sending() {
-                    self.worker.note_stalled_file(sending);
+                    self.worker.note_cut_file(sending, Slow::Client);
                 }
                 let fate = parked.overdue();
                 let mut parked = parked;
