@@ -39,7 +39,7 @@ pub(crate) fn look(
     let progress = match connection.protocol {
         Protocol::Uwsgi => uwsgi::parse(request, &worker.limits)?,
         Protocol::Http => {
-            let local = http::head::Local {
+            let local = http::vars::Local {
                 hostname: &worker.hostname,
                 port: &worker.listeners[connection.listener].port,
                 peer: connection.peer.as_ref(),

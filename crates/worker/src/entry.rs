@@ -5,7 +5,8 @@ use imperator_core::settings::Protocol;
 use imperator_core::settings::http::Http;
 
 use crate::http::chunked::{Decoder, Piece};
-use crate::http::head::{self, Local};
+use crate::http::head;
+use crate::http::vars::Local;
 use crate::refusal::Refusal;
 use crate::request::{Framing, Limits, Request};
 use crate::uwsgi::{self, Progress};

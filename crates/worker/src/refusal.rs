@@ -20,6 +20,11 @@ impl Refusal {
         }
     }
 
+    /// 400: the request itself is wrong.
+    pub(crate) fn bad(reason: impl Into<String>) -> Self {
+        Self::new(400, reason)
+    }
+
     /// The whole answer, with the config's page and headers. HEAD gets no body.
     pub(crate) fn bytes(&self, dress: &Dress, head_only: bool) -> Vec<u8> {
         let phrase = phrase(self.status);

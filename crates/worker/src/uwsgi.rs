@@ -43,7 +43,7 @@ pub(crate) fn parse(request: &mut Request, limits: &Limits) -> Result<Progress, 
         return Ok(Progress::Incomplete { total: end });
     }
     if header.size == 0 {
-        return Err(Refusal::new(400, "a uwsgi request without variables"));
+        return Err(Refusal::bad("a uwsgi request without variables"));
     }
     // Moved out and back, because the spans borrow it while the request changes.
     let buffer = std::mem::take(&mut request.buffer);

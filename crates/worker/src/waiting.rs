@@ -375,7 +375,7 @@ impl Parked {
         match self.waiting.wait {
             Wait::Linger | Wait::Idle | Wait::Send(_) => Fate::Close,
             Wait::Head if self.waiting.request.buffer.is_empty() => Fate::Close,
-            Wait::Head => Fate::Refuse(Refusal::new(400, "the request ends in the middle")),
+            Wait::Head => Fate::Refuse(Refusal::bad("the request ends in the middle")),
             Wait::Body | Wait::Spool { .. } | Wait::Chunks => Fate::Refuse(Refusal::new(
                 400,
                 "the request's body is shorter than it says",

@@ -3,31 +3,19 @@
 
 use std::mem::MaybeUninit;
 
-use httparse::{Error, Header, Status};
+use httparse::{Error, Status};
 use imperator_core::packet::MAX_VARS;
-use imperator_core::settings::http::Http;
 
-use super::target::{Target, decoded};
-use crate::connection::Peer;
+use super::framing::framing;
+use super::target::Target;
+use super::vars::{Local, Vars};
 use crate::refusal::Refusal;
-use crate::request::{Framing, Limits, Request, Span, append, content_length};
-use crate::response::{has_token, is_token};
+use crate::request::{Limits, Request};
+use crate::response::is_token;
 use crate::uwsgi::Progress;
 
 /// As nginx's large_client_header_buffers: nobody sends more in earnest.
 const MAX_HEADERS: usize = 128;
-
-/// What the connection adds to a request's variables.
-pub(crate) struct Local<'a> {
-    pub(crate) hostname: &'a str,
-    pub(crate) port: &'a str,
-    pub(crate) peer: Option<&'a Peer>,
-    /// Inside TLS.
-    pub(crate) secure: bool,
-    /// http-keepalive is set.
-    pub(crate) keep_alive: bool,
-    pub(crate) settings: &'a Http,
-}
 
 /// Reads the head at the start of `request.buffer`.
 pub(crate) fn parse(
@@ -66,7 +54,7 @@ fn read(
     match parsed.parse_with_uninit_headers(head, &mut headers) {
         Ok(Status::Complete(used)) if used == head.len() => (),
         Ok(Status::Complete(_) | Status::Partial) => {
-            return Err(bad("the request's head ends where it should not"));
+            return Err(Refusal::bad("the request's head ends where it should not"));
         }
         Err(Error::TooManyHeaders) => {
             return Err(Refusal::new(
@@ -77,18 +65,20 @@ fn read(
         Err(Error::Version) => {
             let mut words = head.trim_ascii_start().split(|&byte| byte == b' ');
             if !words.nth(2).is_some_and(|word| word.starts_with(b"HTTP/")) {
-                return Err(bad("the request line is no method, path and version"));
+                return Err(Refusal::bad(
+                    "the request line is no method, path and version",
+                ));
             }
             return Err(Refusal::new(
                 505,
                 "only HTTP/1.0 and HTTP/1.1 are spoken here",
             ));
         }
-        Err(error) => return Err(bad(&format!("no HTTP request: {error}"))),
+        Err(error) => return Err(Refusal::bad(format!("no HTTP request: {error}"))),
     }
     let (Some(method), Some(uri), Some(minor)) = (parsed.method, parsed.path, parsed.version)
     else {
-        return Err(bad("no HTTP request"));
+        return Err(Refusal::bad("no HTTP request"));
     };
     request.http11 = minor == 1;
     let framed = framing(parsed.headers, request.http11)?;
@@ -115,10 +105,14 @@ fn read(
 /// Where the head ends; `None`: not yet. What cannot become a head is refused at once.
 fn head_end(bytes: &[u8], limits: &Limits) -> Result<Option<usize>, Refusal> {
     match bytes.first() {
-        Some(0x16) => return Err(bad("this is an http-socket, and the client speaks TLS")),
+        Some(0x16) => {
+            return Err(Refusal::bad(
+                "this is an http-socket, and the client speaks TLS",
+            ));
+        }
         Some(b'\r') if bytes.len() == 1 => return Ok(None),
         Some(&first) if !is_token(first) => {
-            return Err(bad(
+            return Err(Refusal::bad(
                 "no HTTP request: this is an http-socket, which speaks no uwsgi",
             ));
         }
@@ -127,7 +121,7 @@ fn head_end(bytes: &[u8], limits: &Limits) -> Result<Option<usize>, Refusal> {
     let mut line_start = 0;
     for newline in memchr::memchr_iter(b'\n', bytes) {
         if newline == 0 || bytes[newline - 1] != b'\r' {
-            return Err(bad("a line ends with LF alone"));
+            return Err(Refusal::bad("a line ends with LF alone"));
         }
         let line = &bytes[line_start..newline - 1];
         if line.is_empty() && line_start > 0 {
@@ -139,7 +133,7 @@ fn head_end(bytes: &[u8], limits: &Limits) -> Result<Option<usize>, Refusal> {
             };
         }
         if line_start > 0 && matches!(line.first(), Some(b' ' | b'\t')) {
-            return Err(bad("a header is folded over two lines"));
+            return Err(Refusal::bad("a header is folded over two lines"));
         }
         line_start = newline + 1;
     }
@@ -160,198 +154,13 @@ fn too_big(bytes: &[u8], limits: &Limits) -> Refusal {
     Refusal::new(431, reason)
 }
 
-fn bad(reason: &str) -> Refusal {
-    Refusal::new(400, reason)
-}
-
-/// How the message ends, and what its sender expects.
-struct Framed {
-    framing: Framing,
-    expects_continue: bool,
-    keep_alive: bool,
-}
-
-/// RFC 9112 §6.3, without its tolerances: where two parsers could disagree, the request is refused.
-fn framing(headers: &[Header<'_>], http11: bool) -> Result<Framed, Refusal> {
-    let mut length = None;
-    let mut chunked = false;
-    let mut hosts = 0;
-    let mut framed = Framed {
-        framing: Framing::Length(0),
-        expects_continue: false,
-        keep_alive: http11,
-    };
-    for header in headers {
-        let is = |name: &str| header.name.eq_ignore_ascii_case(name);
-        if is("content-length") {
-            let value = header.value;
-            let parsed = content_length(value).filter(|_| !value.is_empty());
-            let parsed = parsed.ok_or_else(|| bad("Content-Length is no decimal number"))?;
-            if length.replace(parsed).is_some() {
-                return Err(bad("two Content-Length headers"));
-            }
-        } else if is("transfer-encoding") {
-            if chunked {
-                return Err(bad("two Transfer-Encoding headers"));
-            }
-            if !header.value.eq_ignore_ascii_case(b"chunked") {
-                let reason = "the only Transfer-Encoding that is understood is \"chunked\"";
-                return Err(Refusal::new(501, reason));
-            }
-            chunked = true;
-        } else if is("host") {
-            hosts += 1;
-        } else if is("expect") && http11 {
-            if !header.value.eq_ignore_ascii_case(b"100-continue") {
-                return Err(Refusal::new(417, "only \"100-continue\" can be expected"));
-            }
-            framed.expects_continue = true;
-        } else if is("connection") {
-            if has_token(header.value, b"close") {
-                framed.keep_alive = false;
-            } else if !http11 && has_token(header.value, b"keep-alive") {
-                framed.keep_alive = true;
-            }
-        }
-    }
-    match (chunked, length) {
-        (true, Some(_)) => return Err(bad("both Content-Length and Transfer-Encoding")),
-        (true, None) if !http11 => return Err(bad("Transfer-Encoding in an HTTP/1.0 request")),
-        (true, None) => framed.framing = Framing::Chunked,
-        (false, length) => framed.framing = Framing::Length(length.unwrap_or(0)),
-    }
-    if hosts > 1 || (hosts == 0 && http11) {
-        return Err(bad("an HTTP/1.1 request has exactly one Host header"));
-    }
-    framed.expects_continue &= framed.framing != Framing::Length(0);
-    Ok(framed)
-}
-
-/// The host that the client asked for.
-fn host_of<'a>(headers: &'a [Header<'_>], target: &Target<'a>) -> Option<&'a [u8]> {
-    let mut named = headers
-        .iter()
-        .filter(|it| it.name.eq_ignore_ascii_case("host"));
-    target.host.or_else(|| named.next().map(|it| it.value))
-}
-
-/// Builds a request's variables in their own text.
-struct Vars<'a> {
-    request: &'a mut Request,
-    text: &'a mut Vec<u8>,
-    limit: usize,
-}
-
-impl Vars<'_> {
-    fn fill(
-        mut self,
-        method: &str,
-        uri: &str,
-        target: &Target<'_>,
-        headers: &[Header<'_>],
-        local: &Local<'_>,
-    ) -> Result<(), Refusal> {
-        let version: &[u8] = match self.request.http11 {
-            true => b"HTTP/1.1",
-            false => b"HTTP/1.0",
-        };
-        self.add(b"REQUEST_METHOD", method.as_bytes());
-        self.add(b"REQUEST_URI", uri.as_bytes());
-        let path = decoded(target.path)?;
-        self.add(b"PATH_INFO", &path);
-        self.add(b"QUERY_STRING", target.query);
-        self.add(b"SERVER_PROTOCOL", version);
-        self.add(b"SCRIPT_NAME", b"");
-        let name = match local.settings.server_name_is_host {
-            true => host_of(headers, target),
-            false => None,
-        };
-        self.add(b"SERVER_NAME", name.unwrap_or(local.hostname.as_bytes()));
-        self.add(b"SERVER_PORT", local.port.as_bytes());
-        if local.secure {
-            self.add(b"HTTPS", b"on");
-        }
-        let peer = local.peer.map(|it| (&*it.ip, &*it.port));
-        let (ip, port) = peer.unwrap_or_default();
-        self.add(b"REMOTE_ADDR", ip.as_bytes());
-        self.add(b"REMOTE_PORT", port.as_bytes());
-        for header in headers {
-            self.header(header, target)?;
-        }
-        for (name, value) in &local.settings.vars {
-            self.add(name.as_bytes(), value.as_bytes());
-        }
-        Ok(())
-    }
-
-    fn header(&mut self, header: &Header<'_>, target: &Target<'_>) -> Result<(), Refusal> {
-        let name = header.name;
-        // "X_A" and "X-A" would be one variable: an attacker's way around a proxy's checks.
-        // HTTP_PROXY is the proxy that libraries use for their own requests (httpoxy).
-        if name.contains('_') || name.eq_ignore_ascii_case("proxy") {
-            return Ok(());
-        }
-        let is = |wanted: &str| name.eq_ignore_ascii_case(wanted);
-        // RFC 9112 §3.2.2: the host of an absolute URI replaces the Host header.
-        let value = match target.host {
-            Some(host) if is("host") => host,
-            _ => header.value,
-        };
-        let start = self.text.len();
-        if !is("content-length") && !is("content-type") {
-            self.text.extend_from_slice(b"HTTP_");
-        }
-        self.text.extend(name.bytes().map(|byte| match byte {
-            b'-' => b'_',
-            _ => byte.to_ascii_uppercase(),
-        }));
-        if self.request.expects(&self.text[start..]) {
-            // Each name of the last request stood there once.
-            let key = Span {
-                start: start as u32,
-                len: (self.text.len() - start) as u32,
-            };
-            self.put(key, value);
-            return self.check_count();
-        }
-        let key = self.text[start..].to_vec();
-        self.text.truncate(start);
-        match self.request.value_in(self.text, &key) {
-            None => self.add(&key, value),
-            Some(_) if is("content-type") => return Err(bad("two Content-Type headers")),
-            Some(first) => {
-                // RFC 9110 §5.3 and RFC 6265 §5.4.
-                let between: &[u8] = if is("cookie") { b"; " } else { b", " };
-                let merged = [first, between, value].concat();
-                self.add(&key, &merged);
-            }
-        }
-        self.check_count()
-    }
-
-    fn check_count(&self) -> Result<(), Refusal> {
-        if self.request.count() > self.limit {
-            return Err(Refusal::new(431, "too many variables"));
-        }
-        Ok(())
-    }
-
-    fn add(&mut self, key: &[u8], value: &[u8]) {
-        let key = append(self.text, key);
-        self.put(key, value);
-    }
-
-    fn put(&mut self, key: Span, value: &[u8]) {
-        self.request.received_vars += 1;
-        let value: Span = append(self.text, value);
-        self.request.add(self.text, key, value);
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::connection::Peer;
+    use crate::request::Framing;
     use imperator_core::settings::Protocol;
+    use imperator_core::settings::http::Http;
     use proptest::prelude::*;
     use std::net::SocketAddr;
 

@@ -1,9 +1,11 @@
 //! HTTP/1.1 as the workers of http-socket and http speak it. Pure.
 
 pub(crate) mod chunked;
+pub(crate) mod framing;
 pub(crate) mod head;
 pub(crate) mod proxy;
 pub(crate) mod target;
+pub(crate) mod vars;
 
 use crate::arrival::WHOLE_BODY;
 use crate::refusal::Refusal;
@@ -29,7 +31,7 @@ pub(crate) fn whole_chunks(request: &mut Request, limits: &Limits) -> Result<Chu
     loop {
         let (used, piece) = decoder
             .next(&here[at..])
-            .map_err(|_| Refusal::new(400, "the chunked body is malformed"))?;
+            .map_err(|_| Refusal::bad("the chunked body is malformed"))?;
         match piece {
             Piece::Data(range) => {
                 length += range.len() as u64;

@@ -21,7 +21,7 @@ pub(crate) struct Line {
 /// Reads the line at the start of a connection; `None`: it is not all there yet. A connection
 /// without one is refused: its client could else write a line of its own.
 pub(crate) fn line(bytes: &[u8]) -> Result<Option<Line>, Refusal> {
-    let bad = |why: &str| Refusal::new(400, format!("enable-proxy-protocol: {why}"));
+    let bad = |why: &str| Refusal::bad(format!("enable-proxy-protocol: {why}"));
     if bytes.starts_with(BINARY) {
         return Err(bad(
             "the proxy speaks version 2, and only version 1 is read",

@@ -37,7 +37,7 @@ impl<'a> Target<'a> {
                 (Some(host.as_bytes()), rest)
             }
             _ if uri.starts_with('/') => (None, uri),
-            _ => return Err(Refusal::new(400, "the request's URI is no path")),
+            _ => return Err(Refusal::bad("the request's URI is no path")),
         };
         let rest = rest.split('#').next().unwrap_or(rest);
         let (path, query) = rest.split_once('?').unwrap_or((rest, ""));
@@ -65,7 +65,7 @@ pub(crate) fn decoded(path: &[u8]) -> Result<Cow<'_, [u8]>, Refusal> {
     while let Some((&byte, after)) = rest.split_first() {
         let digit = |at: usize| after.get(at).and_then(|&byte| (byte as char).to_digit(16));
         match (byte, digit(0), digit(1)) {
-            (b'%', Some(0), Some(0)) => return Err(Refusal::new(400, "the URI holds %00")),
+            (b'%', Some(0), Some(0)) => return Err(Refusal::bad("the URI holds %00")),
             (b'%', Some(high), Some(low)) => {
                 // Two hexadecimal digits fit a byte.
                 out.push((high << 4 | low) as u8);

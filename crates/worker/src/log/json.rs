@@ -4,7 +4,7 @@
 use imperator_process::time;
 
 use super::MAX_LINE;
-use super::format::{Line, print};
+use super::line::{Line, print};
 use crate::request::Known;
 
 pub(super) fn write(line: &Line<'_>, out: &mut Vec<u8>) {

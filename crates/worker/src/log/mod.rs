@@ -3,6 +3,8 @@
 
 mod format;
 mod json;
+mod line;
+mod stamps;
 
 use std::os::fd::OwnedFd;
 use std::sync::atomic::Ordering;
@@ -15,7 +17,9 @@ use crate::clock;
 use crate::context::WorkerContext;
 use crate::memory::{Memory, Usage};
 use crate::request::{Known, Request};
-use format::{Format, Line, clean};
+use format::Format;
+use line::{Line, clean};
+use stamps::Stamps;
 
 /// A write to a pipe up to this size is never mixed with another's (PIPE_BUF).
 pub(crate) const MAX_LINE: usize = 4096;
@@ -150,7 +154,7 @@ pub(crate) struct RequestLog {
     worker: u32,
     core: usize,
     /// The last second, as text.
-    clock: Option<(u64, format::Stamps)>,
+    clock: Option<(u64, Stamps)>,
 }
 
 impl RequestLog {
@@ -173,7 +177,7 @@ impl RequestLog {
     /// What the original's harakiri report says of a running request.
     pub(crate) fn harakiri_line(&mut self, request: &Request) -> &[u8] {
         self.line.clear();
-        let addr = format::addr(request, self.select.lines.forwarded);
+        let addr = line::addr(request, self.select.lines.forwarded);
         clean(
             &mut self.line,
             &addr[..addr.len().min(counters::LINE_BYTES)],
@@ -206,7 +210,7 @@ impl RequestLog {
         let second = started / 1_000_000;
         let (_, stamps) = match &mut self.clock {
             Some(clock) if clock.0 == second => clock,
-            clock => clock.insert((second, format::Stamps::of(second, self.ftime.as_deref()))),
+            clock => clock.insert((second, Stamps::of(second, self.ftime.as_deref()))),
         };
         let line = Line {
             request,
