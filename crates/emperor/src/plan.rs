@@ -7,8 +7,9 @@ use imperator_core::carriers::Carrier;
 use imperator_core::message::Config;
 use imperator_core::stanzas::{self, Stanza};
 
+use crate::monitor::Change;
+use crate::monitor::file::{Stamp, Text};
 use crate::monitor::source::Source;
-use crate::monitor::{Change, Stamp, Text};
 use crate::seen::Seen;
 use crate::supervisor::{Event, Name};
 

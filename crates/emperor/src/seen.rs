@@ -5,7 +5,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 
 use serde::{Deserialize, Serialize};
 
-use crate::monitor::Stamp;
+use crate::monitor::file::Stamp;
 use crate::supervisor::{Event, Name};
 
 /// One app's file, and its part of it.

@@ -7,8 +7,10 @@
 
 mod ending;
 mod heirs;
+mod places;
 mod state;
 mod view;
+mod wishes;
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -192,39 +194,6 @@ impl Supervisor {
             State::Stopping { fate, .. } => *fate = Fate::Respawn,
             State::Spawning { fate } => *fate = None,
             State::Waiting { .. } | State::Up { .. } | State::Halted | State::Dozing => (),
-        }
-    }
-
-    /// Its files changed, or somebody wants it anew: forgets why it waited.
-    fn renew(&mut self, name: &str, order: Order, now: Instant) {
-        let Some(app) = self.apps.get_mut(name) else {
-            return;
-        };
-        if self.stopping {
-            return;
-        }
-        app.deaths.reset();
-        match &mut app.state {
-            State::Waiting { until, .. } => *until = now.min(*until),
-            State::Spawning { .. } => (),
-            State::Up { order: pending, .. } => {
-                *pending = Some(match *pending {
-                    Some((Order::Reload, since)) => (Order::Reload, since),
-                    Some((_, since)) => (order, since),
-                    None => (order, now),
-                });
-            }
-            State::Stopping { fate, .. } => {
-                if matches!(fate, Fate::Halt | Fate::Doze) {
-                    *fate = Fate::Respawn;
-                }
-            }
-            State::Halted | State::Dozing => {
-                app.state = State::Waiting {
-                    until: now,
-                    after: None,
-                };
-            }
         }
     }
 
@@ -432,125 +401,6 @@ impl Supervisor {
                 self.dismiss(name, now, actions);
             }
             State::Stopping { fate: given, .. } => *given = fate,
-        }
-    }
-
-    fn retry(&mut self, name: Option<&Name>, now: Instant, actions: &mut Vec<Action>) {
-        if self.stopping {
-            return;
-        }
-        for (each, app) in &mut self.apps {
-            if name.is_some_and(|name| name != each) {
-                continue;
-            }
-            app.deaths.reset();
-            match &mut app.state {
-                State::Waiting { until, .. } => *until = now.min(*until),
-                State::Up { .. } => actions.push(Action::Order(each.clone(), Order::Retry)),
-                // Who stopped one app by hand does not mean it with "retry all".
-                State::Halted | State::Dozing if name.is_some() => {
-                    app.state = State::Waiting {
-                        until: now,
-                        after: None,
-                    };
-                }
-                State::Stopping { fate, .. } if name.is_some() && *fate == Fate::Halt => {
-                    *fate = Fate::Respawn;
-                }
-                State::Spawning { fate } if name.is_some() && *fate == Some(Fate::Halt) => {
-                    *fate = None;
-                }
-                State::Halted | State::Dozing | State::Spawning { .. } | State::Stopping { .. } => {
-                }
-            }
-        }
-    }
-
-    fn restart(&mut self, name: &str, now: Instant, actions: &mut Vec<Action>) {
-        let Some(app) = self.apps.get_mut(name) else {
-            return;
-        };
-        if self.stopping {
-            return;
-        }
-        app.deaths.reset();
-        match &mut app.state {
-            State::Stopping { fate, .. } if *fate == Fate::Forget => (),
-            State::Waiting { .. }
-            | State::Spawning { .. }
-            | State::Up { .. }
-            | State::Stopping { .. }
-            | State::Halted
-            | State::Dozing => self.give_up(name, Fate::Respawn, now, actions),
-        }
-    }
-
-    fn free_places(&mut self, now: Instant) {
-        for app in self.apps.values_mut() {
-            if let State::Up { place, .. } = &mut app.state {
-                *place = place.and_then(|place| place.at(now));
-            }
-        }
-    }
-
-    /// How many may begin now.
-    fn free(&self) -> usize {
-        let (mut all, mut busy) = (0, 0);
-        for (on_its_way, is_busy) in self.apps.values().map(|app| app.state.starts()) {
-            all += usize::from(on_its_way);
-            busy += usize::from(is_busy);
-        }
-        let most = self.places.saturating_mul(SLOW_PER_PLACE);
-        self.places
-            .saturating_sub(busy)
-            .min(most.saturating_sub(all))
-    }
-
-    /// Starts and reloads what is due, in the order in which it became due.
-    fn fill_places(&mut self, now: Instant, actions: &mut Vec<Action>) {
-        self.pass_on_at_once(now, actions);
-        let free = self.free();
-        if free == 0 || self.stopping {
-            return;
-        }
-        let mut due: Vec<(Instant, Name)> = Vec::new();
-        for (name, app) in &self.apps {
-            match &app.state {
-                State::Waiting { until, after } => {
-                    let earliest = match after {
-                        Some(after) if self.apps.contains_key(after) => *until + SUCCESSION,
-                        Some(_) | None => *until,
-                    };
-                    if earliest <= now {
-                        due.push((earliest, name.clone()));
-                    }
-                }
-                State::Up {
-                    place: None,
-                    order: Some((_, since)),
-                    ..
-                } => due.push((*since, name.clone())),
-                State::Up { .. }
-                | State::Spawning { .. }
-                | State::Stopping { .. }
-                | State::Halted
-                | State::Dozing => (),
-            }
-        }
-        due.sort();
-        for (_, name) in due.into_iter().take(free) {
-            let Some(app) = self.apps.get_mut(&name) else {
-                continue;
-            };
-            if let State::Up { place, order, .. } = &mut app.state {
-                *place = Some(Place::new(now));
-                if let Some((order, _)) = order.take() {
-                    self.pass_on(name, order, now, actions);
-                }
-            } else {
-                app.state = State::Spawning { fate: None };
-                actions.push(Action::Spawn(name));
-            }
         }
     }
 

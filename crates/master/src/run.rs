@@ -1,16 +1,17 @@
 //! The master's loop: one thread, one poll(2). Feeds events to `app.rs`, carries out its actions.
 
+mod emperor;
+mod signals;
+
 use std::collections::VecDeque;
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
 use imperator_core::history::What;
-use imperator_core::message::{AppStatus, ToMaster};
+use imperator_core::message::AppStatus;
 use imperator_core::settings::hooks::Phase;
-use imperator_core::signals::{self as table, Act, Who};
 use imperator_process::poll::{Interest, PollSet};
-use imperator_process::reap;
-use imperator_process::signals::{self, SignalSet};
+use imperator_process::signals::SignalSet;
 
 use crate::app::App;
 use crate::clock;
@@ -400,186 +401,9 @@ impl Master {
         }
     }
 
-    fn hear_emperor(&mut self) {
-        let now = clock::now();
-        self.control.accept();
-        for message in self.control.hear() {
-            let event = match message {
-                ToMaster::Start(_) => continue,
-                ToMaster::Adopt { .. } => {
-                    // Only a master that has succeeded is found by another emperor.
-                    self.effects.inherit(now);
-                    self.effects.succession.is_outdated = false;
-                    let origin = &self.effects.origin;
-                    self.control.introduce(&origin.name, &origin.config);
-                    self.effects.sockets_changed = true;
-                    self.reported = None;
-                    continue;
-                }
-                ToMaster::Report { stacks } => {
-                    self.effects.look_at_numbers();
-                    if stacks {
-                        self.effects.ask_what_is_done();
-                    }
-                    self.reported = None;
-                    continue;
-                }
-                ToMaster::Reload { at } => {
-                    self.effects.chronicle.order(at);
-                    let phase = Phase::EmperorReload;
-                    self.effects.start_phase("hook-emperor-reload", phase, now);
-                    self.ordered_to_reload();
-                    Event::Reload
-                }
-                // The channels answer them.
-                ToMaster::Guest | ToMaster::Logs { .. } | ToMaster::History => continue,
-                // An emperor that has just come does not know. Whoever starts goes on with it, who
-                // failed waits for its time, and who serves is not read again.
-                ToMaster::Changed if self.effects.sources.are_the_same() => continue,
-                ToMaster::Changed => {
-                    self.effects.chronicle.because("its config changed");
-                    Event::Changed
-                }
-                ToMaster::Outdated => {
-                    self.effects.succession.is_outdated = true;
-                    continue;
-                }
-                ToMaster::Retry => Event::Retry,
-                ToMaster::Pause => Event::Pause,
-                ToMaster::Stop => {
-                    let phase = Phase::EmperorStop;
-                    self.effects.start_phase("hook-emperor-stop", phase, now);
-                    self.stop_for("stopped by the emperor");
-                    Event::Stop
-                }
-                ToMaster::StopNow => {
-                    self.stop_for("stopped at once by the emperor");
-                    Event::StopNow
-                }
-                ToMaster::Succeed => {
-                    if let Err(error) = self.control.succeed() {
-                        let text = format!("no emperor will find this master: {error}");
-                        self.effects.note(text);
-                    }
-                    continue;
-                }
-                ToMaster::Inherit => {
-                    self.effects.inherit(now);
-                    continue;
-                }
-                ToMaster::Retire => self.retire("another master takes over"),
-            };
-            self.queue.push_back(event);
-        }
-    }
-
-    /// An heir that was not told to succeed is known to nobody any more, as a master that was
-    /// succeeded and not told to retire.
-    fn lose_emperor(&mut self) {
-        self.reload_without_emperor();
-        if self.control.waits_to_succeed() {
-            self.stop_for("its emperor is gone before it could take over");
-            self.queue.push_back(Event::StopNow);
-        } else if self.control.is_superseded() {
-            let event = self.retire("another master has taken over");
-            self.queue.push_back(event);
-        }
-    }
-
-    fn retire(&mut self, why: &str) -> Event {
-        self.stop_for(why);
-        self.control.hide();
-        Event::Retire
-    }
-
     pub(crate) fn stop_for(&mut self, why: &str) {
         self.effects
             .stop_reason
             .get_or_insert_with(|| why.to_owned());
-    }
-
-    fn hear_signal(&mut self, signal: i32) {
-        let name = signals::name(signal);
-        if let Some(command) = self.effects.beside.meaning(signal) {
-            return self.obey(command, &name, clock::now());
-        }
-        match table::act(Who::Master, signal) {
-            Act::Reap => self.reap(),
-            Act::Reload => {
-                let event = self.reload_for(&name);
-                self.queue.push_back(event);
-            }
-            Act::Stop => {
-                self.stop_signals += 1;
-                // The first one may follow an emperor's order; only a second one means "now".
-                let event = if self.stop_signals == 1 {
-                    let text = format!("{name}: stop, requests are finished");
-                    self.effects.log.note(&text);
-                    Event::Stop
-                } else {
-                    self.effects.log.note(&format!("{name} again: stop now"));
-                    Event::StopNow
-                };
-                self.stop_for(&format!("stopped by {name}"));
-                self.queue.push_back(event);
-            }
-            Act::Status => {
-                self.effects.look_at_numbers();
-                let status = status::status(&self.app, &self.effects, clock::now());
-                let text = status::readable(&self.effects.origin.name, &status);
-                self.effects.log.note(&text);
-            }
-            Act::Log => {
-                self.effects.log.note(&format!("{name}: requests that run"));
-                self.note_requests();
-            }
-            Act::Pause => {
-                let what = if self.app.is_paused() {
-                    "go on"
-                } else {
-                    "pause"
-                };
-                self.effects.log.note(&format!("{name}: {what}"));
-                self.queue.push_back(Event::Pause);
-            }
-            Act::Retry => self.queue.push_back(Event::Retry),
-            Act::Rescan | Act::Drain | Act::Stacks | Act::Ignore | Act::Default => (),
-        }
-    }
-
-    /// What each worker does right now.
-    fn note_requests(&mut self) {
-        for line in self.effects.running_requests() {
-            self.effects.log.note(&line);
-        }
-    }
-
-    /// One SIGCHLD may mean many ends. What a process said before it ended comes before its end.
-    fn reap(&mut self) {
-        let mut ended = Vec::new();
-        while let Some(reaped) = reap::next() {
-            let pid = reaped.pid;
-            self.effects.log.alarms.running.remove(&pid);
-            self.effects.note_crash(pid, reaped.end);
-            let known = self.effects.helpers.remove(&pid)
-                || self.effects.log.runs(pid)
-                || self.effects.beside_ended(pid, reaped.end, clock::now());
-            if !known {
-                ended.push(reaped);
-            }
-        }
-        if ended.is_empty() {
-            return;
-        }
-        self.effects.log.read_app();
-        let all: Vec<_> = self.effects.children.keys().copied().collect();
-        for id in all {
-            self.queue.extend(self.effects.hear(id));
-        }
-        let exited = ended.into_iter().map(|it| Event::Exited {
-            pid: it.pid,
-            end: it.end,
-        });
-        self.queue.extend(exited);
     }
 }

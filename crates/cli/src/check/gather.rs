@@ -16,7 +16,7 @@ use imperator_core::message::{Config, Owner};
 use imperator_core::settings::empire::Empire;
 use imperator_core::settings::{Resolved, Settings};
 use imperator_core::stanzas;
-use imperator_emperor::monitor::MAX_INI;
+use imperator_emperor::monitor::file::MAX_INI;
 use imperator_emperor::monitor::source::Source;
 use imperator_emperor::tyrant;
 

@@ -1,5 +1,6 @@
 //! The monitor over real files, with its own clock: what each kind of change is told as.
 
+use std::fs::File;
 use std::os::unix::fs::symlink;
 
 use super::*;

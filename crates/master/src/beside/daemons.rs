@@ -4,24 +4,22 @@
 //! A plain daemon is known by its pid. A smart one is known by its pidfile, which is looked at once
 //! a second; it outlives reloads and the app, as in the original.
 
+mod entry;
+
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use imperator_core::settings::daemons::Daemon;
 use imperator_process::reap::End;
 
+use self::entry::{Entry, State};
+
 /// A daemon that ended before this age is started again with a growing delay (uWSGI: 3 s).
 const EARLY: Duration = Duration::from_secs(3);
-/// The longest delay without `max_throttle` (uWSGI: 300 s).
-const MAX_DELAY: u32 = 300;
 /// Between two looks at a pidfile.
 const LOOK: Duration = Duration::from_secs(1);
-/// A killed daemon that is not reaped by then hangs in the kernel.
-const GIVE_UP: Duration = Duration::from_secs(10);
 /// SIGHUP: what a notified daemon hears of a reload without `reloadsignal`.
 const HUP: i32 = 1;
-const KILL: i32 = 9;
-
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct DaemonId(pub u64);
 
@@ -85,53 +83,6 @@ pub(crate) enum Action {
         command: String,
     },
     Note(String),
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum State {
-    /// Starts at this time, or when its predecessor is gone.
-    Waiting {
-        at: Option<Instant>,
-    },
-    /// The edge was asked to start it.
-    Asked,
-    Up {
-        pid: i32,
-        since: Instant,
-    },
-    /// Was told to end; killed at the deadline.
-    Leaving {
-        pid: i32,
-        deadline: Instant,
-    },
-    Killed {
-        pid: i32,
-        give_up: Instant,
-    },
-    /// Smart: what its pidfile named last.
-    Watched {
-        pid: Option<i32>,
-        /// The command that goes to the background, until it has ended.
-        starter: Option<i32>,
-        /// Was seen alive since it was started.
-        monitored: bool,
-        misses: u32,
-        look: Instant,
-    },
-}
-
-#[derive(Debug)]
-struct Entry {
-    daemon: Daemon,
-    state: State,
-    /// Ends in a row before [`EARLY`].
-    early: u32,
-    started: Option<Instant>,
-    starts: u64,
-    /// Not to be started again: its generation is over, or the app stops.
-    retired: bool,
-    /// Starts when that one is gone: two would fight for a port.
-    after: Option<DaemonId>,
 }
 
 /// Invariants, checked after every step in debug builds: a pid stands in one entry; whatever is
@@ -501,80 +452,6 @@ impl Daemons {
         pids.sort_unstable();
         pids.dedup();
         assert_eq!(pids.len(), all, "one pid stands in two daemons: {self:#?}");
-    }
-}
-
-impl Entry {
-    /// A child of ours.
-    fn child(&self) -> Option<i32> {
-        match self.state {
-            State::Up { pid, .. } | State::Leaving { pid, .. } | State::Killed { pid, .. } => {
-                Some(pid)
-            }
-            State::Watched { starter, .. } => starter,
-            State::Waiting { .. } | State::Asked => None,
-        }
-    }
-
-    fn pid(&self) -> Option<i32> {
-        match self.state {
-            State::Watched { pid, .. } => pid,
-            State::Waiting { .. }
-            | State::Asked
-            | State::Up { .. }
-            | State::Leaving { .. }
-            | State::Killed { .. } => self.child(),
-        }
-    }
-
-    fn deadline(&self) -> Option<Instant> {
-        match self.state {
-            State::Waiting { at } => at,
-            State::Asked | State::Up { .. } => None,
-            State::Leaving { deadline, .. } => Some(deadline),
-            State::Killed { give_up, .. } => Some(give_up),
-            State::Watched { look, .. } => Some(look),
-        }
-    }
-
-    fn tell(&self, id: DaemonId, signal: i32) -> Option<Action> {
-        match self.state {
-            State::Up { pid, .. } => Some(Action::Signal { pid, signal }),
-            State::Watched { pid, .. } => pid.map(|pid| Action::Notify { id, pid, signal }),
-            State::Waiting { .. } | State::Asked | State::Leaving { .. } | State::Killed { .. } => {
-                None
-            }
-        }
-    }
-
-    fn retire(&mut self, signal: i32, deadline: Instant, actions: &mut Vec<Action>) {
-        self.retired = true;
-        if let State::Up { pid, .. } = self.state {
-            actions.push(Action::Signal { pid, signal });
-            self.state = State::Leaving { pid, deadline };
-        }
-    }
-
-    fn kill(&mut self, now: Instant, actions: &mut Vec<Action>) {
-        if let State::Up { pid, .. } | State::Leaving { pid, .. } = self.state {
-            actions.push(Action::Signal { pid, signal: KILL });
-            let give_up = now + GIVE_UP;
-            self.state = State::Killed { pid, give_up };
-        }
-    }
-
-    /// Seconds before the next start.
-    fn wait(&self) -> u32 {
-        let most = match self.daemon.max_throttle {
-            0 => MAX_DELAY,
-            most => most,
-        };
-        self.early.min(most)
-    }
-
-    fn again(&mut self, now: Instant) {
-        let at = now + Duration::from_secs(self.wait().into());
-        self.state = State::Waiting { at: Some(at) };
     }
 }
 

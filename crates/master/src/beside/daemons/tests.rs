@@ -1,5 +1,6 @@
 //! Attached daemons, as scenarios and as random sequences of events.
 
+use super::entry::KILL;
 use super::*;
 use imperator_core::finding::Place;
 use proptest::prelude::*;
