@@ -16,7 +16,7 @@ mod scaling;
 mod starting;
 
 use crate::event::{Action, Cause, Event, Order, ProcessId};
-use crate::generation::{Generation, Process, Role, State};
+use crate::generation::{Generation, Process, Role, Slot, State};
 use crate::scale::Scaler;
 use again::{Again, Chain};
 use policies::Turn;
@@ -252,12 +252,27 @@ impl App {
         &self.processes
     }
 
+    /// Starts in a row that came to nothing: of generations, or of the workers of one that serves
+    /// no longer.
     pub(crate) fn failures(&self) -> u32 {
-        self.backoff.failures()
+        let places = self.deserted_places().map(|slot| slot.failed_starts);
+        self.backoff.failures().max(places.max().unwrap_or(0))
     }
 
+    /// When the next try is, of an app that nobody serves.
     pub(crate) fn retry_at(&self) -> Option<Instant> {
-        self.retry_at
+        let places = self.deserted_places().filter(|slot| slot.failed_starts > 0);
+        let places = places.filter_map(|slot| slot.respawn_at).min();
+        self.retry_at.or(places)
+    }
+
+    /// Of a generation all of whose workers are gone: the places that wait for their time.
+    fn deserted_places(&self) -> impl Iterator<Item = &Slot> {
+        let is_here = |it: &Process| it.role != Role::Mold && self.serving() == Some(it.generation);
+        let is_empty = !self.processes.values().any(is_here);
+        let serving = self.serving.iter().filter(move |_| is_empty);
+        let slots = serving.flat_map(|serving| serving.slots.values());
+        slots.filter(|slot| slot.respawn_at.is_some())
     }
 
     pub(crate) fn strays(&self) -> u64 {

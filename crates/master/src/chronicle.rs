@@ -2,6 +2,7 @@
 //! over the master's death. And which generation an order to reload led to.
 
 use std::collections::VecDeque;
+use std::time::{Duration, Instant};
 
 use imperator_core::history::{Entry, History, What};
 use imperator_process::reap::End;
@@ -29,6 +30,35 @@ pub(crate) struct Chronicle {
     ordered: Option<u64>,
     /// As of the last look, to see them grow.
     ooms: u64,
+    deaths: Deaths,
+}
+
+/// An app that dies of each request would push everything else out of its history: of the deaths of
+/// a minute the first are told one by one, the others by their number, with the next one told.
+#[derive(Debug, Default)]
+struct Deaths {
+    since: Option<Instant>,
+    told: u32,
+    untold: u32,
+}
+
+impl Deaths {
+    const MINUTE: Duration = Duration::from_secs(60);
+    const TOLD: u32 = 5;
+
+    /// `Some`: this one is to be told, and with it so many that were not.
+    fn another(&mut self, now: Instant) -> Option<u32> {
+        if self.since.is_none_or(|since| since + Self::MINUTE <= now) {
+            self.since = Some(now);
+            self.told = 0;
+        }
+        if self.told == Self::TOLD {
+            self.untold = self.untold.saturating_add(1);
+            return None;
+        }
+        self.told += 1;
+        Some(std::mem::take(&mut self.untold))
+    }
 }
 
 /// The start of a master is an order, too.
@@ -207,7 +237,16 @@ impl Effects {
             let text = format!("{who} was killed by the kernel for want of memory");
             return self.chronicle.tell(What::Oom, &text);
         }
-        self.chronicle.tell(What::Died, &format!("{who}: {end}"));
+        let Some(untold) = self.chronicle.deaths.another(clock::now()) else {
+            return;
+        };
+        let others = match untold {
+            0 => String::new(),
+            1 => ", and another one before it".to_owned(),
+            _ => format!(", and {untold} others before it"),
+        };
+        let text = format!("{who}: {end}{others}");
+        self.chronicle.tell(What::Died, &text);
     }
 }
 
@@ -234,4 +273,24 @@ pub(crate) fn oom_kills() -> u64 {
     own.and_then(|path| read(&path))
         .or_else(|| read("/proc/vmstat"))
         .unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_many_deaths_the_first_of_a_minute_are_told_and_the_others_counted() {
+        let start = clock::now();
+        let mut deaths = Deaths::default();
+        let told: Vec<_> = (0..130)
+            .map(|second| deaths.another(start + Duration::from_secs(second)))
+            .enumerate()
+            .filter_map(|(second, told)| Some((second, told?)))
+            .collect();
+        let first = (0..5).map(|second| (second, 0));
+        let second = [(60, 55), (61, 0), (62, 0), (63, 0), (64, 0)];
+        let third = [(120, 55), (121, 0), (122, 0), (123, 0), (124, 0)];
+        assert_eq!(told, first.chain(second).chain(third).collect::<Vec<_>>());
+    }
 }

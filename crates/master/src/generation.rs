@@ -8,8 +8,13 @@ use imperator_core::settings::scaling::Scaling;
 
 use crate::event::{Parting, ProcessId, Shape};
 
-/// A worker that ended before this age died young: it is replaced with a growing delay.
+/// A worker that ended before this age died young: when several in a row do, each is replaced a
+/// moment later.
 pub(crate) const YOUNG: Duration = Duration::from_secs(10);
+/// So many workers of one place that die young in a row are replaced at once.
+const REPLACED_AT_ONCE: u32 = 3;
+/// From then on its place begins no more than one worker in this time, and is never empty longer.
+pub(crate) const PACE: Duration = Duration::from_secs(1);
 /// So long a process that is late may take to write its Python stacks.
 pub(crate) const STACKS: Duration = Duration::from_millis(300);
 /// A killed process that is not reaped by then hangs in the kernel; nobody waits for it longer.
@@ -61,6 +66,8 @@ impl State {
 pub(crate) struct Process {
     pub generation: u32,
     pub role: Role,
+    /// When it was asked for.
+    pub began: Instant,
     /// `None`: asked for, not yet reported.
     pub pid: Option<i32>,
     pub state: State,
@@ -99,11 +106,38 @@ impl Process {
     }
 }
 
+/// How the process of a place was lost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Loss {
+    /// It had lived long enough, or its end was no fault of its own.
+    Excused,
+    /// It had come up, and ended within [`YOUNG`].
+    Young { began: Instant, up: Instant },
+    /// It did not come up.
+    Start,
+}
+
+/// When the place of a worker that had served may begin the next one: at once the first times. From
+/// then on once in a [`PACE`], and not before the lost one had served as long as it took to come
+/// up, so that an app which dies of each request does not load all the time. Never later than a
+/// `PACE` from now: an app may have no other worker, and one that dies of some requests answers
+/// the others.
+fn replaced_at(earlier: u32, began: Instant, up: Instant, now: Instant) -> Option<Instant> {
+    if earlier < REPLACED_AT_ONCE {
+        return None;
+    }
+    let served_as_long = up + up.saturating_duration_since(began);
+    let at = (began + PACE).max(served_as_long).min(now + PACE);
+    (at > now).then_some(at)
+}
+
 /// The place of one worker within a generation.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Slot {
-    /// Deaths in a row of workers that did not live [`YOUNG`].
+    /// Deaths in a row of workers that came up and did not live [`YOUNG`].
     young_deaths: u32,
+    /// Starts in a row that came to nothing.
+    pub failed_starts: u32,
     backoff: Backoff,
     /// No replacement before this.
     pub respawn_at: Option<Instant>,
@@ -119,20 +153,29 @@ impl Slot {
         }
     }
 
-    /// The worker of this slot is lost. The first one that dies young is replaced at once, the
-    /// next ones ever later; one that lived long enough starts the count anew.
-    pub(crate) fn lost(&mut self, young: bool, now: Instant) {
-        if !young {
-            self.young_deaths = 0;
+    /// The process of this place is lost. One that had come up is replaced soon; where none comes
+    /// up, the second try is at once and the next ones ever later.
+    pub(crate) fn lost(&mut self, how: Loss, now: Instant) {
+        let young_deaths = std::mem::take(&mut self.young_deaths);
+        let failed_starts = std::mem::take(&mut self.failed_starts);
+        if how != Loss::Start {
             self.backoff.reset();
-            self.respawn_at = None;
-            return;
         }
-        self.respawn_at = match self.young_deaths {
-            0 => None,
-            _ => Some(now + self.backoff.fail()),
+        self.respawn_at = match how {
+            Loss::Excused => None,
+            Loss::Young { began, up } => {
+                self.young_deaths = young_deaths.saturating_add(1);
+                replaced_at(young_deaths, began, up, now)
+            }
+            Loss::Start => {
+                self.young_deaths = young_deaths;
+                self.failed_starts = failed_starts.saturating_add(1);
+                match failed_starts {
+                    0 => None,
+                    _ => Some(now + self.backoff.fail()),
+                }
+            }
         };
-        self.young_deaths += 1;
     }
 
     pub(crate) fn is_due(&self, now: Instant) -> bool {

@@ -54,7 +54,7 @@ pub(super) static OPTIONS: &[Opt] = &[
         "forkbomb-delay",
         Value::Seconds,
         "pause of the master when workers end too fast",
-        "each worker has a back-off of its own, and the master never sleeps",
+        "each worker is replaced at a pace of its own, and the master never sleeps",
     )
     .was("2"),
     ignored(

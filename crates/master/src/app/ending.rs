@@ -8,7 +8,7 @@ use imperator_process::reap::End;
 use super::policies::Why;
 use super::{App, PREPARE_LIMIT};
 use crate::event::{Action, Cause, Order, Parting, ProcessId};
-use crate::generation::{GIVE_UP, Phase, Process, Role, STACKS, State, YOUNG};
+use crate::generation::{GIVE_UP, Loss, Phase, Process, Role, STACKS, State, YOUNG};
 
 /// How long a worker that does not accept yet may go on before it is killed.
 const STARTING_MERCY: Duration = Duration::from_secs(2);
@@ -152,11 +152,20 @@ impl App {
         let Some(slot) = slot else {
             return;
         };
-        match lost.state {
-            State::Up { since } => slot.lost(!lost.excused && now < since + YOUNG, now),
-            State::Starting { .. } => slot.lost(true, now),
+        let began = lost.began;
+        match (lost.state, lost.role) {
+            (State::Up { since }, _) if lost.excused || since + YOUNG <= now => {
+                slot.lost(Loss::Excused, now);
+            }
+            (State::Up { since: up }, Role::Worker(_)) => {
+                slot.lost(Loss::Young { began, up }, now);
+            }
+            // A mold that dies leaves nobody unanswered: to load the app again has time.
+            (State::Up { .. }, Role::Mold) | (State::Starting { .. }, _) => {
+                slot.lost(Loss::Start, now);
+            }
             // Its slot was vacated when that was decided.
-            State::Leaving { .. } | State::Draining { .. } | State::Killed { .. } => (),
+            (State::Leaving { .. } | State::Draining { .. } | State::Killed { .. }, _) => (),
         }
     }
 

@@ -11,7 +11,7 @@ use proptest::prelude::*;
 use super::App;
 use crate::clock;
 use crate::event::{Action, Event, Order, ProcessId, Sample, Shape};
-use crate::generation::{Role, State};
+use crate::generation::{PACE, Role, State};
 
 const MERCY: Duration = Duration::from_secs(5);
 const READY: Duration = Duration::from_secs(20);
@@ -246,6 +246,13 @@ impl World {
                 "{wanted} of {least} workers are wanted"
             );
             assert!(serving.slots.len() <= serving.shape.workers.max(1) as usize);
+        }
+        for slot in self.app.serving.iter().flat_map(|it| it.slots.values()) {
+            let soon = slot.respawn_at.is_none_or(|at| at <= self.now + PACE);
+            assert!(
+                soon || slot.failed_starts > 0,
+                "the place of a worker that served stays empty: {slot:?}"
+            );
         }
         if self.app.is_asleep() {
             let stays = |state: State| matches!(state, State::Up { .. } | State::Leaving { .. });

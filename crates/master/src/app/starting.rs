@@ -49,7 +49,7 @@ impl App {
         }
         next.phase = Phase::Loading;
         let deadline = next.deadline;
-        let process = self.add(generation, Role::Mold, deadline, shape.mercy);
+        let process = self.add(generation, Role::Mold, now, deadline, shape.mercy);
         if let Some(next) = &mut self.next {
             next.mold = Some(process);
         }
@@ -236,7 +236,7 @@ impl App {
                     }
                 };
                 let mercy = generation.shape.mercy;
-                let process = self.add(id, Role::Worker(worker), deadline, mercy);
+                let process = self.add(id, Role::Worker(worker), now, deadline, mercy);
                 let action = match generation.mold {
                     Some(mold) if self.processes.get(&mold).is_some_and(Process::is_up) => {
                         Action::Fork {
@@ -267,7 +267,7 @@ impl App {
             return;
         }
         let deadline = now + generation.shape.ready_timeout;
-        let process = self.add(id, Role::Mold, deadline, generation.shape.mercy);
+        let process = self.add(id, Role::Mold, now, deadline, generation.shape.mercy);
         if let Some(serving) = &mut self.serving {
             serving.mold = Some(process);
         }
@@ -347,6 +347,7 @@ impl App {
         &mut self,
         generation: u32,
         role: Role,
+        began: Instant,
         deadline: Instant,
         mercy: Duration,
     ) -> ProcessId {
@@ -357,6 +358,7 @@ impl App {
             Process {
                 generation,
                 role,
+                began,
                 pid: None,
                 state: State::Starting { deadline },
                 mercy,

@@ -332,7 +332,7 @@ fn an_import_that_hangs_fails_at_its_deadline() {
 }
 
 #[test]
-fn a_worker_that_dies_is_replaced_at_once_and_later_when_it_dies_young_again() {
+fn a_worker_that_dies_as_it_serves_is_replaced_at_once_and_in_the_end_once_a_second() {
     check(
         "
             0 ms  begin                 -> prepare 1
@@ -345,13 +345,83 @@ fn a_worker_that_dies_is_replaced_at_once_and_later_when_it_dies_young_again() {
         20100 ms  killed 101            -> forget #2, worker 1.1 #3
         20101 ms  spawned #3 102        ->
         20150 ms  accepting #3          ->
-        20200 ms  killed 102            -> forget #3
+        20200 ms  killed 102            -> forget #3, worker 1.1 #4
+        20201 ms  spawned #4 103        ->
+        20250 ms  accepting #4          ->
+        20300 ms  killed 103            -> forget #4, worker 1.1 #5
+        20301 ms  spawned #5 104        ->
+        20350 ms  accepting #5          ->
+        20400 ms  killed 104            -> forget #5
+        21299 ms  tick                  ->
+        21300 ms  tick                  -> worker 1.1 #6
+        21301 ms  spawned #6 105        ->
+        21350 ms  accepting #6          ->
+        22300 ms  killed 105            -> forget #6, worker 1.1 #7
+        22301 ms  spawned #7 106        ->
+        22350 ms  accepting #7          ->
+        22351 ms  killed 106            -> forget #7
+        22352 ms  retry                 -> worker 1.1 #8
+        22353 ms  spawned #8 107        ->
+        22400 ms  accepting #8          ->
+        32400 ms  killed 107            -> forget #8, worker 1.1 #9
+        32401 ms  spawned #9 108        ->
+        32450 ms  accepting #9          ->
+        32451 ms  killed 108            -> forget #9, worker 1.1 #10
+        ",
+    );
+}
+
+#[test]
+fn a_worker_that_took_long_to_load_and_dies_of_each_request_is_not_loaded_all_the_time() {
+    check(
+        "
+            0 ms  begin                 -> prepare 1
+            0 ms  prepared 1 x1 direct  -> worker 1.1 #1
+            0 ms  spawned #1 100        ->
+          600 ms  accepting #1          -> serve 1
+          700 ms  killed 100            -> forget #1, worker 1.1 #2
+          700 ms  spawned #2 101        ->
+         1300 ms  accepting #2          ->
+         1400 ms  killed 101            -> forget #2, worker 1.1 #3
+         1400 ms  spawned #3 102        ->
+         2000 ms  accepting #3          ->
+         2100 ms  killed 102            -> forget #3, worker 1.1 #4
+         2100 ms  spawned #4 103        ->
+         2700 ms  accepting #4          ->
+         2800 ms  killed 103            -> forget #4
+         3299 ms  tick                  ->
+         3300 ms  tick                  -> worker 1.1 #5
+         3300 ms  spawned #5 104        ->
+         7300 ms  accepting #5          ->
+         7400 ms  killed 104            -> forget #5
+         8399 ms  tick                  ->
+         8400 ms  tick                  -> worker 1.1 #6
+        ",
+    );
+}
+
+#[test]
+fn a_replacement_that_does_not_come_up_is_tried_ever_later() {
+    check(
+        "
+            0 ms  begin                 -> prepare 1
+            0 ms  prepared 1 x1 direct  -> worker 1.1 #1
+            0 ms  spawned #1 100        ->
+           50 ms  accepting #1          -> serve 1
+        20000 ms  killed 100            -> forget #1, worker 1.1 #2
+        20001 ms  spawned #2 101        ->
+        20050 ms  killed 101            -> forget #2, failed 1: worker SIGKILL, worker 1.1 #3
+        20101 ms  spawned #3 102        ->
+        20200 ms  killed 102            -> forget #3, failed 1: worker SIGKILL
         20699 ms  tick                  ->
         20700 ms  tick                  -> worker 1.1 #4
         20701 ms  spawned #4 103        ->
-        20750 ms  accepting #4          ->
-        20800 ms  killed 103            -> forget #4
-        20801 ms  retry                 -> worker 1.1 #5
+        20800 ms  killed 103            -> forget #4, failed 1: worker SIGKILL
+        21799 ms  tick                  ->
+        21800 ms  tick                  -> worker 1.1 #5
+        21801 ms  spawned #5 104        ->
+        21802 ms  killed 104            -> forget #5, failed 1: worker SIGKILL
+        21803 ms  retry                 -> worker 1.1 #6
         ",
     );
 }
