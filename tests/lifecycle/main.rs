@@ -11,8 +11,9 @@ use std::path::PathBuf;
 
 use imperator_bench::lifecycle::breakage::Breakage;
 use imperator_bench::lifecycle::leaks;
-use imperator_bench::lifecycle::place::{Programs, Server, Setup};
+use imperator_bench::lifecycle::place::{Programs, Setup};
 use imperator_bench::lifecycle::rows::{Event, run};
+use imperator_bench::lifecycle::servers::Server;
 use support::{Nginx, python, require, skips_without};
 
 fn programs() -> Programs {

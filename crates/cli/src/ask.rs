@@ -6,6 +6,7 @@ mod history;
 mod logs;
 mod numbers;
 mod shown;
+mod upgrade;
 mod wait;
 mod why;
 
@@ -19,10 +20,9 @@ use clap::ArgMatches;
 use imperator_core::history::{Entry, What};
 use imperator_core::nearest::nearest;
 use imperator_emperor::chronicle;
-use imperator_emperor::control::{
-    self, AppLine, EmperorStatus, Reason, Reply, Request, Stopped, is_nobody,
-};
+use imperator_emperor::control::{self, AppLine, EmperorStatus, Reason, Reply, Request, is_nobody};
 use imperator_emperor::orphans::{self, Orphan};
+use imperator_emperor::runtime::Stopped;
 use imperator_emperor::supervisor::{DEFAULT_MERCY, STOP_MARGIN};
 use serde_json::{Value, json};
 
@@ -79,7 +79,7 @@ pub(crate) fn run(arguments: &[OsString]) -> anyhow::Result<ExitCode> {
     if verb == "upgrade" {
         let given = matches.get_one::<PathBuf>("runtime-dir").cloned();
         let json = matches.get_flag("json");
-        return crate::upgrade::run(&place::asked_directory(given), json);
+        return upgrade::run(&place::asked_directory(given), json);
     }
     let apps = matches.get_many::<String>("app").into_iter().flatten();
     let question = Question {

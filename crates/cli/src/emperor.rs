@@ -14,7 +14,7 @@ use imperator_core::message::Config;
 use imperator_core::settings::{Resolved, Settings};
 use imperator_core::stanzas;
 use imperator_emperor::monitor::source::Source;
-use imperator_emperor::run::Options;
+use imperator_emperor::options::Options;
 use imperator_emperor::upgrade::{self, Answer};
 use imperator_process::estate::Estate;
 use imperator_process::poll::{self, Interest};

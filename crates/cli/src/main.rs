@@ -18,7 +18,6 @@ mod place;
 mod resolve;
 mod table;
 mod terminal;
-mod upgrade;
 mod world;
 
 use std::ffi::OsString;

@@ -12,6 +12,13 @@ pub struct Place {
     pub line: u32,
 }
 
+impl Place {
+    /// `None`: the command line or the environment, which have no lines.
+    pub fn known(&self) -> Option<Self> {
+        (self.line > 0).then(|| self.clone())
+    }
+}
+
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:{}", self.file.display(), self.line)

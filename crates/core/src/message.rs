@@ -52,6 +52,18 @@ pub struct Config {
     pub section: Option<String>,
 }
 
+impl Config {
+    /// The original's id of a vassal: the file's name, and the section's where there is one.
+    pub fn id(&self) -> String {
+        let name = self.file.file_name();
+        let name = name.unwrap_or(self.file.as_os_str()).to_string_lossy();
+        match &self.section {
+            Some(section) => format!("{name}:{section}"),
+            None => name.into_owned(),
+        }
+    }
+}
+
 impl std::fmt::Display for Config {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match &self.section {

@@ -17,7 +17,7 @@ use imperator_process::{lock, privileges};
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 
-pub use self::words::{AppLine, Ask, Condition, EmperorStatus, Reason, Reply, Request, Stopped};
+pub use self::words::{AppLine, Ask, Condition, EmperorStatus, Reason, Reply, Request};
 
 /// More clients at once are turned away.
 const MAX_CLIENTS: usize = 64;

@@ -10,7 +10,7 @@ use imperator_process::poll::PollSet;
 use tracing::{info, warn};
 
 use crate::adopt::{self, Orphan};
-use crate::run::Fatal;
+use crate::options::Fatal;
 use crate::runtime::Runtime;
 use crate::supervisor::{DEFAULT_MERCY, KILL_AFTER, STOP_MARGIN};
 

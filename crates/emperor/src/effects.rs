@@ -19,11 +19,10 @@ use imperator_process::signals;
 use imperator_process::spawn::{self, Plan};
 use tracing::{error, info, warn};
 
-use crate::control::Stopped;
 use crate::hooks;
+use crate::options::Options;
 use crate::plan::App;
-use crate::run::Options;
-use crate::runtime::{self, AppRecord, Runtime};
+use crate::runtime::{self, AppRecord, Runtime, Stopped};
 use crate::seen::Seen;
 use crate::store::Store;
 use crate::supervisor::{Name, Order, Pid};

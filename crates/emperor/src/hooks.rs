@@ -6,8 +6,6 @@ use std::path::Path;
 use imperator_core::message::Config;
 use imperator_process::spawn::{self, Plan, SpawnError};
 
-use crate::status;
-
 /// Where the vassals are; the original sets it for hook and vassal.
 const DIRECTORY: &str = "UWSGI_VASSALS_DIR";
 
@@ -23,7 +21,7 @@ pub(crate) fn before<'a>(
     program: &Path,
     cwd: &Path,
 ) -> Plan<'a> {
-    let id = status::id(&config.file, config.section.as_deref());
+    let id = config.id();
     let mut plan = Plan::new("/bin/sh");
     let words: [&std::ffi::OsStr; 6] = [
         "-c".as_ref(),
@@ -50,7 +48,7 @@ pub(crate) fn after(
     env: &[(OsString, OsString)],
 ) -> Result<(), SpawnError> {
     let mut plan = Plan::new(hook);
-    plan.args = vec![status::id(&config.file, config.section.as_deref()).into()];
+    plan.args = vec![config.id().into()];
     plan.env = env.to_vec();
     spawn::spawn(&plan).map(|_| ())
 }

@@ -15,6 +15,7 @@ pub mod drain;
 pub mod effects;
 mod hooks;
 pub mod monitor;
+pub mod options;
 pub mod orphans;
 mod own_log;
 pub mod plan;

@@ -12,8 +12,8 @@ use imperator_core::message::{AppStatus, FromMaster, ToMaster};
 use imperator_process::channel::{Channel, Received};
 use imperator_process::poll::{Interest, PollSet};
 
-use crate::control::{self, AppLine, Condition, Stopped};
-use crate::runtime::{self, AppRecord};
+use crate::control::{self, AppLine, Condition};
+use crate::runtime::{self, AppRecord, Stopped};
 use crate::status;
 
 /// So long masters may take to answer, all together.
@@ -75,7 +75,7 @@ pub fn lines(orphans: &[Orphan], stacks: bool) -> Vec<AppLine> {
         };
         AppLine {
             name: record.name.clone(),
-            id: status::id(&config.file, config.section.as_deref()),
+            id: config.id(),
             condition,
             config: Some(config.clone()),
             pid: orphan.master.as_ref().map(|(pid, _)| *pid),

@@ -5,12 +5,9 @@ mod beginning;
 mod clock;
 mod masters;
 mod news;
-mod options;
 mod requests;
 mod restart;
-pub(crate) mod upgrading;
-
-pub use self::options::{Fatal, Options};
+mod upgrading;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
@@ -33,6 +30,7 @@ use crate::effects::others::Peer;
 use crate::effects::{Effects, Kept, SILENCE};
 use crate::monitor::Monitor;
 use crate::monitor::source::Source;
+use crate::options::{Fatal, Options};
 use crate::own_log::OwnLog;
 use crate::plan::Plan;
 use crate::question::Question;

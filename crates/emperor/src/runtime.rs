@@ -14,10 +14,8 @@ use imperator_process::lock::Lock;
 use serde::{Deserialize, Serialize};
 use tracing::warn;
 
-use crate::store::Stored;
-
-use crate::control::Stopped;
 use crate::seen::Seen;
+use crate::store::Stored;
 
 /// A longer encoded name is cut and told apart by a hash.
 const MAX_NAME: usize = 60;
@@ -94,6 +92,15 @@ impl std::error::Error for RuntimeError {}
 pub struct Runtime {
     path: PathBuf,
     lock: Lock,
+}
+
+/// Stopped by hand.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stopped {
+    /// `uid N`, perhaps with more.
+    pub by: String,
+    /// Unix seconds.
+    pub at: u64,
 }
 
 /// What the emperor remembers of an app, in its directory: for the next emperor.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Instant;
 
-use imperator_core::message::{AppState, AppStatus, Failure};
+use imperator_core::message::{AppState, AppStatus, Config, Failure};
 
 use crate::control::{AppLine, Condition, EmperorStatus};
 use crate::effects::{Effects, Kept, Master};
@@ -28,7 +28,11 @@ pub fn lines(
         .filter(|(name, _)| plan.app(name).is_none())
         .map(|(name, (path, why))| AppLine {
             name: (*name).to_owned(),
-            id: id(path, None),
+            id: (Config {
+                file: path.to_path_buf(),
+                section: None,
+            })
+            .id(),
             condition: Condition::Failing,
             config: None,
             pid: None,
@@ -47,7 +51,7 @@ pub fn lines(
         let (condition, failure, retry_in_ms) = judge(situation, kept, master, now);
         let mut line = AppLine {
             name: name.clone(),
-            id: id(&app.config.file, app.config.section.as_deref()),
+            id: app.config.id(),
             condition,
             config: Some(app.config.clone()),
             pid: master.map(|master| master.pid),
@@ -196,17 +200,6 @@ pub fn condition(status: &AppStatus) -> Condition {
         AppState::Paused => Condition::Paused,
         AppState::Asleep => Condition::Asleep,
         AppState::Stopping => Condition::Stopping,
-    }
-}
-
-pub fn id(file: &Path, section: Option<&str>) -> String {
-    let name = file
-        .file_name()
-        .unwrap_or(file.as_os_str())
-        .to_string_lossy();
-    match section {
-        Some(section) => format!("{name}:{section}"),
-        None => name.into_owned(),
     }
 }
 

@@ -3,7 +3,7 @@
 
 use std::ffi::OsString;
 use std::io::Read;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -13,7 +13,7 @@ use imperator_process::spawn::{self, Plan};
 use imperator_process::{fds, image};
 use serde::{Deserialize, Serialize};
 
-use crate::control::Stopped;
+use crate::runtime::Stopped;
 use crate::supervisor::{Name, Pid};
 
 /// Raised when the text changes its meaning; fields may be added without.
@@ -208,6 +208,13 @@ fn understand(text: &[u8]) -> Result<Answer, String> {
         ));
     }
     Ok(answer)
+}
+
+/// The number of a descriptor that is handed over.
+pub(crate) fn number<'a>(fds: &mut Vec<BorrowedFd<'a>>, fd: &'a impl AsFd) -> RawFd {
+    let fd = fd.as_fd();
+    fds.push(fd);
+    fd.as_raw_fd()
 }
 
 #[cfg(test)]

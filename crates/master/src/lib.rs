@@ -24,7 +24,6 @@ mod log;
 mod modules;
 mod obstacle;
 mod oom;
-mod outdated;
 mod pem;
 mod pidfile;
 mod prepare;

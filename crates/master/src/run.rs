@@ -1,6 +1,7 @@
 //! The master's loop: one thread, one poll(2). Feeds events to `app.rs`, carries out its actions.
 
 mod emperor;
+mod outdated;
 mod signals;
 
 use std::collections::VecDeque;
@@ -19,8 +20,9 @@ use crate::control::{Control, Holding};
 use crate::effects::Effects;
 use crate::event::{Event, ProcessId};
 use crate::modules::Found;
-use crate::outdated::Left;
 use crate::{stats, status};
+
+use self::outdated::Left;
 
 /// How often touched files are looked for.
 const SECOND: Duration = Duration::from_secs(1);

@@ -1,6 +1,6 @@
 //! The ways in which a deploy can be bad.
 
-use crate::lifecycle::place::Server;
+use crate::lifecycle::servers::Server;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Breakage {

@@ -14,10 +14,11 @@ use crate::clock::now;
 use crate::lifecycle::breakage;
 use crate::lifecycle::crowd::{self, Crowd};
 use crate::lifecycle::leaks::{self, Leaks};
-use crate::lifecycle::place::{Programs, SERVERS, Server, Setup};
+use crate::lifecycle::place::{Programs, Setup};
 use crate::lifecycle::processes;
 use crate::lifecycle::reaction::{self, Reaction};
 use crate::lifecycle::rows::{self, Event, Row};
+use crate::lifecycle::servers::{SERVERS, Server};
 use crate::lifecycle::silence::{self, Silences};
 use crate::lifecycle::table;
 

@@ -3,7 +3,8 @@
 use std::fs;
 use std::process::Command;
 
-use crate::lifecycle::place::{Place, Server};
+use crate::lifecycle::place::Place;
+use crate::lifecycle::servers::Server;
 
 impl Place {
     pub(super) fn good_config(&self) -> String {

@@ -11,7 +11,8 @@ use serde::Serialize;
 use crate::clock::{now, pause};
 use crate::cpu;
 use crate::lifecycle::ask::{Style, ask};
-use crate::lifecycle::place::{Place, Server, Setup};
+use crate::lifecycle::place::{Place, Setup};
+use crate::lifecycle::servers::Server;
 use crate::target::Target;
 
 const PATIENCE: Duration = Duration::from_secs(300);

@@ -12,6 +12,7 @@ pub mod place;
 pub mod processes;
 pub mod reaction;
 pub mod rows;
+pub mod servers;
 pub mod silence;
 pub mod table;
 pub mod traffic;

@@ -13,12 +13,11 @@ use std::time::{Duration, SystemTime};
 use anyhow::{Context, bail};
 use nix::sys::signal::Signal;
 
-use serde::{Serialize, Serializer};
-
 use crate::clock::wait_for;
 use crate::lifecycle::ask::{Style, ask};
 use crate::lifecycle::breakage::Breakage;
 use crate::lifecycle::processes::{self, MARK, Started};
+use crate::lifecycle::servers::Server;
 use crate::target::Target;
 
 /// How long a server may take to serve: it is reached only by one that does not.
@@ -27,60 +26,6 @@ pub const PATIENCE: Duration = Duration::from_secs(30);
 const EDIT_SEEN: Duration = Duration::from_secs(1);
 const LAST_LINES: usize = 40;
 const APP: &str = include_str!("../../apps/life.py");
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Server {
-    Ours,
-    Uwsgi,
-    UwsgiLazy,
-    UwsgiChain,
-    UwsgiEmperor,
-    Gunicorn,
-    Granian,
-}
-
-pub const SERVERS: [Server; 7] = [
-    Server::Ours,
-    Server::Uwsgi,
-    Server::UwsgiLazy,
-    Server::UwsgiChain,
-    Server::UwsgiEmperor,
-    Server::Gunicorn,
-    Server::Granian,
-];
-
-impl Server {
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Ours => "ours",
-            Self::Uwsgi => "uwsgi",
-            Self::UwsgiLazy => "uwsgi-lazy",
-            Self::UwsgiChain => "uwsgi-chain",
-            Self::UwsgiEmperor => "uwsgi-emperor",
-            Self::Gunicorn => "gunicorn",
-            Self::Granian => "granian",
-        }
-    }
-
-    pub fn reads_ini(self) -> bool {
-        match self {
-            Self::Ours | Self::Uwsgi | Self::UwsgiLazy | Self::UwsgiChain | Self::UwsgiEmperor => {
-                true
-            }
-            Self::Gunicorn | Self::Granian => false,
-        }
-    }
-
-    pub fn has_emperor(self) -> bool {
-        matches!(self, Self::Ours | Self::UwsgiEmperor)
-    }
-}
-
-impl Serialize for Server {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(self.name())
-    }
-}
 
 /// Where the programs are.
 #[derive(Debug, Clone)]

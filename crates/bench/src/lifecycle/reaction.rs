@@ -11,8 +11,9 @@ use serde::Serialize;
 
 use crate::clock::{brake, now, wait_for};
 use crate::lifecycle::ask::{Style, ask};
-use crate::lifecycle::place::{PATIENCE, Place, Server, Setup};
+use crate::lifecycle::place::{PATIENCE, Place, Setup};
 use crate::lifecycle::processes;
+use crate::lifecycle::servers::Server;
 use crate::lifecycle::silence::median;
 use crate::target::Target;
 

@@ -11,8 +11,9 @@ use crate::clock::{pause, wait_for};
 use crate::lifecycle::account::{Account, Kill, account, read_log};
 use crate::lifecycle::ask::Style;
 use crate::lifecycle::breakage::Breakage;
-use crate::lifecycle::place::{PATIENCE, Place, Server, Setup, touch};
+use crate::lifecycle::place::{PATIENCE, Place, Setup, touch};
 use crate::lifecycle::processes;
+use crate::lifecycle::servers::Server;
 use crate::lifecycle::traffic::{Plan, Record, Traffic, under_load};
 
 /// A short client asks so often.

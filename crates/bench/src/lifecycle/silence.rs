@@ -12,8 +12,9 @@ use serde::Serialize;
 use crate::clock::{now, pause, wait_for};
 use crate::lifecycle::ask::{Style, ask};
 use crate::lifecycle::breakage::Breakage;
-use crate::lifecycle::place::{PATIENCE, Place, Server, Setup};
+use crate::lifecycle::place::{PATIENCE, Place, Setup};
 use crate::lifecycle::processes;
+use crate::lifecycle::servers::Server;
 use crate::target::Target;
 
 const RUN: Duration = Duration::from_secs(4);

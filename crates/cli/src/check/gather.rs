@@ -10,9 +10,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use imperator_core::config::{INI_FILE, resolve, resolve_args};
+use imperator_core::config::{resolve, resolve_args};
 use imperator_core::finding::{Finding, Place};
 use imperator_core::message::{Config, Owner};
+use imperator_core::options::INI_FILE;
 use imperator_core::settings::empire::Empire;
 use imperator_core::settings::{Resolved, Settings};
 use imperator_core::stanzas;

@@ -8,7 +8,7 @@ use super::load::{Entry, Loader};
 use super::{Reading, STARTS_NOTHING, Shown, World};
 use crate::finding::Finding;
 use crate::ini::text;
-use crate::options::{self, Draft, Given, Opt, Support, Value, known};
+use crate::options::{self, Draft, Given, Opt, Support, Value};
 use crate::settings::{Resolved, Settings};
 
 const ORIGINAL_DEFAULTS: &str = "original-defaults";
@@ -80,7 +80,7 @@ pub(super) fn all(mut loader: Loader<'_>) -> Reading {
     if let Some((code, place)) = loader.exit.take() {
         exit = Some(code);
         let text = format!("the config says \"exit\" here, with code {code}");
-        let finding = Finding::error(known(&place), text);
+        let finding = Finding::error(place.known(), text);
         loader
             .findings
             .push(finding.with_hint("what asks for it stands above this line"));
@@ -131,7 +131,7 @@ impl Applied {
 
     /// Applies one option to the draft; what nobody knows is kept for [`tell_unknown`].
     fn one(&mut self, entry: &Entry, loader: &mut Loader<'_>, depth: usize) {
-        let place = known(&entry.place);
+        let place = entry.place.known();
         let key = &entry.key;
         let value = text(&entry.value);
         let row = match options::find(key) {
@@ -210,7 +210,7 @@ fn without_effect(
     loader: &Loader<'_>,
 ) -> Option<Option<Finding>> {
     let key = &entry.key;
-    let place = known(&entry.place);
+    let place = entry.place.known();
     // What a %( ) uses is a placeholder.
     let is_missed = options::is_true(value) && !loader.used.contains(key.as_bytes());
     match row.support {
@@ -275,15 +275,15 @@ fn tell_unknown(unknown: &[Entry], loader: &mut Loader<'_>) -> bool {
         }
         let nearest = options::nearest(key);
         // The environment is shared with others; only what looks like a typo is worth a word.
-        if known(place).is_none() && nearest.is_none() {
+        if place.known().is_none() && nearest.is_none() {
             continue;
         }
         let text = format!("unknown option \"{key}\", and no %({key}) uses it");
         failed |= loader.strict;
         let mut finding = if loader.strict {
-            Finding::error(known(place), text)
+            Finding::error(place.known(), text)
         } else {
-            Finding::warning(known(place), text)
+            Finding::warning(place.known(), text)
         };
         finding.hint = match nearest {
             Some(nearest) => Some(format!("did you mean \"{nearest}\"?")),

@@ -7,7 +7,7 @@ use super::load::Loader;
 use super::passes::{self, Budget, Endless, Found};
 use crate::finding::Finding;
 use crate::ini::text;
-use crate::options::{self, Opt, known};
+use crate::options::{self, Opt};
 
 pub(super) fn all(loader: &mut Loader<'_>) {
     let mut budget = Budget::default();
@@ -33,7 +33,7 @@ fn dollar_pass(loader: &mut Loader<'_>, budget: &mut Budget) {
         });
         store(loader, index, expanded);
         for name in unset {
-            let place = known(&loader.entries[index].place);
+            let place = loader.entries[index].place.known();
             loader.findings.push(
                 Finding::warning(
                     place,
@@ -74,7 +74,7 @@ fn at_pass(loader: &mut Loader<'_>, budget: &mut Budget) {
         store(loader, index, expanded);
         for (name, (why, hint)) in failed {
             let text = format!("cannot read \"@({name})\": {why}");
-            let mut finding = Finding::error(known(&entry.place), text);
+            let mut finding = Finding::error(entry.place.known(), text);
             finding.hint = hint;
             let finding = finding.with_mark(format!("@({name})"));
             loader.findings.push(finding);
@@ -103,7 +103,7 @@ fn percent_pass(loader: &mut Loader<'_>, budget: &mut Budget) {
         let is_format = entry.key.contains("log") || entry.key == "env";
         let has_effect = options::find(&entry.key).is_some_and(Opt::has_effect);
         if has_effect && !is_format {
-            let place = known(&entry.place);
+            let place = entry.place.known();
             loader.findings.extend(missing.into_iter().map(|name| {
                 Finding::warning(
                     place.clone(),

@@ -9,7 +9,6 @@ use crate::carriers::{self, Carrier};
 use crate::finding::{Finding, Place};
 use crate::ini::magic::{FileFacts, Magic};
 use crate::ini::{self, Document, text};
-use crate::options::known;
 
 /// Bytes of all files together that one config reads.
 pub const MAX_READ: usize = 8 << 20;
@@ -196,7 +195,7 @@ impl Loader<'_> {
             sections.find(|(name, _)| text(name) == wanted).cloned()
         };
         let by_app_name = || {
-            let from_outside = by_name && known(place).is_none();
+            let from_outside = by_name && place.known().is_none();
             from_outside
                 .then(|| find(&format!("uwsgi:{wanted}")))
                 .flatten()
@@ -220,10 +219,10 @@ impl Loader<'_> {
         };
         // What the command line asks for must be there, if something is to run; the original lets an
         // include go.
-        if known(place).is_none() {
+        if place.known().is_none() {
             self.lost = Some(Finding::error(None, text).with_hint(hint));
         } else {
-            let finding = Finding::warning(known(place), text).with_hint(hint);
+            let finding = Finding::warning(place.known(), text).with_hint(hint);
             self.findings.push(finding);
         }
         wanted.as_bytes().to_vec()
@@ -240,7 +239,7 @@ impl Loader<'_> {
             }
             Err((why, hint)) => {
                 let text = format!("cannot read {}: {why}", file.display());
-                let mut finding = Finding::error(known(place), text);
+                let mut finding = Finding::error(place.known(), text);
                 finding.hint = hint;
                 self.findings.push(finding);
                 None
@@ -263,7 +262,7 @@ impl Loader<'_> {
         match scheme {
             Scheme::Exec | Scheme::Http => {
                 // Who may write a config must not thereby run commands as somebody else.
-                if known(place).is_some() && !self.world.is_own(&place.file) {
+                if place.known().is_some() && !self.world.is_own(&place.file) {
                     let why = format!("{} belongs to another user", place.file.display());
                     let hint = "make the file the emperor's own with chown, or put the value in it";
                     return Err((why, Some(hint.to_owned())));

@@ -11,7 +11,7 @@ use super::world::World;
 use crate::finding::{Finding, Place};
 use crate::ini::magic::FileFacts;
 use crate::ini::text;
-use crate::options::{self, known};
+use crate::options;
 use crate::pattern::Pattern;
 
 /// Files within files within files; deeper is a mistake.
@@ -215,7 +215,7 @@ impl<'w> Loader<'w> {
         let open = self.block.take();
         if let Some(block) = open.filter(|_| !self.is_over()) {
             let text = format!("\"{}\" has no end", block.key);
-            let finding = Finding::warning(known(&block.place), text);
+            let finding = Finding::warning(block.place.known(), text);
             self.findings
                 .push(finding.with_hint("write endif or endfor"));
         }
@@ -223,12 +223,12 @@ impl<'w> Loader<'w> {
 
     pub(super) fn error(&mut self, place: &Place, text: impl Into<String>, hint: &str) {
         self.findings
-            .push(Finding::error(known(place), text).with_hint(hint));
+            .push(Finding::error(place.known(), text).with_hint(hint));
     }
 
     pub(super) fn warn(&mut self, place: &Place, text: impl Into<String>, hint: &str) {
         self.findings
-            .push(Finding::warning(known(place), text).with_hint(hint));
+            .push(Finding::warning(place.known(), text).with_hint(hint));
     }
 
     /// Nothing counts any more.
@@ -291,7 +291,7 @@ impl<'w> Loader<'w> {
                 let carrier = crate::carriers::Carrier::of_option(name);
                 self.load_named(carrier, &text(value), place);
             }
-            super::INI_SECTION => self.section = Some(text(value)),
+            options::INI_SECTION => self.section = Some(text(value)),
             super::INI_FILE => {
                 let section = self.section.take();
                 self.load_whole(Path::new(&text(value)), section, place);

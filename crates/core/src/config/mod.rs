@@ -14,18 +14,12 @@ pub mod world;
 
 use crate::finding::{Finding, Place};
 use crate::message::Config;
-use crate::options::known;
+use crate::options::{INI_FILE, INI_SECTION};
 use crate::settings::Resolved;
 pub use files::{MAX_LINES, MAX_READ};
 use load::Loader;
 pub use load::{MAX_DEPTH, MAX_ENTRIES, MAX_LOADS, MAX_TOTAL};
 pub use world::{Kind, World};
-
-/// The option that names a config file whole: unlike `--ini FILE:SECTION`, nothing in it is cut at a
-/// colon.
-pub const INI_FILE: &str = "ini-file";
-/// The option, before [`INI_FILE`], that names the section, colons and all (`uwsgi:blog`).
-pub const INI_SECTION: &str = "ini-section";
 
 /// How the finding ends that says why a config runs no app.
 pub const STARTS_NOTHING: &str = "starts nothing";
@@ -149,7 +143,7 @@ pub fn listed(args: &[String], world: &dyn World) -> Vec<Listed> {
     }
     let listed = |entry: load::Entry| Listed {
         value: crate::ini::text(&entry.value),
-        place: known(&entry.place),
+        place: entry.place.known(),
         key: entry.key,
     };
     loader.entries.into_iter().map(listed).collect()

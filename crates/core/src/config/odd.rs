@@ -3,7 +3,7 @@
 
 use super::load::Entry;
 use crate::finding::Finding;
-use crate::options::{Opt, Value, known};
+use crate::options::{Opt, Value};
 
 /// What is to be said of one option's value.
 pub(super) fn tell(row: &Opt, entry: &Entry, value: &str) -> Option<Finding> {
@@ -13,7 +13,7 @@ pub(super) fn tell(row: &Opt, entry: &Entry, value: &str) -> Option<Finding> {
     }
     let key = &entry.key;
     let warning = |text: String, hint: String, mark: &str| {
-        let finding = Finding::warning(known(&entry.place), text);
+        let finding = Finding::warning(entry.place.known(), text);
         finding.with_hint(hint).with_mark(mark)
     };
     if let Some(inner) = unquoted(value) {

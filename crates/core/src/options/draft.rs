@@ -214,7 +214,7 @@ impl Draft {
             let first = first.as_ref().map_or("", |(first, _, _)| first);
             findings.push(
                 Finding::warning(
-                    known(&place),
+                    place.known(),
                     format!("\"{name}\" has no effect beside \"{first}\""),
                 )
                 .with_hint("keep the one that is meant"),
@@ -267,9 +267,4 @@ fn missing(settings: &Settings, app: Option<&Place>) -> Vec<Finding> {
         );
     }
     findings
-}
-
-/// The place, unless it is the command line or the environment.
-pub fn known(place: &Place) -> Option<Place> {
-    (place.line > 0).then(|| place.clone())
 }

@@ -213,7 +213,7 @@ impl PythonDraft {
         if self.greenlets == 0 {
             return;
         }
-        let place = self.gevent_at.as_ref().and_then(super::known);
+        let place = self.gevent_at.as_ref().and_then(Place::known);
         let most = u32::try_from(MAX_CORES).unwrap_or(u32::MAX);
         if self.greenlets > most {
             let text = format!("gevent = {} is cut to {most}", self.greenlets);

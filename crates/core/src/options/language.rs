@@ -297,7 +297,7 @@ pub(super) static OPTIONS: &[Opt] = &[
     )
     .immediate(),
     opt(
-        crate::config::INI_FILE,
+        super::INI_FILE,
         Value::Path,
         Full,
         "read this config file, colons and all",
@@ -306,7 +306,7 @@ pub(super) static OPTIONS: &[Opt] = &[
     .ours()
     .immediate(),
     opt(
-        crate::config::INI_SECTION,
+        super::INI_SECTION,
         Value::Text,
         Full,
         "section of the next ini-file, colons and all",

@@ -61,9 +61,15 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::LazyLock;
 
-pub use draft::{Draft, Given, Invalid, known};
+pub use draft::{Draft, Given, Invalid};
 pub use later::{Family, families};
 pub use page::markdown;
+
+/// The option that names a config file whole: unlike `--ini FILE:SECTION`, nothing in it is cut at a
+/// colon.
+pub const INI_FILE: &str = "ini-file";
+/// The option, before [`INI_FILE`], that names the section, colons and all (`uwsgi:blog`).
+pub const INI_SECTION: &str = "ini-section";
 
 /// One option.
 #[derive(Debug)]

@@ -21,7 +21,7 @@ pub(super) fn check(draft: &Draft, findings: &mut Vec<Finding>) {
     let Some(place) = &draft.capabilities else {
         return;
     };
-    let place = super::known(place);
+    let place = place.known();
     if draft.settings.uid.is_some() {
         let text = "option \"cap\" keeps nothing: as another user the app has no capability";
         let hint = "low ports are bound before; for more, let systemd set AmbientCapabilities";

@@ -268,7 +268,7 @@ pub(super) fn check(settings: &Settings, findings: &mut Vec<Finding>) {
         if let Some((name, at)) = with_cheaper {
             let text = format!("\"{name}\" has no effect without \"cheaper\"");
             let hint = "add cheaper = 1, or remove it";
-            findings.push(Finding::warning(super::known(at), text).with_hint(hint));
+            findings.push(Finding::warning(at.known(), text).with_hint(hint));
         }
     }
     if scaling.die_on_idle && scaling.idle.is_none() {

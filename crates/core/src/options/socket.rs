@@ -1,8 +1,11 @@
 //! Rows: what an app listens on.
 
 use super::Support::{Differs, Full, Ignored, Later, Refused};
+use super::listens::Named;
 use super::{Draft, Given, Invalid, Opt, Value, ignored, opt, values};
+use crate::address::Address;
 use crate::settings::Protocol;
+use crate::settings::tls::Tls;
 
 pub(super) static OPTIONS: &[Opt] = &[
     opt(
@@ -254,4 +257,117 @@ const fn closed(name: &'static str, help: &'static str) -> Opt {
 fn buffer(draft: &mut Draft, given: &Given<'_>) -> Result<Option<u32>, Invalid> {
     let bytes = draft.number32(given)?.min(i32::MAX.unsigned_abs());
     Ok(Some(bytes).filter(|&bytes| bytes > 0))
+}
+
+impl Draft {
+    pub(super) fn listen(
+        &mut self,
+        protocol: Option<Protocol>,
+        given: &Given<'_>,
+    ) -> Result<(), Invalid> {
+        self.add_socket(protocol, None, given)
+    }
+
+    /// `address,certificate,key[,ciphers[,ca]]`, or the same with names in front (`https2`).
+    pub(super) fn listen_tls(&mut self, given: &Given<'_>) -> Result<(), Invalid> {
+        const FORM: &str = "write address,certificate.pem,key.pem";
+        let part = |index: usize, name: &str| {
+            let named = given.text.contains("addr=");
+            let mut parts = given.text.split(',');
+            let part = match named {
+                true => parts.find_map(|part| part.trim().strip_prefix(name)?.strip_prefix('=')),
+                false => parts.nth(index),
+            };
+            part.filter(|part| !part.is_empty())
+        };
+        let (Some(text), Some(certificate), Some(key)) =
+            (part(0, "addr"), part(1, "cert"), part(2, "key"))
+        else {
+            let text = format!("\"{}\" names no address, certificate and key", given.text);
+            return Err(Invalid::with_hint(text, FORM));
+        };
+        if part(4, "ca").is_some() {
+            return Err(Invalid::with_hint(
+                "certificates of clients cannot be asked for yet",
+                "let nginx or Apache check them in front, and listen with http-socket here",
+            ));
+        }
+        if part(3, "ciphers").is_some() {
+            self.warn(
+                "ignores its ciphers: TLS 1.2 and 1.3 are spoken, with safe ones only",
+                Some("remove them".to_owned()),
+            );
+        }
+        let tls = Tls {
+            certificate: certificate.into(),
+            key: key.into(),
+        };
+        self.add_socket(Some(Protocol::Http), Some(tls), &Given { text, ..*given })
+    }
+
+    fn add_socket(
+        &mut self,
+        protocol: Option<Protocol>,
+        tls: Option<Tls>,
+        given: &Given<'_>,
+    ) -> Result<(), Invalid> {
+        let named = match given.text.strip_prefix('=') {
+            Some(number) => {
+                let text = number;
+                let number = self.number(&Given { text, ..*given })?;
+                Named::Shared(usize::try_from(number).unwrap_or(usize::MAX))
+            }
+            None => Named::Address(self.address(given)?),
+        };
+        let place = given.place.clone();
+        self.listens.add(protocol, named, tls, place);
+        Ok(())
+    }
+
+    pub(super) fn share(&mut self, given: &Given<'_>) -> Result<(), Invalid> {
+        let address = self.address(given)?;
+        self.listens.share(address, given.place.clone());
+        Ok(())
+    }
+
+    fn address(&mut self, given: &Given<'_>) -> Result<Address, Invalid> {
+        match values::address_before_text(given.text) {
+            Some(before) => {
+                let text = format!("reads only \"{before}\" of \"{}\"", given.text);
+                self.warn(text, Some(format!("write {before}")));
+                values::address(before)
+            }
+            None => values::address(given.text).or_else(|invalid| {
+                let host = values::host_without_port(given.text).ok_or(invalid)?;
+                let text = format!(
+                    "names no port in \"{}\", so the kernel picks one",
+                    given.text
+                );
+                self.warn(
+                    text,
+                    Some(format!("write {host}:8000, or set the variable")),
+                );
+                values::address(&format!("{host}:0"))
+            }),
+        }
+    }
+
+    pub(super) fn protocol(&mut self, given: &Given<'_>) -> Result<(), Invalid> {
+        self.listens.protocol = match given.text {
+            "uwsgi" => Protocol::Uwsgi,
+            "http" => Protocol::Http,
+            "http11" => {
+                let text = "1";
+                self.http_keepalive(&Given { text, ..*given })?;
+                Protocol::Http
+            }
+            other => {
+                return Err(Invalid::with_hint(
+                    format!("\"{other}\" is not spoken here"),
+                    "write uwsgi or http",
+                ));
+            }
+        };
+        Ok(())
+    }
 }

@@ -1,5 +1,6 @@
 //! What clients of the control socket ask, and what they are told.
 
+use crate::runtime::Stopped;
 use imperator_core::history::Entry;
 use imperator_core::message::{AppStatus, Config, Failure};
 use serde::{Deserialize, Serialize};
@@ -97,15 +98,6 @@ pub enum Reason {
     #[default]
     #[serde(other)]
     Failed,
-}
-
-/// Stopped by hand.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Stopped {
-    /// `uid N`, perhaps with more.
-    pub by: String,
-    /// Unix seconds.
-    pub at: u64,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

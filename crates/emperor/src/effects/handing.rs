@@ -8,8 +8,7 @@ use imperator_process::estate::Estate;
 use tracing::warn;
 
 use super::{ADOPT, Effects, Kept, Master, keeping, say};
-use crate::run::upgrading::number;
-use crate::upgrade::{KeptState, MasterState};
+use crate::upgrade::{KeptState, MasterState, number};
 
 impl Effects {
     /// Masters, those that retired, and what is kept of the apps; their descriptors go to `fds`.

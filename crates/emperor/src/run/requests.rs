@@ -7,10 +7,10 @@ use tracing::warn;
 
 use super::{Emperor, now, unix_micros, unix_seconds};
 use crate::chronicle::Chronicle;
-use crate::control::{Answer, Asker, Reason, Reply, Request, Stopped};
+use crate::control::{Answer, Asker, Reason, Reply, Request};
 use crate::effects::Effects;
 use crate::plan::Plan;
-use crate::runtime::AppRecord;
+use crate::runtime::{AppRecord, Stopped};
 use crate::supervisor::{Event, Name, Situation, Supervisor};
 use crate::{stats, status, tyrant};
 

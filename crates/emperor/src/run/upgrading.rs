@@ -2,7 +2,7 @@
 //! makes of the state that it finds.
 
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
+
 use std::time::Instant;
 
 use imperator_process::estate::{self, Estate};
@@ -11,7 +11,7 @@ use tracing::{error, info, warn};
 
 use super::{Emperor, now};
 use crate::supervisor::{Event, Name};
-use crate::upgrade::{self, Answer, Check, State};
+use crate::upgrade::{self, Answer, Check, State, number};
 
 /// What is under way.
 #[derive(Default)]
@@ -227,11 +227,4 @@ impl Emperor {
         }
         self.reap();
     }
-}
-
-/// The number of a descriptor that is handed over.
-pub(crate) fn number<'a>(fds: &mut Vec<BorrowedFd<'a>>, fd: &'a impl AsFd) -> RawFd {
-    let fd = fd.as_fd();
-    fds.push(fd);
-    fd.as_raw_fd()
 }

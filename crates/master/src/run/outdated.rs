@@ -4,8 +4,8 @@
 
 use std::time::{Duration, Instant};
 
+use super::Master;
 use crate::event::Event;
-use crate::run::Master;
 
 /// An emperor gives an heir up before that, and then orders the reload; one that says nothing for so
 /// long hangs.

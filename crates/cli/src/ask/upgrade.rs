@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use imperator_emperor::control::{self, EmperorStatus, Reply, Request};
 use serde_json::json;
 
-use crate::ask::{complain, unreachable};
+use super::{complain, unreachable};
 
 /// The self-check has 20 s; the rest is the new binary's start.
 const PATIENCE: Duration = Duration::from_secs(45);

@@ -38,7 +38,7 @@ pub struct Options {
 }
 
 impl Options {
-    pub(super) fn pidfiles(&self) -> impl Iterator<Item = &PathBuf> {
+    pub(crate) fn pidfiles(&self) -> impl Iterator<Item = &PathBuf> {
         self.pidfile.iter().chain(&self.empire.pidfile)
     }
 }
