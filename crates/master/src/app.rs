@@ -166,12 +166,7 @@ impl App {
             Event::WantsToDrain { process, patient } => {
                 self.wants_to_drain(process, patient, now, &mut actions);
             }
-            Event::Overdue { process } => {
-                if let Some(it) = self.processes.get_mut(&process) {
-                    it.excused = true;
-                    self.kill(process, now, &mut actions);
-                }
-            }
+            Event::Overdue { process } => self.kill(process, now, &mut actions),
             Event::Exited { pid, end } => self.exited(pid, end, now, &mut actions),
             Event::Tick => (),
         }
@@ -389,6 +384,8 @@ impl App {
     }
 }
 
+#[cfg(test)]
+mod edge_tests;
 #[cfg(test)]
 mod generation_tests;
 #[cfg(test)]

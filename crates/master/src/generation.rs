@@ -72,8 +72,6 @@ pub(crate) struct Process {
     pub pid: Option<i32>,
     pub state: State,
     pub mercy: Duration,
-    /// Its death is no fault of its start: harakiri, or an order.
-    pub excused: bool,
     /// It is replaced because it reached a limit.
     pub worn: bool,
     /// It has accepted, or could fork: its start is no longer what can fail.
@@ -109,8 +107,8 @@ impl Process {
 /// How the process of a place was lost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Loss {
-    /// It had lived long enough, or its end was no fault of its own.
-    Excused,
+    /// It had lived long enough.
+    Old,
     /// It had come up, and ended within [`YOUNG`].
     Young { began: Instant, up: Instant },
     /// It did not come up.
@@ -162,7 +160,7 @@ impl Slot {
             self.backoff.reset();
         }
         self.respawn_at = match how {
-            Loss::Excused => None,
+            Loss::Old => None,
             Loss::Young { began, up } => {
                 self.young_deaths = young_deaths.saturating_add(1);
                 replaced_at(young_deaths, began, up, now)

@@ -61,7 +61,6 @@ impl App {
     /// Whether a reload has to wait; then it is remembered. Else it may interrupt what starts.
     pub(super) fn is_later(&mut self, how: Again, now: Instant) -> bool {
         let Some(began) = self.next.as_ref().map(|next| next.began) else {
-            self.chain = None;
             return false;
         };
         let usual = self.usual();

@@ -58,7 +58,6 @@ impl App {
         let Some(it) = self.processes.get_mut(&process) else {
             return;
         };
-        it.excused = true;
         let mut current = self.serving.iter().chain(&self.next);
         let Some(generation) = current.find(|current| current.id == it.generation) else {
             return self.say_goodbye(process, Order::Drain, now, actions);
@@ -154,8 +153,8 @@ impl App {
         };
         let began = lost.began;
         match (lost.state, lost.role) {
-            (State::Up { since }, _) if lost.excused || since + YOUNG <= now => {
-                slot.lost(Loss::Excused, now);
+            (State::Up { since }, _) if since + YOUNG <= now => {
+                slot.lost(Loss::Old, now);
             }
             (State::Up { since: up }, Role::Worker(_)) => {
                 slot.lost(Loss::Young { began, up }, now);
@@ -269,7 +268,6 @@ impl App {
             let deadline = now + it.mercy;
             let told = false;
             it.state = State::Draining { deadline, told };
-            it.excused = true;
             let has_no_mercy = it.mercy.is_zero();
             actions.push(Action::Say { process, order });
             if has_no_mercy {

@@ -1,4 +1,4 @@
-//! Scenarios: scaling, sleep, recycling and the ways to reload, as text.
+//! Scenarios: scaling, sleep, recycling, the ways to reload, pause and stop, as text.
 
 use super::tests::check;
 
@@ -121,7 +121,9 @@ fn a_cheap_app_waits_for_its_first_connection_and_reads_what_changes_meanwhile()
          110 ms  unprepared 2               -> abandon 2, failed 2: config
          609 ms  tick                       ->
          610 ms  tick                       -> prepare 3
+         610 ms  is                         -> failing, starting 3, failed, failures 1, waits for a connection
          620 ms  prepared 3 x1 direct+cheap -> sleep 3
+         620 ms  is                         -> asleep, failed, waits for a connection
          700 ms  wake                       -> prepare 4
          710 ms  prepared 4 x1 direct+cheap -> worker 4.1 #1
          710 ms  spawned #1 100             ->
@@ -301,6 +303,72 @@ fn who_retires_drains_and_leaves_the_sockets_and_what_waits_there() {
           61 ms  stop                  ->
           70 ms  exited 100 0          -> forget #1
           80 ms  exited 101 0          -> forget #2, end
+        ",
+    );
+}
+
+#[test]
+fn a_stop_finishes_what_waits_and_kills_at_the_deadline() {
+    check(
+        "
+           0 ms  begin                 -> prepare 1
+           0 ms  prepared 1 x2 mold    -> mold 1 #1
+           0 ms  spawned #1 100        ->
+          10 ms  loaded #1             -> fork 1.1 #2, fork 1.2 #3
+          11 ms  spawned #2 102        ->
+          11 ms  spawned #3 103        ->
+          12 ms  accepting #2          ->
+          12 ms  accepting #3          -> serve 1
+         100 ms  stop                  -> unlink, drain #1, finish #2, finish #3
+         101 ms  exited 100 0          -> forget #1
+         101 ms  stop                  ->
+         102 ms  exited 102 0          -> forget #2
+        5100 ms  tick                  -> stacks #3 103
+        5400 ms  tick                  -> kill #3 103
+        5401 ms  killed 103            -> forget #3, end
+        ",
+    );
+}
+
+#[test]
+fn a_stop_now_kills_and_ends_even_if_the_kernel_keeps_a_process() {
+    check(
+        "
+            0 ms  begin                 -> prepare 1
+            0 ms  prepared 1 x1 direct  -> worker 1.1 #1
+            0 ms  spawned #1 100        ->
+           50 ms  accepting #1          -> serve 1
+          100 ms  stop                  -> unlink, finish #1
+          200 ms  stop-now              -> kill #1 100
+        10199 ms  tick                  ->
+        10200 ms  tick                  -> forget #1, end
+        ",
+    );
+}
+
+#[test]
+fn a_stop_while_nothing_runs_ends_at_once() {
+    check(
+        "
+           0 ms  begin  -> prepare 1
+           1 ms  stop   -> unlink, abandon 1, end
+        ",
+    );
+}
+
+#[test]
+fn a_pause_reaches_all_and_those_that_come_later() {
+    check(
+        "
+           0 ms  begin                 -> prepare 1
+           0 ms  prepared 1 x1 direct  -> worker 1.1 #1
+           0 ms  spawned #1 100        ->
+          50 ms  accepting #1          -> serve 1
+          60 ms  pause                 -> pause #1
+          70 ms  killed 100            -> forget #1, worker 1.1 #2
+          71 ms  spawned #2 101        ->
+          90 ms  accepting #2          -> pause #2
+          95 ms  pause                 -> resume #2
         ",
     );
 }

@@ -148,7 +148,6 @@ impl App {
         let prepared = None;
         actions.push(Action::Sleep { prepared, ends });
         if ends {
-            self.serving = Some(old);
             return self.stop(Order::Finish, now, actions);
         }
         self.asleep = true;

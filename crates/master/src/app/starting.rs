@@ -103,7 +103,6 @@ impl App {
             return;
         }
         if threads {
-            its.mold = None;
             its.shape.direct = true;
             self.say_goodbye(process, Order::Drain, now, actions);
         } else if let Some(it) = self.processes.get_mut(&process) {
@@ -362,7 +361,6 @@ impl App {
                 pid: None,
                 state: State::Starting { deadline },
                 mercy,
-                excused: false,
                 worn: false,
                 was_up: false,
             },

@@ -1,6 +1,6 @@
 //! Scenarios of the app's decisions, as text.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use imperator_core::message::Failure;
 use imperator_core::settings::scaling::Scaling;
@@ -8,12 +8,14 @@ use imperator_process::reap::End;
 
 use super::App;
 use crate::clock;
-use crate::event::{Event, ProcessId, Sample, Shape};
+use crate::event::{Action, Event, ProcessId, Sample, Shape};
 
 const MERCY: Duration = Duration::from_secs(5);
 const READY: Duration = Duration::from_secs(20);
 
 /// Each line: time, event, and the actions that must follow. `#n` is a process, a bare number a pid.
+/// `is` asks what the app says of itself. What a `tick` brings must have been announced as a
+/// deadline. `(…)` behind what is forgotten, on lines that have one: what its end has to say.
 #[track_caller]
 pub(super) fn check(scenario: &str) {
     let start = clock::now();
@@ -25,6 +27,16 @@ pub(super) fn check(scenario: &str) {
         assert_eq!(words.next(), Some("ms"));
         let now = start + Duration::from_millis(millis);
         let words: Vec<_> = words.collect();
+        if *words == ["is"] {
+            assert_eq!(
+                told(&app, now),
+                expected.trim(),
+                "at: {}\n{app:#?}",
+                head.trim()
+            );
+            continue;
+        }
+        let is_due = app.deadline().is_some_and(|at| at <= now);
         let event = match *words {
             // Hooks run; in seconds, until when at most.
             ["busy", generation, seconds] => Event::Busy {
@@ -33,8 +45,21 @@ pub(super) fn check(scenario: &str) {
             },
             _ => event(&words),
         };
+        let is_tick = matches!(event, Event::Tick);
         let actions = app.step(event, now);
-        let shown: Vec<_> = actions.iter().map(ToString::to_string).collect();
+        assert!(
+            !is_tick || is_due || actions.is_empty(),
+            "no deadline announced this: {}\n{app:#?}",
+            head.trim()
+        );
+        let partings = expected.contains('(');
+        let shown = actions.iter().map(|action| {
+            if let (Action::Forget { parting, .. }, true) = (action, partings) {
+                return format!("{action} ({parting:?})");
+            }
+            action.to_string()
+        });
+        let shown: Vec<_> = shown.collect();
         assert_eq!(
             shown.join(", "),
             expected.trim(),
@@ -42,6 +67,25 @@ pub(super) fn check(scenario: &str) {
             head.trim()
         );
     }
+}
+
+/// What status and history make of it.
+fn told(app: &App, now: Instant) -> String {
+    let serving = app.serving().map(|it| format!(" {it}"));
+    let state = format!("{:?}{}", app.state(), serving.unwrap_or_default());
+    let mut told = vec![state.to_lowercase()];
+    told.extend(app.starting().map(|it| format!("starting {it}")));
+    told.extend(app.has_failed().then(|| "failed".to_owned()));
+    if app.failures() > 0 {
+        told.push(format!("failures {}", app.failures()));
+    }
+    let retry = app.retry_at().map(|at| at - now);
+    told.extend(retry.map(|it| format!("retry in {}", it.as_millis())));
+    if app.strays() > 0 {
+        told.push(format!("strays {}", app.strays()));
+    }
+    told.extend(app.is_asleep().then(|| "waits for a connection".to_owned()));
+    told.join(", ")
 }
 
 fn event(words: &[&str]) -> Event {
@@ -72,7 +116,11 @@ fn event(words: &[&str]) -> Event {
                 workers: number(workers),
                 scaling: scaling(how),
                 direct: how.starts_with("direct"),
-                mercy: MERCY,
+                mercy: if how.contains("patient") {
+                    3 * READY
+                } else {
+                    MERCY
+                },
                 ready_timeout: READY,
                 overlap: how.split('+').any(|it| it == "rolling").then_some(1),
                 fallback: how.split('+').any(|it| it == "spare"),
@@ -151,7 +199,7 @@ fn event(words: &[&str]) -> Event {
     }
 }
 
-/// `mold`, `direct`; with `cheaper`, `idle`, `die`, `cheap`, joined by `+`.
+/// `mold`, `direct`; with `cheaper`, `idle`, `die`, `cheap`, joined by `+`; `patient` is a long mercy.
 fn scaling(how: &str) -> Scaling {
     let has = |word: &str| how.split('+').any(|it| it == word);
     Scaling {
@@ -478,55 +526,6 @@ fn a_request_past_harakiri_costs_its_worker_which_is_replaced_at_once() {
 }
 
 #[test]
-fn a_stop_finishes_what_waits_and_kills_at_the_deadline() {
-    check(
-        "
-           0 ms  begin                 -> prepare 1
-           0 ms  prepared 1 x2 mold    -> mold 1 #1
-           0 ms  spawned #1 100        ->
-          10 ms  loaded #1             -> fork 1.1 #2, fork 1.2 #3
-          11 ms  spawned #2 102        ->
-          11 ms  spawned #3 103        ->
-          12 ms  accepting #2          ->
-          12 ms  accepting #3          -> serve 1
-         100 ms  stop                  -> unlink, drain #1, finish #2, finish #3
-         101 ms  exited 100 0          -> forget #1
-         101 ms  stop                  ->
-         102 ms  exited 102 0          -> forget #2
-        5100 ms  tick                  -> stacks #3 103
-        5400 ms  tick                  -> kill #3 103
-        5401 ms  killed 103            -> forget #3, end
-        ",
-    );
-}
-
-#[test]
-fn a_stop_now_kills_and_ends_even_if_the_kernel_keeps_a_process() {
-    check(
-        "
-            0 ms  begin                 -> prepare 1
-            0 ms  prepared 1 x1 direct  -> worker 1.1 #1
-            0 ms  spawned #1 100        ->
-           50 ms  accepting #1          -> serve 1
-          100 ms  stop                  -> unlink, finish #1
-          200 ms  stop-now              -> kill #1 100
-        10199 ms  tick                  ->
-        10200 ms  tick                  -> forget #1, end
-        ",
-    );
-}
-
-#[test]
-fn a_stop_while_nothing_runs_ends_at_once() {
-    check(
-        "
-           0 ms  begin  -> prepare 1
-           1 ms  stop   -> unlink, abandon 1, end
-        ",
-    );
-}
-
-#[test]
 fn a_forked_worker_that_dies_before_its_pid_is_told_is_known_dead() {
     check(
         "
@@ -554,23 +553,6 @@ fn a_mold_that_dies_takes_no_worker_with_it() {
           92 ms  accepting #3        -> serve 1
          100 ms  killed 100          -> forget #1, mold 1 #4
          200 ms  killed 103          -> forget #3, worker 1.2 #5
-        ",
-    );
-}
-
-#[test]
-fn a_pause_reaches_all_and_those_that_come_later() {
-    check(
-        "
-           0 ms  begin                 -> prepare 1
-           0 ms  prepared 1 x1 direct  -> worker 1.1 #1
-           0 ms  spawned #1 100        ->
-          50 ms  accepting #1          -> serve 1
-          60 ms  pause                 -> pause #1
-          70 ms  killed 100            -> forget #1, worker 1.1 #2
-          71 ms  spawned #2 101        ->
-          90 ms  accepting #2          -> pause #2
-          95 ms  pause                 -> resume #2
         ",
     );
 }
