@@ -1,13 +1,11 @@
 //! What an old generation finishes before it goes, and what is told of one that does not finish.
 
-use std::io::{Read, Write};
 use std::os::unix::fs::symlink;
-use std::os::unix::net::UnixStream;
 
 use crate::apps::{
     APP, ask, folder, ini, pid_of, serving, start, start_in, wait_log, wait_version,
 };
-use crate::support::{Signal, Vars, background, is_alive, uwsgi_get};
+use crate::support::{Signal, background, is_alive, uwsgi_get};
 
 fn version(code: &str, new: &str) -> String {
     code.replace("\"one\"", &format!("\"{new}\""))
@@ -69,71 +67,6 @@ def application(environ, start_response):
     app.folder.write("finish", "");
     app.wait_for("its end", |_| (!is_alive(before)).then_some(()));
     assert_eq!(app.folder.read("exits"), "thread exit ");
-}
-
-#[test]
-fn a_streaming_answer_and_a_slow_upload_survive_a_reload() {
-    let code = format!(
-        "{APP}
-inner = application
-
-def pieces():
-    for number in range(3):
-        while number and not os.path.exists('piece%d' % number):
-            time.sleep(0.01)
-        yield b'piece%d ' % number
-
-def application(environ, start_response):
-    if environ['PATH_INFO'] == '/stream':
-        start_response('200 OK', [])
-        return pieces()
-    if environ['PATH_INFO'] == '/upload':
-        size = len(environ['wsgi.input'].read(int(environ['CONTENT_LENGTH'])))
-        start_response('200 OK', [])
-        return [b'%d bytes' % size]
-    return inner(environ, start_response)
-"
-    );
-    let app = start_in(folder(&code), "threads = 4\nsocket-timeout = 60");
-    let before = pid_of(&serving(&app));
-    let open = |vars: Vars| {
-        let mut stream = UnixStream::connect(app.path("app.sock")).expect("a connection");
-        let patience = Some(crate::support::PATIENCE);
-        stream.set_read_timeout(patience).expect("a timeout");
-        stream.write_all(&vars.packet(0, 0)).expect("a request");
-        stream
-    };
-    let mut streaming = open(Vars::request("GET", "/stream"));
-    let mut seen = Vec::new();
-    while !seen.ends_with(b"piece0 ") {
-        let mut byte = [0];
-        assert_eq!(streaming.read(&mut byte).expect("the first piece"), 1);
-        seen.push(byte[0]);
-    }
-    let size = 200_000;
-    let length = size.to_string();
-    let mut upload = open(Vars::request("POST", "/upload").with("CONTENT_LENGTH", &length));
-    upload.write_all(&vec![b'x'; size / 2]).expect("half of it");
-    // Another request on a later connection: the worker has accepted the ones before.
-    ask(&app, "/").expect("an answer");
-    app.folder.write("app.py", &version(APP, "two"));
-    app.send(Signal::HUP);
-    wait_version(&app, "two");
-    assert!(is_alive(before), "{}", app.report());
-    app.folder.write("piece1", "");
-    app.folder.write("piece2", "");
-    upload.write_all(&vec![b'x'; size / 2]).expect("the rest");
-    let mut rest = String::new();
-    streaming
-        .read_to_string(&mut rest)
-        .expect("the other pieces");
-    assert_eq!(rest, "piece1 piece2 ");
-    let mut answer = String::new();
-    upload.read_to_string(&mut answer).expect("an answer");
-    assert!(answer.ends_with("200000 bytes"), "{answer}");
-    app.wait_for("the old worker's end", |_| {
-        (!is_alive(before)).then_some(())
-    });
 }
 
 #[test]

@@ -8,6 +8,7 @@ mod apps;
 mod beside;
 mod draining;
 mod failures;
+mod flight;
 mod generations;
 mod identity;
 mod lifecycle;
@@ -19,6 +20,7 @@ mod reload;
 mod scaling;
 mod sockets;
 mod stats;
+mod virtualenv;
 
 #[path = "../support/mod.rs"]
 mod support;

@@ -83,6 +83,23 @@ fn a_virtualenv_or_an_interpreter_that_is_none_is_named_with_its_line() {
         "wrong or missing interpreter",
         &["app.ini:4: the interpreter ended with exit code 0"],
     );
+    // Made by a Python that is no longer there.
+    let folder = &empire.folder;
+    folder.write("venv/pyvenv.cfg", "home = /usr/bin\n");
+    folder.write("venv/lib/python3.1/site-packages/a.py", "");
+    folder.write("venv/bin/activate", "");
+    let python = empire.path("venv/bin/python3");
+    std::os::unix::fs::symlink("/usr/bin/python3", python).expect("a link");
+    empire.write("app.ini", &super::ini("app", "virtualenv = {dir}/venv"));
+    names(
+        &empire,
+        "interpreter",
+        "wrong or missing interpreter",
+        &[
+            "app.ini:4: virtualenv {dir}/venv has packages of Python 3.1, and {dir}/venv/bin/python3 is Python 3.",
+            "way out: make it anew: python3 -m venv --clear {dir}/venv",
+        ],
+    );
     other_serves(&empire);
 }
 

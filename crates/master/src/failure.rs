@@ -256,9 +256,10 @@ pub(crate) fn never_ready(
 /// The options that name what must be answered.
 const READY: [&str; 1] = ["ready-request"];
 
-pub(crate) fn unfit(settings: &Settings, why: &str) -> Failure {
+pub(crate) fn unfit(settings: &Settings, why: &str, hint: Option<String>) -> Failure {
     let options = ["virtualenv", "home", "venv", "pyhome", "python"];
-    let hint = "set virtualenv or python to a CPython 3.9 or later";
+    let known = "set virtualenv or python to a CPython 3.9 or later";
+    let hint = hint.unwrap_or_else(|| known.to_owned());
     at(settings, &options, first_line(why), hint).of(CauseId::Interpreter)
 }
 

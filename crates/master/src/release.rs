@@ -7,6 +7,7 @@
 
 use std::path::{Component, Path, PathBuf};
 
+use imperator_core::settings::static_files::Serve;
 use imperator_core::settings::{Settings, Target};
 
 /// The paths of one generation that go through symlinks.
@@ -16,6 +17,9 @@ pub(crate) struct Release {
     path: Vec<PathBuf>,
     files: Vec<File>,
     chdir2: Option<PathBuf>,
+    virtualenv: Option<PathBuf>,
+    /// Directories of static files behind a link that leads to the code, too: as named, and real.
+    statics: Vec<(PathBuf, PathBuf)>,
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -29,8 +33,9 @@ struct File {
 }
 
 impl Release {
-    /// `place`: the working directory of its processes.
-    pub(crate) fn of(settings: &Settings, place: &Path) -> Self {
+    /// `start`: the directory in which the app's virtualenv is looked for. `cwd`: the working
+    /// directory of its processes as the config names it. `place`: what that means now.
+    pub(crate) fn of(settings: &Settings, start: &Path, cwd: &Path, place: &Path) -> Self {
         let mut files: Vec<PathBuf> = Vec::new();
         for mount in &settings.mounts {
             if let Target::File(path) = &mount.target {
@@ -41,8 +46,18 @@ impl Release {
         let aliases = python.aliases.iter().map(|(_, module)| module);
         let named = python.imports.iter().chain(aliases);
         files.extend(named.filter(|it| it.contains('/')).map(PathBuf::from));
+        for mount in &settings.mounts {
+            if let Some(path) = paste_file(&mount.target) {
+                files.push(path.into());
+            }
+        }
         let chdir2 = settings.limits.chdir2.as_deref();
+        let code = settings.pythonpath.iter().chain(&files);
+        let code = code.map(|it| cwd.join(it)).chain([cwd.to_owned()]);
+        let code = code.chain(settings.virtualenv.iter().map(|it| start.join(it)));
+        let code: Vec<PathBuf> = code.flat_map(|path| links(&path)).collect();
         Self {
+            statics: statics(settings, &code),
             path: settings
                 .pythonpath
                 .iter()
@@ -53,6 +68,10 @@ impl Release {
                 .filter_map(|named| file(named, place))
                 .collect(),
             chdir2: chdir2.map(|path| directory(path, place)),
+            virtualenv: settings
+                .virtualenv
+                .as_deref()
+                .map(|home| directory(home, start)),
         }
     }
 
@@ -62,6 +81,7 @@ impl Release {
             entry.clone_from(fixed);
         }
         settings.limits.chdir2.clone_from(&self.chdir2);
+        settings.virtualenv.clone_from(&self.virtualenv);
         let files: Vec<(&Path, PathBuf)> = self
             .files
             .iter()
@@ -72,10 +92,22 @@ impl Release {
             found.next().map(|(_, now)| now.clone())
         };
         for mount in &mut settings.mounts {
+            if let Some(now) = paste_file(&mount.target).and_then(|it| find(Path::new(it)))
+                && let Target::Paste(uri) = &mut mount.target
+            {
+                *uri = with_paste_file(uri, &now);
+            }
             if let Target::File(path) = &mut mount.target
                 && let Some(now) = find(path)
             {
                 *path = now;
+            }
+        }
+        let files = &mut settings.static_files;
+        let maps = files.maps.iter_mut().chain(&mut files.whole_maps);
+        for path in maps.map(|(_, path)| path).chain(&mut files.check) {
+            if let Some((_, real)) = self.statics.iter().find(|(named, _)| named == path) {
+                path.clone_from(real);
             }
         }
         let python = &mut settings.interpreter;
@@ -101,6 +133,46 @@ impl File {
             false => self.real.clone(),
         }
     }
+}
+
+/// The file of `config:FILE#app`.
+fn paste_file(target: &Target) -> Option<&str> {
+    match target {
+        Target::Paste(uri) => {
+            let file = uri.strip_prefix("config:").unwrap_or(uri);
+            let (scheme, file) = (file.contains(':'), file.split('#').next()?);
+            (!scheme && !file.is_empty()).then_some(file)
+        }
+        Target::Module(_) | Target::File(_) | Target::Eval(_) => None,
+    }
+}
+
+fn with_paste_file(uri: &str, file: &Path) -> String {
+    let app = uri.split_once('#').map(|(_, app)| format!("#{app}"));
+    let file = file.display();
+    format!("config:{file}{}", app.unwrap_or_default())
+}
+
+/// The links among the directories of a path, and itself.
+fn links(path: &Path) -> Vec<PathBuf> {
+    let all = path.ancestors().filter(|it| it.is_symlink());
+    all.map(Path::to_owned).collect()
+}
+
+/// Static files that are deployed with the code: a link of their path leads to code as well. Another
+/// link, as to media on another disk, is followed for each request, as ever; and what a front end
+/// is told to send has the name that its config knows.
+fn statics(settings: &Settings, code: &[PathBuf]) -> Vec<(PathBuf, PathBuf)> {
+    let files = &settings.static_files;
+    if files.serve != Serve::Body {
+        return Vec::new();
+    }
+    let maps = files.maps.iter().chain(&files.whole_maps);
+    maps.map(|(_, path)| path)
+        .chain(&files.check)
+        .filter(|path| links(path).iter().any(|link| code.contains(link)))
+        .filter_map(|path| Some((path.clone(), path.canonicalize().ok()?)))
+        .collect()
 }
 
 /// `None`: it is not there, or nothing of its path is a link.
@@ -228,7 +300,7 @@ mod tests {
         let of = |file: &str, path: &str| settings(file, path);
         let named = of("current/app.py", "current/lib/*.egg");
         let linked = of("app.py", "current/../current/lib");
-        let release = [&named, &linked].map(|it| Release::of(it, &root));
+        let release = [&named, &linked].map(|it| Release::of(it, &root, &root, &root));
         let fixed = |release: &Release, settings: &Settings| {
             let mut settings = settings.clone();
             release.fix(&mut settings);
@@ -243,8 +315,48 @@ mod tests {
         symlink("2", root.join("current")).unwrap();
         assert_eq!(fixed(&release[0], &named), first);
         assert_eq!(fixed(&release[1], &linked).0, root.join("1/app.py"));
-        let next = Release::of(&named, &root);
+        let next = Release::of(&named, &root, &root, &root);
         assert_eq!(fixed(&next, &named).0, root.join("2/app.py"));
+    }
+
+    #[test]
+    fn static_files_and_paste_of_a_release_are_of_that_release_and_other_links_are_followed() {
+        let (_folder, root) = site();
+        for release in ["1", "2"] {
+            std::fs::create_dir(root.join(release).join("static")).unwrap();
+            std::fs::write(root.join(release).join("site.ini"), release).unwrap();
+        }
+        symlink("1/static", root.join("media")).unwrap();
+        let mut named = settings("1/app.py", "current/lib");
+        let (current, media) = (root.join("current/static"), root.join("media"));
+        named.static_files.check = vec![current.clone()];
+        named.static_files.maps =
+            vec![("/s".into(), current.clone()), ("/m".into(), media.clone())];
+        named.static_files.whole_maps = vec![("/t".into(), current.clone())];
+        let uri = format!("config:{}#main", root.join("current/site.ini").display());
+        named.mounts[0].target = Target::Paste(uri);
+        let cwd = root.join("current");
+        let release = Release::of(&named, &root, &cwd, &root.join("1"));
+        std::fs::remove_file(root.join("current")).unwrap();
+        symlink("2", root.join("current")).unwrap();
+        let mut fixed = named.clone();
+        release.fix(&mut fixed);
+        let one = root.join("1/static");
+        let files = &fixed.static_files;
+        assert_eq!(files.check, [one.as_path()]);
+        assert_eq!(
+            files.maps,
+            [("/s".into(), one.clone()), ("/m".into(), media)]
+        );
+        assert_eq!(files.whole_maps, [("/t".into(), one)]);
+        let uri = format!("config:{}#main", root.join("1/site.ini").display());
+        assert_eq!(fixed.mounts[0].target, Target::Paste(uri));
+        // nginx knows the name, not what it means now.
+        named.static_files.serve = Serve::AccelRedirect;
+        let release = Release::of(&named, &root, &cwd, &root.join("2"));
+        let mut fixed = named.clone();
+        release.fix(&mut fixed);
+        assert_eq!(fixed.static_files, named.static_files);
     }
 
     #[test]
@@ -256,7 +368,7 @@ mod tests {
             ("./1/app.py", "lib"),
         ] {
             let mut settings = settings(file, path);
-            Release::of(&settings, &root).fix(&mut settings);
+            Release::of(&settings, &root, &root, &root).fix(&mut settings);
             assert_eq!(shown(&settings), (file.into(), path.into()));
         }
     }

@@ -138,8 +138,8 @@ impl Running {
                     // One that is gone is seen by the next look.
                     let _ = self.channel.send(&setup(trial), &[]);
                 }
-                Heard::Message(FromWorker::Unfit { why, .. }) => {
-                    return Err(failure::unfit(settings, &why));
+                Heard::Message(FromWorker::Unfit { why, hint, .. }) => {
+                    return Err(failure::unfit(settings, &why, hint));
                 }
                 Heard::Message(FromWorker::Loaded { notes, seconds, .. }) => {
                     return Ok(Imported {

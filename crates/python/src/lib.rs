@@ -23,6 +23,7 @@ mod run;
 mod stray;
 mod title;
 mod uwsgi;
+mod virtualenv;
 mod worker;
 mod wsgi;
 

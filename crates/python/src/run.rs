@@ -13,7 +13,7 @@ use crate::load::Mounted;
 use crate::mold::Birth;
 use crate::{
     errors, hooks, interpreter, load, log, modules, mold, overdue, place, stray, title, uwsgi,
-    worker,
+    virtualenv, worker,
 };
 
 /// uWSGI: UWSGI_FAILED_APP_CODE.
@@ -148,7 +148,15 @@ fn load_apps(py: Python<'_>, setup: &Setup, line: &Line) -> Vec<Mounted> {
     let start = Instant::now();
     let mut notes = Vec::new();
     let mut traced = Vec::new();
-    let prepared = interpreter::prepare(py, &setup.settings)
+    let entered = virtualenv::enter(py, &setup.settings, &setup.cwd);
+    if let Ok(Err(stranger)) = entered {
+        let virtualenv::Stranger { why, hint } = stranger;
+        let (python, hint) = (String::new(), Some(hint));
+        line.say(&FromWorker::Unfit { python, why, hint });
+        log::end(py, FAILED_APP);
+    }
+    let prepared = entered
+        .and_then(|_| interpreter::prepare(py, &setup.settings))
         .and_then(|()| stray::watch(py))
         .and_then(|()| uwsgi::install(py, setup));
     let loaded = match prepared {

@@ -122,10 +122,13 @@ pub enum FromWorker {
         version: u32,
         python: String,
     },
-    /// The interpreter cannot load our extension, said by BOOT itself.
+    /// The interpreter cannot load our extension, said by BOOT itself; or the app's virtualenv is
+    /// not for it, said by the extension, which knows a way out.
     Unfit {
         python: String,
         why: String,
+        #[serde(default)]
+        hint: Option<String>,
     },
     /// The app is imported. `threads`: names of Python threads that it started, which forbid a mold.
     Loaded {

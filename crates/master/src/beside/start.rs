@@ -158,7 +158,10 @@ impl Effects {
         ready.env = pending.env;
         // What cannot be looked at is told by the start that fails there.
         ready.place = std::fs::canonicalize(&ready.cwd).unwrap_or_else(|_| ready.cwd.clone());
-        ready.release = Release::of(&ready.settings, &ready.place);
+        ready.release = {
+            let (start, cwd) = (&self.origin.cwd, &ready.cwd);
+            Release::of(&ready.settings, start, cwd, &ready.place)
+        };
         let settings = &ready.settings;
         let workers = settings.processes.max(1);
         let mut scaling = settings.scaling;

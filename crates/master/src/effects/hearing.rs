@@ -59,8 +59,8 @@ impl Effects {
                     Event::LoadFailed { process, failure }
                 })
             }
-            FromWorker::Unfit { why, .. } => {
-                let failure = Box::new(failure::unfit(&ready.settings, &why));
+            FromWorker::Unfit { why, hint, .. } => {
+                let failure = Box::new(failure::unfit(&ready.settings, &why, hint));
                 Some(Event::LoadFailed { process, failure })
             }
             FromWorker::Loaded {
