@@ -15,6 +15,7 @@ mod bad_deploys;
 mod commands;
 mod control;
 mod files;
+mod hanging;
 mod history;
 mod own_log;
 mod reloads;

@@ -5,6 +5,7 @@ pub mod access;
 pub mod as_user;
 pub mod channel;
 pub mod documents;
+pub mod elsewhere;
 pub mod estate;
 pub mod fds;
 pub mod fork;

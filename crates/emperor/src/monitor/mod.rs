@@ -2,6 +2,7 @@
 //! `run.rs` calls it when inotify rang, when a file is to be looked at again, and every 3 s.
 
 pub mod file;
+mod look;
 pub mod settle;
 pub mod source;
 pub mod wake;
@@ -12,20 +13,24 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use imperator_core::settings::empire::Empire;
 use imperator_core::stanzas;
+use imperator_process::elsewhere::Elsewhere;
 use tracing::{info, warn};
 
-use self::file::{Stamp, Stand, Text, hash, link, read, read_included, stand};
+use self::file::{Stamp, Text, hash, read_included};
+use self::look::Found;
 use self::settle::{Look, REFILLED, Settling, VANISHED, Verdict};
 use self::source::Source;
 use self::wake::{Hints, Wake};
-use crate::tyrant;
 
 /// The quiet time that a changed file needs; with it a scan stays below `emperor-freq`.
 const QUIET: Duration = Duration::from_millis(200);
+/// A file whose file system did not answer is looked at again after this.
+const AGAIN: Duration = Duration::from_secs(1);
 /// More files are reported and left out.
 pub const MAX_FILES: usize = 50_000;
 
@@ -71,6 +76,8 @@ struct Included {
     stamp: Option<Stamp>,
     content: u64,
     told: u64,
+    /// Nobody could look at it so far.
+    unseen: bool,
 }
 
 /// The base directory of a source, as the last scan found it.
@@ -86,7 +93,10 @@ pub struct Monitor {
     bases: Vec<Base>,
     /// For symlink targets, NFS and other things that inotify does not tell.
     scan_every: Duration,
-    empire: Empire,
+    empire: Arc<Empire>,
+    elsewhere: Elsewhere,
+    /// Paths whose file systems do not answer.
+    hanging: BTreeSet<PathBuf>,
     wake: Wake,
     files: BTreeMap<PathBuf, Tracked>,
     included: BTreeMap<PathBuf, Included>,
@@ -103,7 +113,9 @@ impl Monitor {
             sources,
             bases,
             scan_every: empire.freq.saturating_sub(QUIET),
-            empire: empire.clone(),
+            empire: Arc::new(empire.clone()),
+            elsewhere: Elsewhere::default(),
+            hanging: BTreeSet::new(),
             wake: Wake::new()?,
             files: BTreeMap::new(),
             included: BTreeMap::new(),
@@ -130,9 +142,14 @@ impl Monitor {
             if self.files.contains_key(&path) || self.included.contains_key(&path) {
                 continue;
             }
-            let (content, stamp) = read_included(&path);
-            let modified = fs::metadata(&path).and_then(|metadata| metadata.modified());
-            if modified.is_ok_and(|modified| modified > since) {
+            let there = path.clone();
+            let found = self.elsewhere.ask(&path, move || {
+                let modified = fs::metadata(&there).and_then(|metadata| metadata.modified());
+                (read_included(&there), modified.ok())
+            });
+            let unseen = found.is_none();
+            let ((content, stamp), modified) = found.unwrap_or_default();
+            if modified.is_some_and(|modified| modified > since) {
                 fresh.push(path.clone());
             }
             let included = Included {
@@ -140,6 +157,7 @@ impl Monitor {
                 stamp,
                 content,
                 told: content,
+                unseen,
             };
             self.included.insert(path, included);
         }
@@ -157,10 +175,20 @@ impl Monitor {
         let hints = self.wake.take();
         let mut directories = BTreeSet::new();
         for source in &self.sources {
-            directories.extend(source.directories());
+            let there = source.clone();
+            let found = self
+                .elsewhere
+                .ask(source.base(), move || there.directories());
+            directories.extend(found.into_iter().flatten());
         }
-        let included = self.included.keys();
-        directories.extend(included.filter_map(|path| path.parent().map(Path::to_owned)));
+        let included = self.included.keys().filter_map(|path| path.parent());
+        let included: BTreeSet<PathBuf> = included.map(Path::to_owned).collect();
+        for directory in included {
+            let there = directory.clone();
+            if self.elsewhere.ask(&directory, move || there.is_dir()) == Some(true) {
+                directories.insert(directory);
+            }
+        }
         // Before looking: what happens between watch and look is then told again, not lost.
         self.wake.watch(&directories);
         let listed = self.list(now);
@@ -184,13 +212,20 @@ impl Monitor {
         }
         self.look_for_missing(&listed, &mut scan);
         self.look_at_included(&mut scan);
+        let (files, included) = (&self.files, &self.included);
+        self.hanging.retain(|path| {
+            listed.contains_key(path) || files.contains_key(path) || included.contains_key(path)
+        });
         self.first = false;
         (scan.changes, scan.again)
     }
 
-    /// Whether nothing can be known of this file, because the directory of its source cannot be read
-    /// or has just come back.
+    /// Whether nothing can be known of this file, because its file system does not answer, or the
+    /// directory of its source cannot be read or has just come back.
     pub fn is_away(&self, path: &Path, now: Instant) -> bool {
+        if self.hanging.contains(path) {
+            return true;
+        }
         let mut sources = self.sources.iter().zip(&self.bases);
         sources.any(|(source, base)| {
             let refills = base.refilled_until.is_some_and(|until| now < until);
@@ -202,8 +237,15 @@ impl Monitor {
     fn list(&mut self, now: Instant) -> BTreeMap<PathBuf, usize> {
         let mut listed = BTreeMap::new();
         for (index, (source, base)) in self.sources.iter().zip(&mut self.bases).enumerate() {
-            let paths = match source.list() {
-                Ok(paths) => paths,
+            let there = source.clone();
+            let answer = self.elsewhere.ask(source.base(), move || {
+                let metadata = fs::metadata(there.base()).ok();
+                let inode = metadata.map(|metadata| (metadata.dev(), metadata.ino()));
+                there.list().map(|paths| (paths, inode))
+            });
+            let silent = || Err(io::Error::other("its file system does not answer"));
+            let (paths, inode) = match answer.unwrap_or_else(silent) {
+                Ok(found) => found,
                 Err(error) => {
                     if !std::mem::replace(&mut base.gone, true) {
                         warn!(
@@ -214,9 +256,6 @@ impl Monitor {
                     continue;
                 }
             };
-            let inode = fs::metadata(source.base())
-                .ok()
-                .map(|metadata| (metadata.dev(), metadata.ino()));
             if base.gone {
                 info!("{} is back", source.base().display());
             }
@@ -238,19 +277,28 @@ impl Monitor {
 
     /// Looks at one file.
     fn look(&mut self, source: usize, path: &Path, scan: &mut Scan) {
-        let link = link(path);
-        let itself = link.as_ref().filter(|_| self.empire.nofollow);
-        let stand = match itself {
-            Some(link) => Some(Stand {
-                stamp: link.stamp,
-                unfit: None,
-                dangling: false,
-            }),
-            None => stand(path),
-        };
-        let Some(stand) = stand else {
+        let complete = scan.hints.complete.contains(path);
+        let known = self.files.get(path);
+        let seen = known.filter(|known| {
+            !scan.deep && !complete && known.told == Some((known.content, known.stamp))
+        });
+        let seen = seen.map(|known| (known.stamp, known.owner));
+        let Some(found) = self.find(path, seen) else {
+            // What it is now nobody knows: what serves goes on.
+            scan.present.insert(path.to_owned());
+            scan.again(scan.now + AGAIN);
             return;
         };
+        let Found {
+            link,
+            stand: Some(stand),
+            owner,
+            text,
+        } = found
+        else {
+            return;
+        };
+        let itself = link.as_ref().filter(|_| self.empire.nofollow);
         let stamp = stand.stamp;
         let known = self.files.get(path);
         // As in the original the file went with the target; the link is shown from the next look on.
@@ -258,7 +306,6 @@ impl Monitor {
             return;
         }
         scan.present.insert(path.to_owned());
-        let owner = tyrant::owner_of(path, &self.empire);
         let mut known = known;
         if known.is_some_and(|known| known.owner != owner && known.told.is_some()) {
             // Under a tyrant it is another app then.
@@ -266,14 +313,9 @@ impl Monitor {
             scan.changes.push(Change::Removed(path.to_owned()));
             known = None;
         }
-        let complete = scan.hints.complete.contains(path);
-        let same = known.is_some_and(|known| {
-            known.stamp == stamp && known.told == Some((known.content, stamp))
-        });
-        if same && !scan.deep && !complete {
+        let Some(text) = text else {
             return;
-        }
-        let text = stand.unfit.map_or_else(|| read(path), Err);
+        };
         // With `emperor-nofollow` what a link leads to may change unseen.
         let content = itself.map_or_else(|| hash(&text), |link| hash(&link.target));
         let sound = match (known, &text) {
@@ -335,6 +377,21 @@ impl Monitor {
         }
     }
 
+    /// `None`: its file system does not answer.
+    fn find(&mut self, path: &Path, seen: Option<(Stamp, Option<(u32, u32)>)>) -> Option<Found> {
+        // Its own directory has just answered; what it leads to may lie anywhere.
+        let leads_elsewhere = path.is_symlink();
+        let found = if leads_elsewhere {
+            let (there, empire) = (path.to_owned(), Arc::clone(&self.empire));
+            let look = move || look::find(&there, &empire, seen);
+            self.elsewhere.ask(path, look)
+        } else {
+            Some(look::find(path, &self.empire, seen))
+        };
+        note(&mut self.hanging, path, found.is_none());
+        found
+    }
+
     fn look_for_missing(&mut self, listed: &BTreeMap<PathBuf, usize>, scan: &mut Scan) {
         let renamed: BTreeSet<PathBuf> = scan
             .changes
@@ -378,13 +435,26 @@ impl Monitor {
 
     fn look_at_included(&mut self, scan: &mut Scan) {
         for (path, included) in &mut self.included {
-            let stamp = fs::metadata(path).ok().map(|metadata| Stamp::of(&metadata));
             let complete = scan.hints.complete.contains(path);
-            let settled = included.content == included.told;
-            if stamp == included.stamp && settled && !scan.deep && !complete {
+            let settled = included.content == included.told && !included.unseen;
+            let known = (settled && !scan.deep && !complete).then_some(included.stamp);
+            let there = path.clone();
+            let found = self.elsewhere.ask(path, move || {
+                let stamp = fs::metadata(&there).ok();
+                let stamp = stamp.map(|metadata| Stamp::of(&metadata));
+                (known != Some(stamp)).then(|| read_included(&there))
+            });
+            note(&mut self.hanging, path, found.is_none());
+            let Some(found) = found else {
+                scan.again(scan.now + AGAIN);
                 continue;
+            };
+            let Some((content, stamp)) = found else {
+                continue;
+            };
+            if std::mem::take(&mut included.unseen) {
+                included.told = content;
             }
-            let (content, stamp) = read_included(path);
             included.content = content;
             included.stamp = stamp;
             let look = Look {
@@ -401,6 +471,18 @@ impl Monitor {
                 Verdict::Take => (),
             }
         }
+    }
+}
+
+/// Tells once of a file that hangs, and once when it does so no more.
+fn note(hanging: &mut BTreeSet<PathBuf>, path: &Path, hangs: bool) {
+    if hangs && hanging.insert(path.to_owned()) {
+        warn!(
+            "[emperor] {}: its file system does not answer; what serves goes on, and it is waited for",
+            path.display()
+        );
+    } else if !hangs && hanging.remove(path) {
+        info!("[emperor] {} answers again", path.display());
     }
 }
 

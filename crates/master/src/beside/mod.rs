@@ -32,6 +32,7 @@ use crate::clock;
 use crate::effects::Effects;
 use crate::effects::children::app_env;
 use crate::event::Event;
+use crate::touched;
 use crons::Crons;
 use daemons::Daemons;
 use fifo::Fifo;
@@ -319,6 +320,11 @@ impl Effects {
 
     /// Once a second.
     pub(crate) fn check_touches(&mut self, now: Instant) {
+        let mut hanging = self.touched.take_hanging();
+        hanging.extend(self.beside.touches.take_hanging());
+        for file in hanging {
+            self.log.note(&touched::hanging(&file));
+        }
         for (file, wish) in self.beside.touches.check() {
             let text = format!("{} was touched", file.display());
             self.log.note(&text);

@@ -7,7 +7,7 @@ use imperator_core::settings::outside::Touch;
 use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
 
 use super::daemons::DaemonId;
-use crate::touched::{self, Seen};
+use crate::touched::{Lookout, Seen};
 
 /// What a touched file leads to.
 #[derive(Debug, Clone, PartialEq)]
@@ -19,7 +19,9 @@ pub(crate) enum Wish {
 
 #[derive(Debug, Default)]
 pub(crate) struct Touches {
-    files: Vec<(PathBuf, Seen, Wish)>,
+    /// With what was seen last; `None`: nothing so far.
+    files: Vec<(PathBuf, Option<Seen>, Wish)>,
+    lookout: Lookout,
 }
 
 impl Touches {
@@ -28,7 +30,7 @@ impl Touches {
         for (file, wish) in wishes {
             // What was watched before keeps what was seen: a touch in between still counts.
             let known = old.iter().find(|(other, _, _)| *other == file);
-            let seen = known.map_or_else(|| touched::look(&file), |&(_, seen, _)| seen);
+            let seen = known.map_or_else(|| self.lookout.look(&file), |&(_, seen, _)| seen);
             self.files.push((file, seen, wish));
         }
     }
@@ -37,13 +39,19 @@ impl Touches {
         self.files.is_empty()
     }
 
+    pub(crate) fn take_hanging(&mut self) -> Vec<PathBuf> {
+        self.lookout.take_hanging()
+    }
+
     /// All that changed since the last call.
     pub(crate) fn check(&mut self) -> Vec<(PathBuf, Wish)> {
         let mut changed = Vec::new();
         for (file, seen, wish) in &mut self.files {
-            let now = touched::look(file);
-            if now != *seen {
-                *seen = now;
+            let Some(now) = self.lookout.look(file) else {
+                continue;
+            };
+            let before = seen.replace(now);
+            if before.is_some_and(|before| before != now) {
                 changed.push((file.clone(), wish.clone()));
             }
         }
