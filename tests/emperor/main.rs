@@ -17,6 +17,7 @@ mod control;
 mod files;
 mod hanging;
 mod history;
+mod on_demand;
 mod own_log;
 mod reloads;
 mod service;

@@ -8,7 +8,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use imperator_core::config::resolve_args;
+use imperator_core::config::vassal_args;
 use imperator_core::message::{
     AppStatus, Failure, FromMaster, Held, MAX_FDS, Owner, Start, ToMaster, VERSION, fd,
 };
@@ -162,6 +162,7 @@ impl Effects {
                 config: record.config,
                 halted: false,
                 stopped: None,
+                dozing: false,
                 ..old
             };
         }
@@ -188,7 +189,7 @@ impl Effects {
             version: VERSION,
             name: name.to_owned(),
             config: app.config.clone(),
-            resolve: self.empire.vassals.around(resolve_args(&app.config)),
+            resolve: vassal_args(&self.empire.vassals, &app.config, &app.cwd),
             cwd: app.cwd.clone(),
             runtime,
             nofile_soft: self.nofile_soft,

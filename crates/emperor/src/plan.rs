@@ -357,6 +357,7 @@ mod tests {
             | Event::GiveUpHeir(_)
             | Event::Dispensable(_)
             | Event::Failed(..)
+            | Event::Dozed(_)
             | Event::Called(_)
             | Event::Leave
             | Event::Tick => panic!("a plan does not say {event:?}"),

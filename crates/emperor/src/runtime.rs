@@ -122,6 +122,9 @@ pub struct AppRecord {
     pub owner: Option<Owner>,
     #[serde(default)]
     pub last_generation: u32,
+    /// It sleeps without a master, and the emperor watches `stored`.
+    #[serde(default)]
+    pub dozing: bool,
     /// How often its master has died in a row, and until when it waits (Unix milliseconds).
     #[serde(default)]
     pub deaths: u32,
@@ -142,6 +145,7 @@ impl AppRecord {
             stored: Vec::new(),
             owner: None,
             last_generation: 0,
+            dozing: false,
             deaths: 0,
             retry_at: 0,
             seen: None,

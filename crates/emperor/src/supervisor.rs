@@ -80,7 +80,7 @@ impl Supervisor {
             Event::Halt(name) => self.give_up(&name, Fate::Halt, now, &mut actions),
             Event::Restart(name) => self.restart(&name, now, &mut actions),
             Event::ReloadAll => {
-                for name in self.names() {
+                for name in self.reloadable() {
                     self.renew(&name, Order::Reload, now);
                 }
             }
@@ -108,6 +108,11 @@ impl Supervisor {
             }
             Event::Dispensable(name) => self.doze(&name, now, &mut actions),
             Event::Failed(name, failures, wait) => self.recall(name, failures, wait, now),
+            Event::Dozed(name) => {
+                self.apps
+                    .entry(name)
+                    .or_insert_with(|| App::new(State::Dozing));
+            }
             Event::Called(name) => {
                 if let Some(app) = self.apps.get_mut(&name)
                     && app.state == State::Dozing
@@ -355,8 +360,10 @@ impl Supervisor {
                 self.apps.remove(name);
             }
             Fate::Halt | Fate::Respawn | Fate::Doze => {
-                if fate == Fate::Halt {
-                    actions.push(Action::Release(name.to_owned()));
+                match fate {
+                    Fate::Halt => actions.push(Action::Release(name.to_owned())),
+                    Fate::Doze => actions.push(Action::Doze(name.to_owned())),
+                    Fate::Respawn | Fate::Forget | Fate::Leave => (),
                 }
                 if let Some(app) = self.apps.get_mut(name) {
                     app.served = false;

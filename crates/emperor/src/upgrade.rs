@@ -48,6 +48,9 @@ pub struct State {
     pub kept: Vec<KeptState>,
     #[serde(default)]
     pub halted: Vec<Name>,
+    /// Apps that sleep without a master.
+    #[serde(default)]
+    pub dozing: Vec<Name>,
     /// Apps whose masters died too often: how often in a row, and the milliseconds they still wait.
     #[serde(default)]
     pub waiting: Vec<(Name, u32, u64)>,
@@ -235,6 +238,7 @@ mod tests {
                 pidfd: None,
             }],
             waiting: vec![("bad".to_owned(), 3, 2000)],
+            dozing: vec!["shop".to_owned()],
             ..State::default()
         };
         let text = serde_json::to_vec(&state).unwrap();

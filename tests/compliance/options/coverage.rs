@@ -14,6 +14,7 @@ const ELSEWHERE: &[&[(&str, &str)]] = &[
     super::https::ELSEWHERE,
     super::language::ELSEWHERE,
     super::logs::ELSEWHERE,
+    super::on_demand::ELSEWHERE,
     super::outside::ELSEWHERE,
     super::python::ELSEWHERE,
     super::http::ELSEWHERE,

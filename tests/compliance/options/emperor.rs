@@ -94,7 +94,7 @@ impl Emperor {
 
     /// Over a directory without vassals.
     #[track_caller]
-    fn empty(which: Which, folder: Folder, args: &[&str]) -> Self {
+    pub(super) fn empty(which: Which, folder: Folder, args: &[&str]) -> Self {
         let args = [&["--emperor", "{dir}/vassals"], args].concat();
         match which {
             Which::Original => Self::Original(Original::start_with(folder, &args, &[])),
@@ -116,7 +116,7 @@ impl Emperor {
         }
     }
 
-    fn report(&self) -> String {
+    pub(super) fn report(&self) -> String {
         match self {
             Self::Original(original) => original.report(),
             Self::Ours(ours) => ours.report(),
@@ -124,11 +124,11 @@ impl Emperor {
     }
 
     #[track_caller]
-    fn wait_for<T>(&self, what: &str, probe: impl Fn() -> Option<T>) -> T {
+    pub(super) fn wait_for<T>(&self, what: &str, probe: impl Fn() -> Option<T>) -> T {
         wait_for(what, || self.report(), probe)
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub(super) fn path(&self, name: &str) -> PathBuf {
         self.folder().join(name)
     }
 
@@ -143,7 +143,7 @@ impl Emperor {
     }
 
     #[track_caller]
-    fn text(&self, name: &str) -> String {
+    pub(super) fn text(&self, name: &str) -> String {
         self.wait_for(name, || {
             let text = std::fs::read_to_string(self.path(name)).ok()?;
             (!text.is_empty()).then_some(text)

@@ -13,6 +13,7 @@ mod http;
 mod https;
 mod language;
 mod logs;
+mod on_demand;
 mod outside;
 mod python;
 mod request;

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use imperator_core::config::{resolve, resolve_args};
+use imperator_core::config::{resolve, resolve_args, vassal_args};
 use imperator_core::finding::{Finding, Place};
 use imperator_core::message::{Config, Owner};
 use imperator_core::options::INI_FILE;
@@ -99,11 +99,11 @@ impl Around {
         }
     }
 
-    fn args(&self, config: &Config) -> Vec<String> {
-        let own = resolve_args(config);
+    fn args(&self, config: &Config, cwd: &Path) -> Vec<String> {
+        let own = || resolve_args(config);
         match self {
-            Self::Nothing => own,
-            Self::Empire(empire) => empire.vassals.around(own),
+            Self::Nothing => own(),
+            Self::Empire(empire) => vassal_args(&empire.vassals, config, cwd),
             Self::Debian => {
                 let name = config.file.file_stem().unwrap_or_default();
                 let mut args = vec![
@@ -113,7 +113,7 @@ impl Around {
                 if Path::new(DEBIAN_DEFAULTS).exists() {
                     args.push(format!("--{INI_FILE}={DEBIAN_DEFAULTS}"));
                 }
-                args.extend(own);
+                args.extend(own());
                 args
             }
         }
@@ -363,7 +363,7 @@ fn read(job: &Job, world: &RealWorld) -> Answer {
             file: job.path.clone(),
             section,
         };
-        let args = job.around.args(&config);
+        let args = job.around.args(&config, &job.cwd);
         let mut resolved = resolve(&args, &world);
         for place in resolved
             .findings

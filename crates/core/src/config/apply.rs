@@ -50,6 +50,7 @@ pub(super) fn all(mut loader: Loader<'_>) -> Reading {
             applied.early_ones(&mut loader);
         }
     }
+    applied.on_demand(&mut loader);
     let Applied {
         mut draft,
         unknown,
@@ -197,6 +198,34 @@ impl Applied {
                 finding.hint = invalid.hint;
                 loader.findings.push(finding.with_mark(&*value));
             }
+        }
+    }
+}
+
+impl Applied {
+    /// The socket at which the app starts, beside those that its config names.
+    fn on_demand(&mut self, loader: &mut Loader<'_>) {
+        let Some((address, place)) = loader.on_demand.take() else {
+            return;
+        };
+        let address = located(&address, loader.world).unwrap_or(address);
+        let given = Given {
+            name: options::ON_DEMAND_SOCKET,
+            text: &address,
+            place: &place,
+        };
+        let applied = self.draft.listen_on_demand(&given);
+        for (text, hint) in self.draft.take_odd() {
+            let text = format!("the socket on demand {text}");
+            let mut finding = Finding::warning(place.known(), text);
+            finding.hint = hint;
+            loader.findings.push(finding);
+        }
+        if let Err(invalid) = applied {
+            let text = format!("the socket on demand: {}", invalid.text);
+            let mut finding = Finding::error(place.known(), text);
+            finding.hint = invalid.hint;
+            loader.findings.push(finding.with_mark(&*address));
         }
     }
 }

@@ -66,6 +66,8 @@ pub(super) struct Loader<'w> {
     pub printed: Vec<String>,
     /// `fallback-config`.
     pub fallback: Option<String>,
+    /// The address of the socket at which the app starts, and where it is asked for.
+    pub on_demand: Option<(String, Place)>,
     /// What `envdir`s change before any other option does.
     pub env: BTreeMap<Vec<u8>, Option<Vec<u8>>>,
     pub(super) first: Option<FileFacts>,
@@ -119,6 +121,7 @@ impl<'w> Loader<'w> {
             exit: None,
             printed: Vec::new(),
             fallback: None,
+            on_demand: None,
             env: BTreeMap::new(),
             first: None,
             last: None,
@@ -292,10 +295,11 @@ impl<'w> Loader<'w> {
                 self.load_named(carrier, &text(value), place);
             }
             options::INI_SECTION => self.section = Some(text(value)),
-            super::INI_FILE => {
+            options::INI_FILE => {
                 let section = self.section.take();
                 self.load_whole(Path::new(&text(value)), section, place);
             }
+            options::ON_DEMAND_SOCKET => self.on_demand(value, place),
             "include" => self.include(value, place),
             "set" => match split(value) {
                 Some((key, _)) if self.is_forbidden(&text(key), place) => {}

@@ -9,13 +9,17 @@ mod expand;
 mod files;
 mod load;
 mod odd;
+mod on_demand;
 mod passes;
 pub mod world;
 
+use std::path::Path;
+
 use crate::finding::{Finding, Place};
 use crate::message::Config;
-use crate::options::{INI_FILE, INI_SECTION};
+use crate::options::{INI_FILE, INI_SECTION, ON_DEMAND_SOCKET};
 use crate::settings::Resolved;
+use crate::settings::empire::Vassals;
 pub use files::{MAX_LINES, MAX_READ};
 use load::Loader;
 pub use load::{MAX_DEPTH, MAX_ENTRIES, MAX_LOADS, MAX_TOTAL};
@@ -34,6 +38,27 @@ pub fn resolve_args(config: &Config) -> Vec<String> {
     }
     args.push(format!("--{INI_FILE}={}", config.file.display()));
     args
+}
+
+/// The same for a vassal that runs in `cwd`: its own in the midst of what all get.
+pub fn vassal_args(vassals: &Vassals, config: &Config, cwd: &Path) -> Vec<String> {
+    let all = |option: &'static str, values: &[String]| {
+        let argument = move |value: &String| format!("--{option}={value}");
+        values.iter().map(argument).collect::<Vec<_>>()
+    };
+    let on_demand = on_demand::socket_of(&vassals.on_demand, config, cwd);
+    let on_demand: Vec<_> = on_demand.into_iter().collect();
+    [
+        // Before all files: a block that one of them leaves open must not hold it.
+        all(ON_DEMAND_SOCKET, &on_demand),
+        all("inherit", &vassals.inherit_before),
+        all("include", &vassals.include_before),
+        all("set", &vassals.set),
+        resolve_args(config),
+        all("inherit", &vassals.inherit),
+        all("include", &vassals.include),
+    ]
+    .concat()
 }
 
 /// One option as the original prints it.

@@ -60,6 +60,29 @@ pub(super) static OPTIONS: &[Opt] = &[
         set!(empire.nofollow, flag),
     ),
     opt(
+        "emperor-on-demand-directory",
+        Value::Path,
+        Differs("its mode is 666 only where the vassal names neither mode nor another socket"),
+        "vassals start when asked at NAME.socket in this directory",
+        set!(empire.vassals.on_demand.directory, text),
+    )
+    .aka(&["emperor-on-demand-dir"]),
+    opt(
+        "emperor-on-demand-exec",
+        Value::Text,
+        Differs("is asked anew at each start and reload of the vassal"),
+        "this command prints sockets at which vassals start when asked",
+        set!(empire.vassals.on_demand.exec, text),
+    ),
+    opt(
+        "emperor-on-demand-extension",
+        Value::Text,
+        Differs("is read anew at each start and reload, and when it changes"),
+        "files of this extension name sockets at which vassals start when asked",
+        set!(empire.vassals.on_demand.extension, text),
+    )
+    .aka(&["emperor-on-demand-ext"]),
+    opt(
         "emperor-pidfile",
         Value::Path,
         Full,

@@ -45,6 +45,15 @@ impl Listens {
         self.sockets.push((protocol, named, tls, place));
     }
 
+    pub(super) fn has(&self, address: &Address) -> bool {
+        let is_it = |named: &Named| matches!(named, Named::Address(it) if it == address);
+        self.sockets.iter().any(|(_, named, ..)| is_it(named))
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.sockets.is_empty()
+    }
+
     pub(super) fn share(&mut self, address: Address, place: Place) {
         self.shared.push((address, place));
     }

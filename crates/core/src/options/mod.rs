@@ -70,6 +70,9 @@ pub use page::markdown;
 pub const INI_FILE: &str = "ini-file";
 /// The option, before [`INI_FILE`], that names the section, colons and all (`uwsgi:blog`).
 pub const INI_SECTION: &str = "ini-section";
+/// The option that names a socket at which the app starts: an address, `file://PATH` or
+/// `exec://COMMAND`.
+pub const ON_DEMAND_SOCKET: &str = "on-demand-socket";
 
 /// One option.
 #[derive(Debug)]

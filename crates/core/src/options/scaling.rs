@@ -196,6 +196,15 @@ pub(super) static OPTIONS: &[Opt] = &[
         },
     )
     .ours(),
+    opt(
+        super::ON_DEMAND_SOCKET,
+        Value::Text,
+        Full,
+        "start at the first connection here; file:// and exec:// tell where",
+        super::nothing,
+    )
+    .ours()
+    .immediate(),
     ignored(
         "vassal-sos",
         Value::Number,

@@ -259,6 +259,9 @@ fn buffer(draft: &mut Draft, given: &Given<'_>) -> Result<Option<u32>, Invalid> 
     Ok(Some(bytes).filter(|&bytes| bytes > 0))
 }
 
+/// The mode of a socket on demand whose app names none, as the original has it.
+const OPEN: u32 = 0o666;
+
 impl Draft {
     pub(super) fn listen(
         &mut self,
@@ -321,6 +324,21 @@ impl Draft {
         };
         let place = given.place.clone();
         self.listens.add(protocol, named, tls, place);
+        Ok(())
+    }
+
+    /// Listens there, too, if it does not already, and starts nothing before somebody connects.
+    pub fn listen_on_demand(&mut self, given: &Given<'_>) -> Result<(), Invalid> {
+        let address = self.address(given)?;
+        if !self.listens.has(&address) {
+            if self.listens.is_empty() && matches!(address, Address::Unix(_)) {
+                // The front end runs as another user, and the app's config names no socket.
+                self.settings.chmod_socket.get_or_insert(OPEN);
+            }
+            let place = given.place.clone();
+            self.listens.add(None, Named::Address(address), None, place);
+        }
+        self.settings.scaling.cheap = true;
         Ok(())
     }
 

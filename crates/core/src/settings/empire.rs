@@ -42,6 +42,20 @@ pub struct Vassals {
     pub set: Vec<String>,
     pub inherit: Vec<String>,
     pub include: Vec<String>,
+    pub on_demand: OnDemand,
+}
+
+/// What names the sockets of vassals that start at their first request. As in the original the
+/// first of these that is given counts.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct OnDemand {
+    /// A file beside the vassal's, with this behind its name.
+    pub extension: Option<String>,
+    /// `NAME.socket` in this directory.
+    pub directory: Option<String>,
+    /// What this command prints when it is given the vassal's file.
+    pub exec: Option<String>,
 }
 
 impl Default for Empire {
@@ -59,24 +73,5 @@ impl Default for Empire {
             start_hook: None,
             stop_hook: None,
         }
-    }
-}
-
-impl Vassals {
-    /// The arguments of a vassal's resolver: `own` in the midst of what all get.
-    pub fn around(&self, own: Vec<String>) -> Vec<String> {
-        let all = |option: &'static str, values: &[String]| {
-            let argument = move |value: &String| format!("--{option}={value}");
-            values.iter().map(argument).collect::<Vec<_>>()
-        };
-        [
-            all("inherit", &self.inherit_before),
-            all("include", &self.include_before),
-            all("set", &self.set),
-            own,
-            all("inherit", &self.inherit),
-            all("include", &self.include),
-        ]
-        .concat()
     }
 }

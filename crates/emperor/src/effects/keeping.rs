@@ -60,8 +60,13 @@ impl Effects {
         }
     }
 
-    /// The sockets that systemd has kept for an app without a master.
-    pub fn take_stored(&mut self, record: &AppRecord, mut fd: impl FnMut(&str) -> Option<OwnedFd>) {
+    /// The sockets that systemd has kept for an app without a master. Tells whether that is all of
+    /// them.
+    pub fn take_stored(
+        &mut self,
+        record: &AppRecord,
+        mut fd: impl FnMut(&str) -> Option<OwnedFd>,
+    ) -> bool {
         let mut listeners = Vec::new();
         for stored in &record.stored {
             if let Some(fd) = fd(&stored.key) {
@@ -71,8 +76,9 @@ impl Effects {
             }
         }
         if listeners.is_empty() {
-            return;
+            return false;
         }
+        let are_all = listeners.len() == record.stored.len();
         info!(
             "[emperor] {}: systemd has kept {} sockets of it",
             record.name,
@@ -86,6 +92,7 @@ impl Effects {
             owner: record.owner.clone(),
             ..Kept::default()
         };
+        are_all
     }
 }
 

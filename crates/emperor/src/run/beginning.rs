@@ -40,8 +40,14 @@ impl Emperor {
             .apply(changes, self.monitor.sources(), &self.cwd, &|_| Vec::new());
         self.place_adopted();
         for name in self.supervisor.without_master() {
-            if self.plan.app(&name).is_none() {
-                self.handle(Event::Gone(name));
+            if self.plan.app(&name).is_some() {
+                continue;
+            }
+            // Stopped by hand, asleep, backing off: it stays so until its directory is back.
+            let config = self.effects.runtime.record(&name).map(|it| it.config);
+            match config.filter(|config| self.monitor.is_away(&config.file, now)) {
+                Some(config) => self.adopted.push((name, config)),
+                None => self.handle(Event::Gone(name)),
             }
         }
         self.renew_resting();
@@ -69,7 +75,15 @@ impl Emperor {
         }
         for record in left.known {
             let stored = |key: &str| estate.take_stored(key);
-            self.effects.take_stored(&record, stored);
+            let has_all = self.effects.take_stored(&record, stored);
+            if record.dozing && has_all {
+                info!(
+                    "[emperor] {} sleeps on until a connection wakes it",
+                    record.name
+                );
+                self.handle(Event::Dozed(record.name));
+                continue;
+            }
             let wait = record.retry_at.saturating_sub(unix_millis());
             if record.deaths > 0 && wait > 0 {
                 let wait = Duration::from_millis(wait);
@@ -116,7 +130,7 @@ impl Emperor {
             }
             match self.plan.app(&name) {
                 Some(app) if app.config == config => {
-                    let up = !self.supervisor.is_halted(&name);
+                    let up = self.supervisor.pid(&name).is_some();
                     let event = self.meanwhile(&name).event(name.clone(), up);
                     event.into_iter().for_each(|event| self.handle(event));
                     self.note_seen(&name);

@@ -9,6 +9,7 @@ use imperator_process::reap;
 use tracing::{debug, error, info, warn};
 
 use super::{Emperor, now, unix_millis, unix_seconds};
+use crate::runtime::AppRecord;
 use crate::supervisor::{Action, Event, Name, Pid};
 
 impl Emperor {
@@ -49,6 +50,11 @@ impl Emperor {
             }
             Action::Kill(name, pid) => {
                 self.effects.kill(&name, pid);
+                None
+            }
+            Action::Doze(name) => {
+                let note = |record: &mut AppRecord| record.dozing = true;
+                self.effects.runtime.amend(&name, note);
                 None
             }
             Action::Release(name) => {

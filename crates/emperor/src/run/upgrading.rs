@@ -145,7 +145,7 @@ impl Emperor {
         let mut reload = self.supervisor.waiting_for_reload();
         reload.extend(self.upgrade.reload.iter().cloned());
         if self.upgrade.reload_all {
-            reload = self.supervisor.names();
+            reload = self.supervisor.reloadable();
         }
         let now = now();
         let mut fds = Vec::new();
@@ -159,6 +159,7 @@ impl Emperor {
             retired,
             kept,
             halted: self.supervisor.halted(),
+            dozing: self.supervisor.dozing().cloned().collect(),
             waiting: self.supervisor.backing_off(now),
             reload,
             store_max: self.effects.store.max,
@@ -192,6 +193,12 @@ impl Emperor {
                 self.told.entry(kept.name.clone()).or_default().generation = status.generation;
             }
             self.effects.resume_kept(kept, estate);
+        }
+        for name in state.dozing {
+            let kept = self.effects.kept.get(&name);
+            if kept.is_some_and(|kept| !kept.listeners.is_empty()) {
+                self.handle(Event::Dozed(name));
+            }
         }
         for master in state.masters {
             let (name, pid) = (master.name.clone(), master.pid);

@@ -90,6 +90,8 @@ pub enum Event {
     Dispensable(Name),
     /// An earlier emperor noted how often its master had died, and how long it still waits.
     Failed(Name, u32, Duration),
+    /// An earlier emperor let it sleep without a master, and its sockets are here.
+    Dozed(Name),
     /// A connection waits for an app that has no master.
     Called(Name),
     /// As `Stop`, but the sockets are kept for the next emperor, and connections wait there.
@@ -132,6 +134,8 @@ pub enum Action {
     Press(Pid),
     /// SIGKILL.
     Kill(Name, Pid),
+    /// It sleeps without a master from now on, also under the next emperor.
+    Doze(Name),
     /// Nobody shall connect to this app for now.
     Release(Name),
     /// Nothing of this app is left: let its sockets and its directory go.

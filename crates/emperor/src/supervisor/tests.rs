@@ -58,6 +58,7 @@ fn read(text: &str) -> Event {
         "heir-starting" => Event::HeirReported(name(1), AppState::Starting),
         "asleep" => report(AppState::Asleep, false),
         "dispensable" => Event::Dispensable(name(1)),
+        "dozed" => Event::Dozed(name(1)),
         "called" => Event::Called(name(1)),
         "failed" => {
             let wait = Duration::from_millis(words[3].parse().expect("milliseconds"));
@@ -88,6 +89,7 @@ fn show(action: &Action) -> String {
         }
         Action::Press(pid) => format!("press {pid}"),
         Action::Kill(name, pid) => format!("kill {name} {pid}"),
+        Action::Doze(name) => format!("doze {name}"),
         Action::Release(name) => format!("release {name}"),
         Action::Forget(name) => format!("forget {name}"),
     }

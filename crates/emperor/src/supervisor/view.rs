@@ -50,6 +50,15 @@ impl Supervisor {
         halted.map(|(name, _)| name.clone()).collect()
     }
 
+    /// Apps that a reload of all concerns: who stopped one by hand does not mean it with "all", and one
+    /// that sleeps without a master has nothing loaded.
+    pub fn reloadable(&self) -> Vec<Name> {
+        let names = self.names().into_iter();
+        names
+            .filter(|name| !self.is_halted(name) && !self.dozes(name))
+            .collect()
+    }
+
     /// Apps that sleep without a master.
     pub fn dozing(&self) -> impl Iterator<Item = &Name> {
         let dozing = self

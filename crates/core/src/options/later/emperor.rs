@@ -4,15 +4,6 @@ use super::{Family, harmless, later, left_out};
 
 pub(super) const FAMILIES: &[Family] = &[
     Family {
-        title: "Names of vassals' sockets on demand",
-        support: later("name the socket in the vassal's config"),
-        rows: "
-emperor-on-demand-directory emperor-on-demand-dir | path | start vassals by their socket in this directory
-emperor-on-demand-exec | text | command that prints a vassal's socket
-emperor-on-demand-extension emperor-on-demand-ext | text | files of this extension name the vassals' sockets
-",
-    },
-    Family {
         title: "Other programs for vassals",
         support: left_out(
             "an app is always run by Imperator",

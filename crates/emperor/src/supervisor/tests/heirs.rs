@@ -104,7 +104,7 @@ fn a_sleeping_app_needs_no_master_until_it_is_called_or_changed() {
            0 ms spawned blog 100      ->
          100 ms asleep blog           ->
          100 ms dispensable blog      -> retire blog
-         200 ms ended 100             ->
+         200 ms ended 100             -> doze blog
          300 ms called blog           -> spawn blog
          300 ms spawned blog 101      ->
          400 ms serving blog          ->
@@ -116,15 +116,41 @@ fn a_sleeping_app_needs_no_master_until_it_is_called_or_changed() {
          700 ms spawned blog 102      ->
          800 ms asleep blog           ->
          810 ms dispensable blog      -> retire blog
-         900 ms ended 102             ->
+         900 ms ended 102             -> doze blog
         1000 ms touched blog          -> spawn blog
         1000 ms spawned blog 103      ->
         1100 ms asleep blog           ->
         1110 ms dispensable blog      -> retire blog
-        1200 ms ended 103             ->
+        1200 ms ended 103             -> doze blog
         1300 ms halt blog             -> release blog
         1400 ms called blog           ->
         1500 ms gone blog             -> forget blog
+    ",
+    );
+}
+
+#[test]
+fn who_slept_or_was_stopped_under_the_emperor_before_does_so_under_this_one() {
+    check(
+        2,
+        "
+           0 ms dozed blog            ->
+           0 ms halt shop             -> release shop
+           0 ms found blog            ->
+           0 ms found shop            ->
+           0 ms found news            -> spawn news
+           0 ms spawned news 100      ->
+         100 ms serving news          ->
+         200 ms reload-all            -> reload news
+         300 ms serving news          ->
+         400 ms retry                 -> retry news
+         500 ms called shop           ->
+         600 ms called blog           -> spawn blog
+         600 ms spawned blog 101      ->
+         700 ms serving blog          ->
+         800 ms dozed blog            ->
+         900 ms halt blog             -> stop blog
+         910 ms reload-all            -> reload news
     ",
     );
 }

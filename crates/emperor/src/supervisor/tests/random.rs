@@ -125,7 +125,7 @@ impl World {
                     let killed = own.or(self.retired.get(&pid));
                     assert_eq!(killed.expect("kills only what lives"), &name);
                 }
-                Action::Release(_) => (),
+                Action::Doze(_) | Action::Release(_) => (),
                 Action::Forget(name) => {
                     assert!(!self.asked.contains(&name));
                 }
