@@ -3,6 +3,8 @@
 use super::*;
 
 /// Runs a scenario: each line is a time in milliseconds, an event, and the actions that follow.
+/// `is` asks what the supervisor says of its apps. What a `tick` brings must have been announced
+/// as a deadline.
 #[track_caller]
 fn check(places: usize, scenario: &str) {
     let start = Instant::now();
@@ -15,10 +17,65 @@ fn check(places: usize, scenario: &str) {
         let (when, rest) = line.split_once(" ms ").expect("a time");
         let (event, expected) = rest.split_once("->").expect("an arrow");
         let now = start + Duration::from_millis(when.trim().parse().expect("milliseconds"));
+        if event.trim() == "is" {
+            assert_eq!(
+                told(&supervisor, now),
+                expected.trim(),
+                "in line \"{line}\""
+            );
+            continue;
+        }
+        let is_due = supervisor.deadline().is_some_and(|at| at <= now);
         let actions = supervisor.step(read(event), now);
+        assert!(
+            event.trim() != "tick" || is_due || actions.is_empty(),
+            "no deadline announced this: \"{line}\""
+        );
         let said: Vec<String> = actions.iter().map(show).collect();
         assert_eq!(said.join(", "), expected.trim(), "in line \"{line}\"");
     }
+}
+
+/// Each app in one word, and what more is known of it; then the whole.
+fn told(supervisor: &Supervisor, now: Instant) -> String {
+    let mut told = Vec::new();
+    for name in &supervisor.names() {
+        let (situation, wait) = supervisor.situation(name, now).expect("a known app");
+        let mut words = vec![name.clone(), format!("{situation:?}").to_lowercase()];
+        words.extend(wait.map(|wait| wait.as_millis().to_string()));
+        let notes = [
+            (supervisor.is_ending(name), "ends"),
+            (supervisor.is_halted(name), "by hand"),
+            (supervisor.with_heirs().contains(name), "heir"),
+            (supervisor.waiting_for_reload().contains(name), "to reload"),
+            (supervisor.has_settled(name), "settled"),
+        ];
+        words.extend(notes.iter().filter(|it| it.0).map(|it| it.1.to_owned()));
+        told.push(words.join(" "));
+        let is_halted = situation == Situation::Halted;
+        assert_eq!(supervisor.halted().contains(name), is_halted);
+        let dozes = situation == Situation::Dozing;
+        assert_eq!(supervisor.dozes(name), dozes);
+        assert_eq!(supervisor.dozing().any(|it| it == name), dozes);
+        let failures = match situation {
+            Situation::BackingOff(failures) => Some(failures),
+            Situation::Waiting
+            | Situation::Up
+            | Situation::Stopping
+            | Situation::Halted
+            | Situation::Dozing => None,
+        };
+        let backing_off = supervisor.backing_off(now);
+        let backing_off = backing_off.iter().find(|it| it.0 == *name);
+        assert_eq!(backing_off.map(|it| it.1), failures);
+        assert!(failures.is_none_or(|failures| failures == supervisor.deaths(name)));
+        let has_none = supervisor.without_master().contains(name);
+        assert_eq!(has_none, supervisor.pid(name).is_none());
+    }
+    told.extend(supervisor.is_busy().then(|| "busy".to_owned()));
+    told.extend(supervisor.is_stopping().then(|| "stopping".to_owned()));
+    told.extend(supervisor.is_finished().then(|| "finished".to_owned()));
+    told.join(", ")
 }
 
 fn read(text: &str) -> Event {
@@ -64,6 +121,9 @@ fn read(text: &str) -> Event {
             let wait = Duration::from_millis(words[3].parse().expect("milliseconds"));
             Event::Failed(name(1), words[2].parse().expect("a count"), wait)
         }
+        "retired" => Event::Retired(name(1), pid(2)),
+        "give-up-heir" => Event::GiveUpHeir(name(1)),
+        "starting" => report(AppState::Starting, false),
         "leave" => Event::Leave,
         "restart" => Event::Restart(name(1)),
         "reload-all" => Event::ReloadAll,
@@ -411,5 +471,6 @@ fn a_spawn_that_fails_backs_off() {
     );
 }
 
+mod edges;
 mod heirs;
 mod random;

@@ -81,6 +81,7 @@ impl Supervisor {
         app.deaths.reset();
         match &mut app.state {
             State::Stopping { fate, .. } if *fate == Fate::Forget => (),
+            State::Spawning { fate } if *fate == Some(Fate::Forget) => (),
             State::Waiting { .. }
             | State::Spawning { .. }
             | State::Up { .. }

@@ -1,6 +1,6 @@
 //! Scenarios: what the app says of itself, and what comes at an odd moment, as text.
 
-use super::tests::check;
+use super::tests::{check, event};
 
 #[test]
 fn a_first_generation_that_fails_is_told_with_its_next_try() {
@@ -86,12 +86,12 @@ fn an_app_that_sleeps_says_so_and_waits_for_no_connection_while_it_is_paused_or_
            0 ms  spawned #1 100       ->
           50 ms  accepting #1         -> serve 1
           60 ms  cheap                -> sleep, drain #1
-          60 ms  is                   -> asleep, waits for a connection
+          60 ms  is                   -> asleep, waits for a connection, empty [1, 2]
           61 ms  pause                ->
-          61 ms  is                   -> paused
+          61 ms  is                   -> paused, empty [1, 2]
           62 ms  pause                ->
           70 ms  stop                 -> unlink
-          70 ms  is                   -> stopping
+          70 ms  is                   -> stopping, empty [1, 2]
         ",
     );
 }
@@ -383,11 +383,22 @@ fn whose_turn_it_is_gets_its_replacement_whatever_became_of_earlier_ones() {
 
 #[test]
 fn a_call_before_the_first_start_wakes_a_cheap_app() {
-    let mut app = super::App::new(7);
-    app.call();
     let now = crate::clock::now();
-    let first = app.step(crate::event::Event::Begin, now);
-    assert_eq!(first[0].to_string(), "prepare 8");
+    for is_called in [false, true] {
+        let mut app = super::App::new(7);
+        if is_called {
+            app.call();
+        }
+        let words = ["begin", "prepared 8 x1 direct+cheap"];
+        let lines = words.map(|line| event(&line.split(' ').collect::<Vec<_>>()));
+        let actions = lines.map(|event| app.step(event, now)[0].to_string());
+        let then = if is_called {
+            "worker 8.1 #1"
+        } else {
+            "sleep 8"
+        };
+        assert_eq!(actions, ["prepare 8", then]);
+    }
 }
 
 #[test]
@@ -454,6 +465,7 @@ fn who_is_paused_or_reloads_is_not_scaled() {
           11 ms  spawned #2 101                 ->
           12 ms  accepting #2                   -> serve 1
         1000 ms  sample 1 #2                    ->
+        1000 ms  is                             -> serving 1, empty [2, 3]
         2000 ms  sample 2 #2                    -> scale 1 to 2, fork 1.2 #3
         2001 ms  spawned #3 102                 ->
         2002 ms  accepting #3                   ->
@@ -523,6 +535,57 @@ fn a_stray_that_died_while_a_fork_was_outstanding_is_not_taken_for_a_later_worke
        40000 ms  killed 102          -> forget #3, fork 1.1 #4
        40001 ms  spawned #4 103      ->
        40002 ms  is                  -> serving 1, strays 2
+        ",
+    );
+}
+
+#[test]
+fn nobody_takes_turns_while_a_generation_starts() {
+    check(
+        "
+            0 ms  begin                -> prepare 1
+            0 ms  prepared 1 x1 direct -> worker 1.1 #1
+            0 ms  spawned #1 100       ->
+           50 ms  accepting #1         -> serve 1
+        20000 ms  reload               -> prepare 2
+        20001 ms  worn #1              ->
+        20002 ms  prepared 2 x1 direct -> worker 2.1 #2
+        20003 ms  unspawned #2         -> forget #2, failed 2: spawn, worker 1.1 #3
+        ",
+    );
+}
+
+#[test]
+fn who_was_to_go_without_mercy_and_stays_has_it_again() {
+    check(
+        "
+            0 ms  begin                 -> prepare 1
+            0 ms  prepared 1 x1 direct  -> worker 1.1 #1
+            0 ms  spawned #1 100        ->
+           50 ms  accepting #1          -> serve 1
+        20000 ms  reload-workers brutal -> worker 1.1 #2
+        20001 ms  unspawned #2          -> forget #2, failed 1: spawn
+        20002 ms  stop                  -> unlink, finish #1
+        25002 ms  tick                  -> stacks #1 100
+        ",
+    );
+}
+
+#[test]
+fn who_waited_in_vain_for_a_replacement_goes_when_a_later_one_accepts() {
+    check(
+        "
+            0 ms  begin               -> prepare 1
+            0 ms  prepared 1 x1 mold  -> mold 1 #1
+            0 ms  spawned #1 100      ->
+           10 ms  loaded #1           -> fork 1.1 #2
+           11 ms  spawned #2 101      ->
+           12 ms  accepting #2        -> serve 1
+        20000 ms  reload-chain        -> fork 1.1 #3
+        30000 ms  killed 100          -> forget #1, forget #3, mold 1 #4, worker 1.1 #5
+        30001 ms  spawned #5 102      ->
+        45000 ms  tick                ->
+        45500 ms  accepting #5        -> drain #2
         ",
     );
 }

@@ -28,7 +28,6 @@ impl App {
         if it.role == Role::Mold {
             // One that still loads fails by ending; one that is up is not needed to serve.
             if it.is_up() {
-                self.detach_mold(process);
                 self.say_goodbye(process, Order::Drain, now, actions);
             }
             return;
@@ -325,11 +324,8 @@ impl App {
                         end: None,
                         parting: Parting::Ordered,
                     });
-                    if let Some(it) = given_up {
-                        if it.role == Role::Mold {
-                            self.mold_is_gone(generation, process, now, actions);
-                        }
-                        self.vacate(&it, now);
+                    if given_up.is_some_and(|it| it.role == Role::Mold) {
+                        self.mold_is_gone(generation, process, now, actions);
                     }
                 }
                 State::Up { .. } => (),

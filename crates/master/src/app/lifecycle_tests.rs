@@ -121,9 +121,9 @@ fn a_cheap_app_waits_for_its_first_connection_and_reads_what_changes_meanwhile()
          110 ms  unprepared 2               -> abandon 2, failed 2: config
          609 ms  tick                       ->
          610 ms  tick                       -> prepare 3
-         610 ms  is                         -> failing, starting 3, failed, failures 1, waits for a connection
+         610 ms  is                         -> failing, starting 3, failed, failures 1, waits for a connection, empty [1, 2]
          620 ms  prepared 3 x1 direct+cheap -> sleep 3
-         620 ms  is                         -> asleep, failed, waits for a connection
+         620 ms  is                         -> asleep, failed, waits for a connection, empty [1, 2]
          700 ms  wake                       -> prepare 4
          710 ms  prepared 4 x1 direct+cheap -> worker 4.1 #1
          710 ms  spawned #1 100             ->

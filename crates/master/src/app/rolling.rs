@@ -105,7 +105,6 @@ impl App {
         }
         if goes == outgoing.len()
             && let Some(serving) = &mut self.serving
-            && serving.phase == Phase::Serving
         {
             serving.room = None;
         }

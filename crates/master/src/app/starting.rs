@@ -202,11 +202,15 @@ impl App {
             let order = Order::Pause;
             actions.push(Action::Say { process, order });
         }
-        let leaving = |it: &Process| {
-            it.is_worker(generation, worker) && matches!(it.state, State::Leaving { .. })
+        // Who had its place before: it waits for this, or has given up waiting.
+        let earlier = |it: &Process| {
+            it.is_worker(generation, worker)
+                && matches!(it.state, State::Leaving { .. } | State::Up { .. })
         };
-        for process in self.ids(leaving) {
-            self.say_goodbye(process, Order::Drain, now, actions);
+        for before in self.ids(earlier) {
+            if before != process {
+                self.say_goodbye(before, Order::Drain, now, actions);
+            }
         }
     }
 

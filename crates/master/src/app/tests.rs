@@ -85,10 +85,12 @@ fn told(app: &App, now: Instant) -> String {
         told.push(format!("strays {}", app.strays()));
     }
     told.extend(app.is_asleep().then(|| "waits for a connection".to_owned()));
+    let empty = app.empty_places(2);
+    told.extend((!empty.is_empty()).then(|| format!("empty {empty:?}")));
     told.join(", ")
 }
 
-fn event(words: &[&str]) -> Event {
+pub(super) fn event(words: &[&str]) -> Event {
     let number = |word: &str| word.trim_start_matches(['#', 'x']).parse::<u32>().unwrap();
     let process = |word: &str| ProcessId(u64::from(number(word)));
     let failure = |text: &str| {
