@@ -240,8 +240,16 @@ mod tests {
             chronicle.gone(&name);
         }
         assert_eq!(chronicle.names().count(), MAX_GONE);
+        // Who is here again is none of those that went, however many more go.
         chronicle.found("app999");
+        chronicle.tell("stranger", entry(1));
         chronicle.settle(|name| name == "app999");
+        for index in 0..MAX_GONE {
+            let name = format!("later{index}");
+            chronicle.tell(&name, entry(1));
+            chronicle.gone(&name);
+        }
         assert!(chronicle.of("app999").is_some());
+        assert!(chronicle.of("stranger").is_none() && chronicle.of("app998").is_none());
     }
 }

@@ -216,3 +216,31 @@ fn problem(why: &str) -> Failure {
         ..Failure::default()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_app_that_serves_is_told_with_what_starts_or_failed_beside_it() {
+        let of = |state, next, failure: Option<&str>| {
+            let mut status: AppStatus = serde_json::from_str(r#"{"state": "serving"}"#).unwrap();
+            (status.state, status.next, status.failure) = (state, next, failure.map(problem));
+            condition(&status)
+        };
+        assert_eq!(of(AppState::Serving, None, None), Condition::Serving);
+        assert_eq!(of(AppState::Serving, Some(2), None), Condition::Reloading);
+        let failed = of(AppState::Serving, None, Some("config"));
+        assert_eq!(failed, Condition::ServingOld);
+        let again = of(AppState::Serving, Some(3), Some("config"));
+        assert_eq!(again, Condition::Reloading);
+        let down = of(AppState::Failing, Some(2), Some("config"));
+        assert_eq!(down, Condition::Failing);
+        for condition in [Condition::Failing, Condition::ServingOld] {
+            assert!(condition.is_failure());
+        }
+        for condition in [Condition::Serving, Condition::Reloading, Condition::Asleep] {
+            assert!(!condition.is_failure());
+        }
+    }
+}

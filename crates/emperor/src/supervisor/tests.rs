@@ -451,7 +451,8 @@ fn a_master_that_closed_its_channel_and_stays_is_killed_and_replaced() {
            0 ms serving a             ->
          100 ms hung-up 1             ->
         5100 ms tick                  -> kill a 1
-        5101 ms ended 1              -> spawn a
+        5101 ms tick                  ->
+        5102 ms ended 1              -> spawn a
     ",
     );
 }

@@ -242,6 +242,7 @@ mod tests {
         assert_eq!(request.body_here(), b"abc");
         assert_eq!(request.framing, Framing::Length(3));
         assert!(request.keep_alive && !request.head_only);
+        assert!(whole("HEAD / HTTP/1.1\r\nHost: x\r\n\r\n").head_only);
     }
 
     proptest! {
@@ -306,6 +307,7 @@ mod tests {
             ("CONNECT x:80 HTTP/1.1\r\nHost: x\r\n\r\n", 501),
             ("\0\x05\0\0", 400),
             ("\x16\x03\x01", 400),
+            ("\rGET / HTTP/1.1\r\nHost: x\r\n\r\n", 400),
         ] {
             let status_of = |head: &str| parsed(head.as_bytes()).unwrap_err().status;
             assert_eq!(status_of(head), status, "{head:?}");

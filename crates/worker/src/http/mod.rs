@@ -93,5 +93,17 @@ mod tests {
         request.buffer.extend(b"b\r\n");
         request.buffer.extend([b'x'; 11]);
         assert_eq!(whole_chunks(&mut request, &limits).unwrap_err().status, 413);
+        request.buffer.truncate(4);
+        request.buffer.extend(b"fffff\r\n");
+        request
+            .buffer
+            .resize(4 + usize::try_from(WHOLE_BODY).unwrap(), b'x');
+        let limits = Limits {
+            body: None,
+            ..limits
+        };
+        assert_eq!(whole_chunks(&mut request, &limits), Ok(Chunks::More));
+        request.buffer.push(b'x');
+        assert_eq!(whole_chunks(&mut request, &limits), Ok(Chunks::TooLong));
     }
 }

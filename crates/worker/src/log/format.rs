@@ -250,11 +250,12 @@ mod tests {
         );
         assert_eq!(
             line(
-                &Format::parse("%(werr)%(rerr)%(ioerr) %(vars) %(wid)"),
+                &Format::parse("%(werr)%(rerr)%(ioerr) %(vars) %(wid) %(metric.x)"),
                 "/",
                 &OUTCOME
             ),
-            "101 10 2"
+            "101 10 2 0"
         );
+        assert!(!Format::parse("%(addr)").tells_memory());
     }
 }

@@ -63,3 +63,33 @@ fn escape(out: &mut Vec<u8>, text: &[u8], limit: usize) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::escape;
+
+    #[test]
+    fn what_a_client_sends_is_a_json_text_and_is_cut_between_characters() {
+        for (text, limit, expected) in [
+            (&b"/a?b=c"[..], 10, "/a?b=c"),
+            (b"say \"x\\\"", 20, r#"say \"x\\\""#),
+            (b"\x01\n\x7f", 20, r"\u0001\u000a\u007f"),
+            (b"\xff", 20, "\u{fffd}"),
+            ("\u{e4}\u{e4}".as_bytes(), 4, "\u{e4}\u{e4}"),
+            // Never longer than the limit, never half of anything.
+            (b"abcdef", 3, "abc"),
+            (b"ab\"", 4, r#"ab\""#),
+            (b"ab\"", 3, "ab"),
+            (b"\x01", 6, r"\u0001"),
+            (b"\x01", 5, ""),
+            (b"\xff\xff", 3, "\u{fffd}"),
+        ] {
+            let mut out = b"before ".to_vec();
+            escape(&mut out, text, limit);
+            let out = String::from_utf8(out).unwrap();
+            assert_eq!(out, format!("before {expected}"), "{text:?} {limit}");
+            let json = format!("\"{out}\"");
+            assert!(serde_json::from_str::<String>(&json).is_ok(), "{json}");
+        }
+    }
+}

@@ -312,6 +312,7 @@ mod tests {
             }
         ));
         assert!(!picked(|it| it.ioerror = true, plain));
+        assert!(!picked(|it| it.sendfile = true, plain));
     }
 
     #[test]

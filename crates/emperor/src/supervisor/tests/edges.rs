@@ -125,8 +125,19 @@ fn an_app_that_was_stopped_before_its_file_is_seen_stays_stopped() {
          410 ms retry blog            ->
          500 ms ended 100             -> spawn blog
          501 ms halt blog             ->
-         502 ms spawned blog 101      -> stop blog
+         502 ms retry                 ->
+         503 ms spawned blog 101      -> stop blog
          600 ms ended 101             -> release blog
+         700 ms restart blog          -> spawn blog
+         701 ms halt blog             ->
+         702 ms restart blog          ->
+         703 ms spawned blog 102      -> stop blog
+         704 ms halt blog             ->
+         705 ms restart blog          ->
+         800 ms ended 102             -> spawn blog
+         801 ms spawned blog 103      ->
+         900 ms ended 103             ->
+         900 ms is                    -> blog backingoff(1) 500 settled
     ",
     );
 }
@@ -203,7 +214,9 @@ fn who_retired_under_an_earlier_binary_has_its_mercy_and_is_killed_as_long_as_it
            0 ms retired blog 90       ->
        74999 ms tick                  ->
        75000 ms tick                  -> press 90
+       75001 ms tick                  ->
        80000 ms tick                  -> kill blog 90
+       80001 ms tick                  ->
        85000 ms tick                  -> kill blog 90
        90000 ms tick                  -> kill blog 90
        95000 ms tick                  -> kill blog 90

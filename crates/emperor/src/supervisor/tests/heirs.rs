@@ -66,6 +66,7 @@ fn an_heir_that_never_comes_is_given_up_and_one_that_retired_is_pressed() {
          700000 ms touched blog          -> succeed blog
          700000 ms heir-spawned blog 102 ->
          701000 ms heir-serving blog     -> promote blog
+         775999 ms tick                  ->
          776000 ms tick                  -> press 100
          781000 ms tick                  -> kill blog 100
          781001 ms ended 100             ->
@@ -162,6 +163,7 @@ fn what_an_earlier_emperor_knew_is_known() {
         "
            0 ms failed bad 3 2000     ->
            0 ms found bad             ->
+           0 ms is                    -> bad backingoff(3) 2000 settled
         1999 ms tick                  ->
         2000 ms tick                  -> spawn bad
         2000 ms spawned bad 100       ->
