@@ -7,6 +7,7 @@
 )]
 
 mod answers;
+mod callables;
 mod crew;
 mod deadlines;
 mod developing;

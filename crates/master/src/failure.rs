@@ -188,9 +188,13 @@ fn load_hint(settings: &Settings, cause: CauseId, summary: &str, error: &LoadErr
         ),
         (
             CauseId::SyntaxError,
-            format!(
-                "mend {place}, then touch the app's ini; python3 -m py_compile {file} checks it"
-            ),
+            match file {
+                // The name that the code of eval is compiled under.
+                "uwsgi_eval_config" => "mend the code of eval in the ini".to_owned(),
+                file => format!(
+                    "mend {place}, then touch the app's ini; python3 -m py_compile {file} checks it"
+                ),
+            },
         ),
         (
             CauseId::MissingFile,

@@ -7,6 +7,7 @@
 
 use pyo3::prelude::*;
 
+mod callable;
 mod errors;
 mod gevent;
 mod hooks;

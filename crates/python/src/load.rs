@@ -10,6 +10,7 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTypeMethods};
 
+use crate::callable::{self, Refused};
 use crate::{errors, gevent};
 
 /// One app that was loaded.
@@ -113,7 +114,24 @@ fn one(
                 Some((name, _)) => (name, default),
                 None => (target.as_str(), default),
             };
-            (import(py, name).map_err(failed)?, callable)
+            let name = name.trim();
+            let module = match import(py, name) {
+                Ok(module) => module,
+                Err(_) if is_a_path(name) => {
+                    let dotted = name.strip_suffix(".py").unwrap_or(name);
+                    let dotted = dotted.trim_start_matches("./").replace('/', ".");
+                    let or = match dotted.starts_with('.') {
+                        true => String::new(),
+                        false => format!(", or module = {dotted}"),
+                    };
+                    let text = format!(
+                        "\"{name}\" is a file, and module names a module: set wsgi-file = {name}{or}"
+                    );
+                    return Err(because(&text, mount));
+                }
+                Err(error) => return Err(failed(error)),
+            };
+            (module, callable)
         }
         Target::File(path) => {
             let name = format!("uwsgi_file_{}", module_name(path));
@@ -126,41 +144,27 @@ fn one(
             return Ok(app.unbind());
         }
     };
-    let (name, is_factory) = match callable.strip_suffix("()") {
-        Some(name) => (name, true),
-        None => (callable, false),
-    };
-    let mut found = module.clone();
-    for part in name.split('.') {
-        let Some(next) = found.getattr_opt(part).map_err(failed)? else {
-            return Err(Failure {
-                summary: format!("{} {}", no_callable(&module, name), cite(mount)),
-                traceback: String::new(),
-                files: Vec::new(),
-                error: Some(Box::new(LoadError {
-                    classes: vec!["ImportError".to_owned()],
-                    ..LoadError::default()
-                })),
-            });
-        };
-        found = next;
-    }
-    if is_factory {
-        found = found.call0().map_err(failed)?;
-    }
-    if found.is_callable() {
-        return Ok(found.unbind());
-    }
-    let kind = found.get_type().name().map_err(failed)?;
-    Err(Failure {
-        summary: format!(
-            "\"{callable}\" is no WSGI app but of type {kind} {}",
-            cite(mount)
-        ),
+    callable::pick(&module, callable).map_err(|refused| match refused {
+        Refused::Raised(error) => failed(error),
+        Refused::Lacks(text) => Failure {
+            error: Some(Box::new(LoadError {
+                classes: vec!["ImportError".to_owned()],
+                ..LoadError::default()
+            })),
+            ..because(&text, mount)
+        },
+        Refused::Because(text) => because(&text, mount),
+    })
+}
+
+/// Why it cannot be, where no code raised.
+fn because(text: &str, mount: &Mount) -> Failure {
+    Failure {
+        summary: format!("{text} {}", cite(mount)),
         traceback: String::new(),
         files: Vec::new(),
         error: None,
-    })
+    }
 }
 
 fn import<'py>(py: Python<'py>, name: &str) -> PyResult<Bound<'py, PyAny>> {
@@ -264,34 +268,8 @@ fn module_name(path: &Path) -> String {
     name.strip_suffix("_py").unwrap_or(&name).to_owned()
 }
 
-fn no_callable(module: &Bound<'_, PyAny>, name: &str) -> String {
-    let place = match module.getattr("__file__") {
-        Ok(file) => file.to_string(),
-        Err(_) => module.to_string(),
-    };
-    let usual = [
-        "application",
-        "app",
-        "wsgi_app",
-        "wsgi",
-        "api",
-        "create_app",
-    ];
-    let other = usual.into_iter().find(|other| {
-        *other != name
-            && module
-                .getattr(*other)
-                .is_ok_and(|found| found.is_callable())
-    });
-    match other {
-        Some(other @ "create_app") => {
-            format!("{place} has no \"{name}\"; it has \"{other}\": set callable = {other}()")
-        }
-        Some(other) => {
-            format!("{place} has no \"{name}\"; it has \"{other}\": set callable = {other}")
-        }
-        None => format!("{place} has no \"{name}\""),
-    }
+fn is_a_path(module: &str) -> bool {
+    module.contains('/') || Path::new(module).extension().is_some_and(|it| it == "py")
 }
 
 /// `(blog.ini:4: module = blog.wsgi)`
