@@ -137,7 +137,6 @@ impl Scaler {
             self.overloaded = self.overloaded.saturating_sub(1);
         } else {
             self.overloaded += 1;
-            self.idle = 0;
         }
         if self.overloaded > settings.overload {
             self.overloaded = 0;

@@ -130,3 +130,131 @@ fn the_kernels_log_tells_who_killed_a_process() {
     looks.now = 100 + LATELY + 1;
     assert_eq!(ids(&serving, &looks), [CauseId::NothingWrong]);
 }
+
+#[test]
+fn an_app_that_is_not_meant_to_serve_now_is_told_so() {
+    let with = |condition, status: serde_json::Value| {
+        let mut status = status;
+        status["state"] = "serving".into();
+        app(condition, status)
+    };
+    let nothing = || serde_json::json!({});
+    let looks = Looks {
+        stopped: Some(("uid 7".to_owned(), "noon".to_owned())),
+        ..Looks::default()
+    };
+    for (app, cause, summary, way_out) in [
+        (
+            with(Condition::Stopped, nothing()),
+            CauseId::Stopped,
+            "stopped by uid 7 at noon",
+            "imperator start blog",
+        ),
+        (
+            with(Condition::Paused, nothing()),
+            CauseId::Paused,
+            "it accepts nothing",
+            "kill -TSTP 99",
+        ),
+        (
+            with(Condition::Asleep, nothing()),
+            CauseId::Asleep,
+            "no process of it runs, and the first request starts it",
+            "nothing is to be done: the first request starts it",
+        ),
+        (
+            with(Condition::Silent, nothing()),
+            CauseId::MasterSilent,
+            "its master (pid 99) says nothing",
+            known(CauseId::MasterSilent).way_out,
+        ),
+        (
+            with(Condition::Stopping, nothing()),
+            CauseId::Stopped,
+            "it stops: its requests are finished",
+            known(CauseId::Stopped).way_out,
+        ),
+        (
+            with(Condition::Waiting, nothing()),
+            CauseId::Starting,
+            "it waits for its turn to start",
+            known(CauseId::Starting).way_out,
+        ),
+        (
+            with(
+                Condition::Starting,
+                serde_json::json!({"starting_ms": 4999}),
+            ),
+            CauseId::Starting,
+            "it has been importing for 4 s",
+            known(CauseId::Starting).way_out,
+        ),
+        (
+            with(
+                Condition::Starting,
+                serde_json::json!({"starting_ms": 5000}),
+            ),
+            CauseId::HangsAtImport,
+            "it has been importing for 5 s",
+            known(CauseId::HangsAtImport).way_out,
+        ),
+    ] {
+        let found = causes(&app, &looks);
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert_eq!(found[0].cause, cause);
+        assert_eq!(found[0].summary, summary);
+        assert_eq!(found[0].way_out, [way_out.replace("APP", "blog")]);
+    }
+}
+
+#[test]
+fn workers_that_answer_nobody_are_told_unless_all_are_busy() {
+    let with = |occupied: u32, ms: u64, stuck: bool| {
+        let stuck = match stuck {
+            true => serde_json::json!([
+                {"worker": 2, "pid": 102, "what": "its GIL cannot be had", "since": 5,
+                 "stacks": "File x.py"}
+            ]),
+            false => serde_json::json!([]),
+        };
+        app(
+            Condition::Serving,
+            serde_json::json!({
+                "state": "serving", "generation": 7, "capacity": 2, "occupied": occupied,
+                "running": [
+                    {"worker": 2, "pid": 102, "thread": 0, "ms": ms, "line": "GET /"},
+                    {"worker": 1, "pid": 101, "thread": 0, "ms": 10, "line": "GET /1"},
+                ],
+                "stuck": stuck,
+            }),
+        )
+    };
+    let looks = Looks::default();
+    let found = causes(&with(1, 3250, true), &looks);
+    assert_eq!(found[0].cause, CauseId::WorkerStuck);
+    assert_eq!(
+        found[0].summary,
+        "worker 2 (pid 102): its GIL cannot be had"
+    );
+    let told: Vec<&str> = found[0]
+        .evidence
+        .iter()
+        .map(|it| it.text.as_str())
+        .collect();
+    let its_request = "worker 2 (pid 102) thread 0: GET / for 3.2 s";
+    assert_eq!(
+        told,
+        ["worker 2 (pid 102): its GIL cannot be had", its_request]
+    );
+    let stacks = "worker 2 (pid 102):\nFile x.py";
+    assert_eq!(found[0].detail.as_deref(), Some(stacks));
+    let all = causes(&with(2, 3250, true), &looks);
+    assert_eq!(all[0].cause, CauseId::EveryWorkerBusy);
+    assert_eq!(all.len(), 1, "{all:?}");
+    assert_eq!(all[0].detail.as_deref(), Some(stacks));
+    assert_eq!(ids(&with(2, 999, false), &looks), [CauseId::NothingWrong]);
+    assert_eq!(
+        ids(&with(2, 1000, false), &looks),
+        [CauseId::EveryWorkerBusy]
+    );
+}

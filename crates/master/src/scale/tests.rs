@@ -89,6 +89,28 @@ fn spare_adds_when_all_are_busy_for_longer_than_overload_and_ends_one_when_two_i
 }
 
 #[test]
+fn spare_ends_one_only_when_two_are_idle_look_after_look() {
+    check(
+        &cheaper(Algorithm::Spare),
+        4,
+        "
+           0 3 1 0   ->
+        1000 3 1 0   ->
+        2000 3 2 0   ->
+        3000 3 1 0   ->
+        4000 3 1 0   ->
+        5000 3 1 0   -> -1
+        6000 3 1 0   ->
+        7000 3 1 0   ->
+        8000 3 3 0   ->
+        9000 3 1 0   ->
+       10000 3 1 0   ->
+       11000 3 1 0   -> -1
+        ",
+    );
+}
+
+#[test]
 fn a_step_is_cut_to_the_places_that_are_left() {
     let settings = Scaling {
         step: 5,
@@ -125,6 +147,9 @@ fn spare2_keeps_as_many_idle_as_cheaper_says() {
         5000 4 1 0   ->
         6000 4 2 0   ->
         7000 4 1 0   ->
+        8000 4 3 0   -> +1
+        9000 5 1 0   ->
+       10000 5 1 0   -> -1
         ",
     );
 }
@@ -238,6 +263,25 @@ fn an_app_without_a_request_for_idle_sleeps() {
         4000 2 0 0   ->
         5999 2 0 0   ->
         6000 2 0 0   -> sleep
+        ",
+    );
+}
+
+#[test]
+fn an_app_for_which_a_connection_waits_does_not_sleep() {
+    let settings = Scaling {
+        idle: Some(Duration::from_secs(2)),
+        ..Scaling::default()
+    };
+    check(
+        &settings,
+        2,
+        "
+           0 2 0 0 ->
+        2000 2 0 1 ->
+        2100 2 0 0 ->
+        4099 2 0 0 ->
+        4100 2 0 0 -> sleep
         ",
     );
 }

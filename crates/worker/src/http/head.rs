@@ -276,7 +276,8 @@ mod tests {
 
     #[test]
     fn targets_have_their_forms() {
-        let request = whole("GET http://other:81/p?q HTTP/1.1\r\nHost: x\r\n\r\n");
+        let request = whole("GET http://other:81/p?q HTTP/1.1\r\nHost: x\r\nAccept: a\r\n\r\n");
+        assert_eq!(value(&request, "HTTP_ACCEPT"), "a");
         assert_eq!(value(&request, "HTTP_HOST"), "other:81");
         assert_eq!(value(&request, "PATH_INFO"), "/p");
         assert_eq!(value(&request, "QUERY_STRING"), "q");
@@ -379,9 +380,12 @@ mod tests {
             ),
             ("GET / HTTP/1.0\r\n", false),
             ("GET / HTTP/1.0\r\nConnection: keep-alive\r\n", true),
+            ("GET / HTTP/1.0\r\nConnection: x\r\n", false),
         ] {
             assert_eq!(whole(&format!("{head}\r\n")).keep_alive, keep, "{head}");
         }
+        let chunked = whole("POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: Chunked\r\n\r\n");
+        assert_eq!(chunked.framing, Framing::Chunked);
         let post = "POST / HTTP/1.1\r\nHost: x\r\nExpect: 100-Continue\r\n";
         assert!(whole(&format!("{post}Content-Length: 1\r\n\r\n")).expects_continue);
         assert!(!whole(&format!("{post}\r\n")).expects_continue);
