@@ -8,11 +8,12 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use serde_json::{Value, json};
 
+use crate::lifecycle::processes;
 use crate::load::{Outcome, Plan, run};
 use crate::report;
 use crate::request::Kind;
 use crate::server::{Server, Setup, write_files};
-use crate::{cpu, target::Protocol};
+use crate::{memory, target::Protocol};
 
 #[derive(Debug, Clone)]
 pub struct Options {
@@ -34,7 +35,7 @@ pub struct Measured {
     pub round: usize,
     pub kind: Kind,
     pub outcome: Outcome,
-    /// Bytes, shared pages divided, after the measurement.
+    /// Bytes after the measurement, see [`memory`].
     pub memory: u64,
 }
 
@@ -49,7 +50,7 @@ pub fn compare(
     options: &Options,
     mut progress: impl FnMut(&str),
 ) -> Result<Vec<Measured>, anyhow::Error> {
-    let directory = tempfile::tempdir()?;
+    let directory = processes::directory("compare.")?;
     let mut sides: Vec<(&'static str, Vec<String>)> = Vec::new();
     for (side, command) in [(OURS, &options.ours), (ORIGINAL, &options.original)] {
         if let Some(command) = command {
@@ -116,7 +117,7 @@ fn measure(
         round,
         kind,
         outcome,
-        memory: cpu::memory_of_trees(&[server.pid()]),
+        memory: memory::of_trees(&[server.pid()]).bytes,
     })
 }
 

@@ -10,6 +10,7 @@ use anyhow::{Context, ensure};
 use serde_json::{Value, json};
 
 use crate::clock;
+use crate::lifecycle::processes;
 
 /// One command, run several times.
 #[derive(Debug)]
@@ -58,7 +59,7 @@ fn ini(number: usize) -> String {
 /// # Errors
 /// The directory cannot be written, or a command does not end well.
 pub fn measure(imperator: &str, apps: usize, rounds: usize) -> anyhow::Result<Vec<Timed>> {
-    let directory = tempfile::tempdir().context("make a directory")?;
+    let directory = processes::directory("configs.").context("make a directory")?;
     for number in 0..apps {
         let path = directory.path().join(format!("app{number:05}.ini"));
         std::fs::write(&path, ini(number)).context("write a config")?;

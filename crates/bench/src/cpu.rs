@@ -53,11 +53,6 @@ pub fn pids_of_trees(roots: &[i32]) -> Vec<i32> {
     tree(roots, &processes())
 }
 
-/// The memory of `roots` and everything below them, shared pages divided among their users.
-pub fn memory_of_trees(roots: &[i32]) -> u64 {
-    pids_of_trees(roots).into_iter().map(memory_of).sum()
-}
-
 /// The memory of one process, shared pages divided among their users.
 pub fn memory_of(pid: i32) -> u64 {
     let text = std::fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).unwrap_or_default();

@@ -12,6 +12,8 @@ pub mod floor;
 pub mod histogram;
 pub mod lifecycle;
 pub mod load;
+pub mod memory;
+pub mod programs;
 pub mod report;
 pub mod request;
 pub mod server;

@@ -9,11 +9,14 @@ use std::time::Duration;
 
 use anyhow::{Context, ensure};
 use clap::{Args, Parser, Subcommand};
+use imperator_bench::clock::pause;
+use imperator_bench::lifecycle::processes;
 use imperator_bench::load::{MAX_CONNECTIONS, Plan, run};
+use imperator_bench::programs::our_path;
 use imperator_bench::request::Kind;
 use imperator_bench::server::Setup;
 use imperator_bench::target::Target;
-use imperator_bench::{compare, configs, floor, lifecycle, report, soak, suite};
+use imperator_bench::{compare, configs, floor, lifecycle, programs, report, soak, suite};
 
 /// Loads uwsgi and HTTP sockets of this machine and checks every answer.
 #[derive(Parser)]
@@ -44,9 +47,9 @@ enum Command {
 
 #[derive(Args)]
 struct Soak {
-    /// Our command; the ini file is added
-    #[arg(long, default_value = "target/release/imperator")]
-    ours: String,
+    /// Our command; the ini file is added. By default the one beside this program
+    #[arg(long)]
+    ours: Option<String>,
     #[arg(long, default_value = "/usr/bin/python3")]
     python: PathBuf,
     #[arg(long, default_value_t = 60.0)]
@@ -73,9 +76,9 @@ struct Soak {
 
 #[derive(Args)]
 struct Suite {
-    /// Our command
-    #[arg(long, default_value = "target/release/imperator")]
-    ours: PathBuf,
+    /// Our command; by default the one beside this program
+    #[arg(long)]
+    ours: Option<PathBuf>,
     /// Made when it is not there, with the peers in it
     #[arg(long, default_value = "target/bench-env")]
     environment: PathBuf,
@@ -99,9 +102,9 @@ struct Suite {
 
 #[derive(Args)]
 struct Configs {
-    /// Our command
-    #[arg(long, default_value = "target/release/imperator")]
-    ours: String,
+    /// Our command; by default the one beside this program
+    #[arg(long)]
+    ours: Option<String>,
     #[arg(long, default_value_t = 1000)]
     apps: usize,
     #[arg(long, default_value_t = 3)]
@@ -148,9 +151,9 @@ struct Run {
 
 #[derive(Args)]
 struct Compare {
-    /// Our command; the ini file is added. "-" leaves this side out
-    #[arg(long, default_value = "target/release/imperator")]
-    ours: String,
+    /// Our command; the ini file is added. By default the one beside this program; "-" leaves this side out
+    #[arg(long)]
+    ours: Option<String>,
     /// The original's command, for example one of a virtualenv without the plugin option
     #[arg(long, default_value = "uwsgi --plugin python3")]
     original: String,
@@ -189,18 +192,16 @@ struct Compare {
 const MAX_SECONDS: f64 = 3600.0;
 const MAX_ROUNDS: usize = 50;
 const MAX_APPS: usize = 50_000;
+/// The end of what was started takes less.
+const END: Duration = Duration::from_secs(120);
 const WARM_UP: Duration = Duration::from_millis(500);
 
 fn main() -> ExitCode {
-    let result = match Cli::parse().command {
-        Command::Run(options) => load(&options),
-        Command::Compare(options) => both(&options),
-        Command::Configs(options) => configs(&options),
-        Command::Soak(options) => soak(&options),
-        Command::Lifecycle(options) => lifecycle::command::run(&options),
-        Command::Suite(options) => numbers(&options),
-        Command::Floor { socket } => floor::serve(&socket).map(|()| ExitCode::SUCCESS),
-    };
+    let result = run_command(Cli::parse().command);
+    // A signal has told us to end: whoever ends what was started also ends this program.
+    if processes::is_ending() {
+        pause(END);
+    }
     match result {
         Ok(code) => code,
         Err(error) => {
@@ -208,6 +209,29 @@ fn main() -> ExitCode {
             ExitCode::from(2)
         }
     }
+}
+
+fn run_command(command: Command) -> Result<ExitCode, anyhow::Error> {
+    // The floor is one of the servers; it has nothing to end.
+    if let Command::Floor { socket } = &command {
+        return floor::serve(socket).map(|()| ExitCode::SUCCESS);
+    }
+    processes::adopt_orphans();
+    processes::end_with_us()?;
+    match command {
+        Command::Run(options) => load(&options),
+        Command::Compare(options) => both(&options),
+        Command::Configs(options) => configs(&options),
+        Command::Soak(options) => soak(&options),
+        Command::Lifecycle(options) => lifecycle::command::run(&options),
+        Command::Suite(options) => numbers(&options),
+        Command::Floor { .. } => Ok(ExitCode::SUCCESS),
+    }
+}
+
+fn ours(named: Option<&str>) -> Result<Vec<String>, anyhow::Error> {
+    let bench = std::env::current_exe().context("the path of this program")?;
+    programs::ours(named, &bench)
 }
 
 fn seconds(value: f64) -> Result<Duration, anyhow::Error> {
@@ -271,7 +295,7 @@ fn soak(options: &Soak) -> Result<ExitCode, anyhow::Error> {
         "pace: give 0 to 10000 milliseconds"
     );
     let plan = soak::Options {
-        ours: options.ours.split_whitespace().map(str::to_owned).collect(),
+        ours: ours(options.ours.as_deref())?,
         python: options.python.clone(),
         duration: seconds(options.minutes * 60.0)?,
         reload_every: seconds(options.reload_every)?,
@@ -306,7 +330,7 @@ fn numbers(options: &Suite) -> Result<ExitCode, anyhow::Error> {
     let unit = seconds(unit)?;
     let plan = suite::Options {
         programs: suite::sides::Programs {
-            ours: absolute(&options.ours)?,
+            ours: our_path(options.ours.as_deref())?,
             bench: std::env::current_exe()?,
             environment: absolute(&options.environment)?,
             nginx: ["/usr/sbin/nginx", "/usr/bin/nginx", "/usr/local/sbin/nginx"]
@@ -338,7 +362,11 @@ fn configs(options: &Configs) -> Result<ExitCode, anyhow::Error> {
         (1..=MAX_ROUNDS).contains(&options.rounds) && (1..=MAX_APPS).contains(&options.apps),
         "give 1 to {MAX_ROUNDS} rounds and 1 to {MAX_APPS} apps"
     );
-    let all = configs::measure(&options.ours, options.apps, options.rounds)?;
+    let all = configs::measure(
+        &ours(options.ours.as_deref())?[0],
+        options.apps,
+        options.rounds,
+    )?;
     if options.json {
         let json = configs::to_json(&all, options.apps);
         println!("{}", serde_json::to_string_pretty(&json)?);
@@ -357,7 +385,10 @@ fn both(options: &Compare) -> Result<ExitCode, anyhow::Error> {
         (text != "-").then(|| text.split_whitespace().map(str::to_owned).collect())
     };
     let plan = compare::Options {
-        ours: words(&options.ours),
+        ours: match options.ours.as_deref() {
+            Some("-") => None,
+            named => Some(ours(named)?),
+        },
         original: words(&options.original),
         setup: Setup {
             processes: options.processes,

@@ -3,7 +3,7 @@
 use std::fs::{self, File};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
@@ -13,6 +13,7 @@ use nix::unistd::Pid;
 
 use crate::clock::wait_for;
 use crate::cpu;
+use crate::lifecycle::processes::{self, Started};
 use crate::load::{Plan, run};
 use crate::request::Kind;
 use crate::target::Target;
@@ -38,7 +39,7 @@ pub struct Setup {
 /// A server that runs; ended when dropped.
 #[derive(Debug)]
 pub struct Server {
-    child: Child,
+    child: Started,
     pub target: Target,
 }
 
@@ -123,21 +124,22 @@ impl Server {
             true => std::path::absolute(program)?,
             false => program.into(),
         };
-        let child = Command::new(&program)
+        let mut command_line = Command::new(&program);
+        command_line
             .args(arguments)
             .current_dir(directory)
             .stdin(Stdio::null())
             .stdout(output.try_clone()?)
             .stderr(output)
             // Ctrl-C ends us, and we end the server: one order, not two.
-            .process_group(0)
-            .spawn()
+            .process_group(0);
+        let child = processes::start(&mut command_line)
             .with_context(|| format!("start {}", program.display()))?;
         let mut server = Self { child, target };
-        let up = wait_for(START, || match server.child.try_wait() {
+        let up = wait_for(START, || match server.child.has_ended() {
             // An original whose app fails accepts for a moment, too: only an answer counts.
-            Ok(None) => answers(&server.target).then_some(true),
-            Ok(Some(_)) | Err(_) => Some(false),
+            false => answers(&server.target).then_some(true),
+            true => Some(false),
         });
         if up != Some(true) {
             let text = fs::read(log).unwrap_or_default();
@@ -157,7 +159,7 @@ impl Server {
     }
 
     pub fn pid(&self) -> i32 {
-        i32::try_from(self.child.id()).unwrap_or_default()
+        self.child.pid()
     }
 }
 
@@ -186,11 +188,12 @@ impl Drop for Server {
         let tree = cpu::pids_of_trees(&[self.pid()]);
         // Both may fail only because the process is gone already, which is what we want.
         let _ = kill(Pid::from_raw(self.pid()), Signal::SIGTERM);
-        if wait_for(STOP, || self.child.try_wait().ok().flatten()).is_none() {
+        let ended = |child: &mut Started| child.has_ended().then_some(());
+        if wait_for(STOP, || ended(&mut self.child)).is_none() {
             for pid in tree {
                 let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
             }
-            let _ = wait_for(STOP, || self.child.try_wait().ok().flatten());
+            let _ = wait_for(STOP, || ended(&mut self.child));
         }
     }
 }

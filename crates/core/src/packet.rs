@@ -207,6 +207,26 @@ pub struct Vars<'a> {
 }
 
 impl Vars<'_> {
+    /// The next variable, where nothing is odd; else [`Vars::var`] says what.
+    #[inline]
+    fn plain(&mut self) -> Option<VarSpan> {
+        let at = self.at;
+        let len = length_at(self.block, at)?;
+        let middle = at + 2 + len;
+        let value_len = length_at(self.block, middle)?;
+        let end = middle + 2 + value_len;
+        let is_odd = len == 0 || end > self.block.len() || self.count == MAX_VARS;
+        if is_odd || self.failed.is_some() {
+            return None;
+        }
+        self.at = end;
+        self.count += 1;
+        Some(VarSpan {
+            key: span(at + 2, len),
+            value: span(middle + 2, value_len),
+        })
+    }
+
     fn var(&mut self) -> Result<Option<VarSpan>, PacketError> {
         if let Some(error) = self.failed {
             return Err(error);
@@ -251,7 +271,12 @@ impl Vars<'_> {
 impl Iterator for Vars<'_> {
     type Item = Result<VarSpan, PacketError>;
 
+    #[inline]
     fn next(&mut self) -> Option<Self::Item> {
+        // Behind the end and behind an error there is nothing plain.
+        if let Some(var) = self.plain() {
+            return Some(Ok(var));
+        }
         if self.ended {
             return None;
         }
@@ -263,12 +288,19 @@ impl Iterator for Vars<'_> {
 
 impl FusedIterator for Vars<'_> {}
 
+#[inline]
+fn length_at(block: &[u8], at: usize) -> Option<usize> {
+    let bytes = block.get(at..)?.first_chunk::<2>()?;
+    Some(usize::from(u16::from_le_bytes(*bytes)))
+}
+
 fn length(bytes: &[u8]) -> Option<(usize, &[u8])> {
     let (length, rest) = bytes.split_first_chunk::<2>()?;
     Some((usize::from(u16::from_le_bytes(*length)), rest))
 }
 
 /// Both numbers are at most the block's length, which [`decode`] checked against [`MAX_BLOCK`].
+#[inline]
 fn span(start: usize, len: usize) -> Span {
     Span {
         start: start as u16,

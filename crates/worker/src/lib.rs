@@ -58,3 +58,4 @@ pub use errors::{BodyError, StartError, WriteError};
 pub use exchange::Exchange;
 pub use pool::{Pool, Taken, Turn};
 pub use serve::serve;
+pub use shape::same;

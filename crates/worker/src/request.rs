@@ -245,6 +245,7 @@ impl Request {
     /// Takes in one variable of `bytes`, which becomes the request's text or buffer; a later one of
     /// the same name replaces it, as the original's environ has it. What may not reach an app is
     /// dropped.
+    #[inline]
     pub(crate) fn add(&mut self, bytes: &[u8], key: Span, value: Span) {
         let name = key.of(bytes);
         let fact = match self.shape.next(name) {
@@ -295,6 +296,7 @@ impl Request {
         Some(fact)
     }
 
+    #[inline]
     fn push(&mut self, key: Span, value: Span, fact: Fact) {
         if let Some(known) = fact.known {
             // Decoders refuse more than packet::MAX_VARS variables.

@@ -16,7 +16,8 @@ pub(crate) struct Fact {
 
 #[derive(Debug)]
 struct Seen {
-    name: Box<[u8]>,
+    /// Where its name ends in the text of all; it begins where the last one ends.
+    end: usize,
     /// `None`: this name needs a look each time.
     fact: Option<Fact>,
 }
@@ -25,7 +26,11 @@ struct Seen {
 #[derive(Debug, Default)]
 pub(crate) struct Shape {
     seen: Vec<Seen>,
+    /// All names, one behind the other: they are read in this order.
+    text: Vec<u8>,
     place: usize,
+    /// Where the name at `place` begins.
+    start: usize,
     differs: bool,
     number: u64,
 }
@@ -33,26 +38,28 @@ pub(crate) struct Shape {
 impl Shape {
     /// A request begins.
     pub(crate) fn begin(&mut self) {
-        self.place = 0;
+        (self.place, self.start) = (0, 0);
         self.differs = false;
     }
 
     /// What is known of the next name, when it and all before it are those of the last request.
+    #[inline]
     pub(crate) fn next(&mut self, name: &[u8]) -> Option<Fact> {
         if self.differs {
             return None;
         }
         match self.seen.get(self.place) {
-            Some(seen) if *seen.name == *name => {
-                let fact = seen.fact;
+            Some(seen) if same(&self.text[self.start..seen.end], name) => {
                 // A name without a fact is learned again.
-                self.place += usize::from(fact.is_some());
-                fact
+                if seen.fact.is_some() {
+                    self.place += 1;
+                    self.start = seen.end;
+                }
+                seen.fact
             }
             Some(_) | None => {
                 self.differs = true;
-                self.number = 0;
-                self.seen.truncate(self.place);
+                self.cut();
                 None
             }
         }
@@ -61,24 +68,32 @@ impl Shape {
     /// Whether [`Shape::next`] would know something.
     pub(crate) fn expects(&self, name: &[u8]) -> bool {
         let seen = self.seen.get(self.place).filter(|_| !self.differs);
-        seen.is_some_and(|seen| seen.fact.is_some() && *seen.name == *name)
+        seen.is_some_and(|seen| seen.fact.is_some() && self.text[self.start..seen.end] == *name)
     }
 
     /// After [`Shape::next`] knew nothing. It holds for every request that has the same names up to
     /// here.
     pub(crate) fn learn(&mut self, name: &[u8], fact: Option<Fact>) {
         if self.differs {
-            let name = name.into();
-            self.seen.push(Seen { name, fact });
+            self.text.extend_from_slice(name);
+            let end = self.text.len();
+            self.seen.push(Seen { end, fact });
         }
+        self.start += name.len();
         self.place += 1;
+    }
+
+    /// Forgets the names from here on.
+    fn cut(&mut self) {
+        self.seen.truncate(self.place);
+        self.text.truncate(self.start);
+        self.number = 0;
     }
 
     /// The request's last name was there.
     pub(crate) fn end(&mut self) {
         if self.place < self.seen.len() {
-            self.seen.truncate(self.place);
-            self.number = 0;
+            self.cut();
         }
         if self.number == 0 {
             self.number = NEXT.fetch_add(1, Ordering::Relaxed);
@@ -87,10 +102,9 @@ impl Shape {
 
     /// A variable was added or replaced by us.
     pub(crate) fn forget(&mut self) {
-        self.seen.clear();
-        self.place = 0;
+        (self.place, self.start) = (0, 0);
+        self.cut();
         self.differs = true;
-        self.number = 0;
     }
 
     /// Two requests of the same number have the same names in the same order; 0: who knows.
@@ -99,9 +113,48 @@ impl Shape {
     }
 }
 
+/// Whether two short texts are the same, in steps of a word: names and values have a few bytes, of which
+/// a call of memcmp(3) is the greater part.
+#[inline]
+pub fn same(left: &[u8], right: &[u8]) -> bool {
+    const WORD: usize = 8;
+    if left.len() != right.len() {
+        return false;
+    }
+    let (mut one, mut other) = (left, right);
+    while let (Some((a, rest)), Some((b, rests))) = (
+        one.split_first_chunk::<WORD>(),
+        other.split_first_chunk::<WORD>(),
+    ) {
+        if a != b {
+            return false;
+        }
+        (one, other) = (rest, rests);
+    }
+    match (left.last_chunk::<WORD>(), right.last_chunk::<WORD>()) {
+        // Those of a shorter rest are looked at again, together with some before them.
+        (Some(a), Some(b)) => a == b,
+        (_, _) => one.iter().zip(other).all(|(a, b)| a == b),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn texts_are_the_same_when_every_byte_is() {
+        let text: Vec<u8> = (0..40).collect();
+        for length in 0..text.len() {
+            assert!(same(&text[..length], &text.clone()[..length]));
+            assert!(!same(&text[..length], &text[..length + 1]));
+            for at in 0..length {
+                let mut other = text[..length].to_vec();
+                other[at] ^= 1;
+                assert!(!same(&text[..length], &other), "{at} of {length}");
+            }
+        }
+    }
 
     const FACT: Fact = Fact {
         mark: 7,

@@ -21,6 +21,7 @@ use crate::lifecycle::rows::{self, Event, Row};
 use crate::lifecycle::servers::{SERVERS, Server};
 use crate::lifecycle::silence::{self, Silences};
 use crate::lifecycle::table;
+use crate::programs::our_path;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Part {
@@ -68,8 +69,9 @@ pub struct Options {
     /// Runs of each silence
     #[arg(long)]
     rounds: Option<usize>,
-    #[arg(long, default_value = "target/release/imperator")]
-    imperator: PathBuf,
+    /// Our command; by default the one beside this program
+    #[arg(long)]
+    imperator: Option<PathBuf>,
     #[arg(long, default_value = "/usr/bin/uwsgi-core")]
     uwsgi: PathBuf,
     /// The programs of a virtualenv with gunicorn and Granian
@@ -118,8 +120,6 @@ pub fn run(options: &Options) -> Result<ExitCode, anyhow::Error> {
             .all(|workers| (1..=MAX_WORKERS).contains(workers)),
         "workers: give 1 to {MAX_WORKERS}"
     );
-    processes::adopt_orphans();
-    processes::end_with_us()?;
     let run = Run {
         options,
         programs: programs(options)?,
@@ -178,7 +178,7 @@ fn programs(options: &Options) -> Result<Programs, anyhow::Error> {
         std::path::absolute(path).with_context(|| format!("the path of {}", path.display()))
     };
     Ok(Programs {
-        imperator: whole(&options.imperator)?,
+        imperator: our_path(options.imperator.as_deref())?,
         uwsgi: whole(&options.uwsgi)?,
         peers: whole(&options.peers)?,
         nginx: whole(&options.nginx)?,

@@ -18,6 +18,7 @@ use nix::unistd::Pid;
 
 use crate::clock::{now, pause, wait_for};
 use crate::lifecycle::place::touch;
+use crate::lifecycle::processes;
 use crate::load::{Outcome, Plan, run as load};
 use crate::request::Kind;
 use crate::server::Server;
@@ -72,7 +73,7 @@ struct Run<'a> {
 /// # Errors
 /// When the server cannot be started.
 pub fn soak(options: &Options, say: impl Fn(&str)) -> Result<Soak, anyhow::Error> {
-    let directory = tempfile::tempdir()?;
+    let directory = processes::directory("soak.")?;
     let path = directory.path();
     let shown = path.display();
     let vassals = path.join("vassals");

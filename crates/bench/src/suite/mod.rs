@@ -14,8 +14,9 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 
-use crate::cpu;
+use crate::lifecycle::processes;
 use crate::load::{Outcome, Plan, run};
+use crate::memory;
 use crate::target::Target;
 
 pub use report::{tables, to_json};
@@ -41,7 +42,7 @@ pub struct Measured {
     pub series: Series,
     pub round: usize,
     pub outcome: Outcome,
-    /// Bytes, shared pages divided among their users.
+    /// Bytes, see [`memory`].
     pub memory: u64,
 }
 
@@ -94,7 +95,7 @@ impl Results {
 /// start is left out and named.
 pub fn run_all(options: &Options, say: &mut dyn FnMut(&str)) -> Result<Results, anyhow::Error> {
     options.programs.install(&options.python, say)?;
-    let directory = tempfile::tempdir()?;
+    let directory = processes::directory("suite.")?;
     let path = directory.path();
     // mod_wsgi's processes are nobody's.
     fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o755))?;
@@ -215,7 +216,7 @@ fn measure(
         series,
         round,
         outcome,
-        memory: cpu::memory_of_trees(&[running.server.pid()]),
+        memory: memory::of_trees(&[running.server.pid()]).bytes,
     })
 }
 
@@ -285,6 +286,13 @@ fn about(options: &Options) -> Vec<String> {
             load.split(' ').next().unwrap_or_default(),
         ),
         format!("{} rounds", options.rounds),
+        match memory::is_told() {
+            true => "PSS: each page of a server's processes counts once, whoever else maps it"
+                .to_owned(),
+            false => "PSS: as the kernel divides it among all who map a page, strangers included \
+                      (it tells only root more)"
+                .to_owned(),
+        },
     ]
 }
 

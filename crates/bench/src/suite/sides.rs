@@ -3,10 +3,11 @@
 use std::fs;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use anyhow::Context;
 
+use crate::lifecycle::processes;
 use crate::server::Server;
 use crate::target::Target;
 
@@ -71,8 +72,7 @@ impl Programs {
 }
 
 fn call(command: &mut Command) -> Result<(), anyhow::Error> {
-    let output = command
-        .output()
+    let output = processes::output(command.stdin(Stdio::null()))
         .with_context(|| format!("run {command:?}"))?;
     let text = String::from_utf8_lossy(&output.stderr);
     anyhow::ensure!(
@@ -219,6 +219,9 @@ fn arguments(
             let port = address.rsplit(':').next().unwrap_or_default();
             let script = directory.join(format!("{}.py", scene.module));
             let root = directory.join("mod_wsgi");
+            // A connection has as many requests as with the others.
+            let more = directory.join("mod_wsgi.conf");
+            fs::write(&more, "MaxKeepAliveRequests 0\n")?;
             let mut arguments: Vec<String> = words(&[
                 "start-server",
                 &script.display().to_string(),
@@ -232,8 +235,10 @@ fn arguments(
                 &processes,
                 "--threads",
                 &threads,
-                "--max-keep-alive-requests",
-                "0",
+                "--keep-alive-timeout",
+                "60",
+                "--include-file",
+                &more.display().to_string(),
             ]);
             if nix::unistd::geteuid().is_root() {
                 arguments.extend(words(&["--user", "nobody", "--group", "nogroup"]));

@@ -9,6 +9,7 @@ use imperator_core::settings::Settings;
 use imperator_core::settings::trust::Peer;
 use imperator_worker::Exchange;
 use imperator_worker::mount::{Rules, route};
+use imperator_worker::same;
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyString};
@@ -46,9 +47,28 @@ struct Names {
 
 struct Last {
     environ: Py<PyDict>,
+    values: Values,
     is_https: bool,
     /// Of its names, see [`Exchange::shape`].
     shape: u64,
+}
+
+/// The values of the last request, one behind the other: they are read in this order.
+#[derive(Default)]
+struct Values {
+    text: Vec<u8>,
+    ends: Vec<usize>,
+}
+
+impl Values {
+    fn keep(&mut self, exchange: &Exchange) {
+        self.text.clear();
+        self.ends.clear();
+        for (_, value) in exchange.vars() {
+            self.text.extend_from_slice(value);
+            self.ends.push(self.text.len());
+        }
+    }
 }
 
 struct Name {
@@ -181,14 +201,20 @@ impl Names {
             last.shape = shape;
         }
         let kept = last.environ.bind(py);
-        let mut scheme_may_differ = false;
-        for (&index, (_, value)) in self.order.iter().zip(exchange.vars()) {
-            let known = &mut self.known[index];
-            if !known.had(value) {
-                scheme_may_differ |= known.tells_scheme;
+        let (mut differs, mut scheme_may_differ) = (false, false);
+        let mut start = 0;
+        for ((place, &end), (_, value)) in last.values.ends.iter().enumerate().zip(exchange.vars())
+        {
+            if !same(&last.values.text[start..end], value) {
+                let known = &mut self.known[self.order[place]];
+                (differs, scheme_may_differ) = (true, scheme_may_differ | known.tells_scheme);
                 let text = known.text(py, value)?;
                 kept.set_item(known.key.bind(py), text)?;
             }
+            start = end;
+        }
+        if differs {
+            last.values.keep(exchange);
         }
         if scheme_may_differ {
             let scheme = Scheme::of(exchange);
@@ -229,8 +255,11 @@ impl Names {
         environ.set_item(intern!(py, "wsgi.url_scheme"), scheme.text(py))?;
         if is_known {
             self.order.truncate(count);
+            let mut values = Values::default();
+            values.keep(exchange);
             self.last = Some(Last {
                 environ: environ.copy()?.unbind(),
+                values,
                 is_https: scheme.is_https(),
                 shape: exchange.shape(),
             });
@@ -275,10 +304,6 @@ impl Names {
 }
 
 impl Name {
-    fn had(&self, value: &[u8]) -> bool {
-        matches!(&self.last, Some((bytes, _)) if **bytes == *value)
-    }
-
     /// The value as text; the one of the last request when it is the same.
     fn text<'py>(&mut self, py: Python<'py>, value: &[u8]) -> PyResult<Bound<'py, PyString>> {
         if let Some((bytes, text)) = &self.last
