@@ -122,6 +122,11 @@ impl Exchange {
         self.request.shape()
     }
 
+    /// Requests of the same number have the same variables with the same values; 0: nobody knows.
+    pub fn content(&self) -> u64 {
+        self.request.content()
+    }
+
     pub fn var(&self, name: &[u8]) -> Option<&[u8]> {
         self.request.var(name)
     }

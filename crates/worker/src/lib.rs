@@ -36,6 +36,7 @@ mod listener;
 mod log;
 mod memory;
 mod pool;
+mod records;
 mod refusal;
 mod request;
 mod response;

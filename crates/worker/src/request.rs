@@ -4,6 +4,7 @@
 use imperator_core::packet;
 use imperator_core::settings::{Protocol, Settings};
 
+use crate::records::{Record, Records};
 use crate::refusal::Refusal;
 use crate::shape::{Fact, Shape};
 
@@ -117,6 +118,9 @@ pub(crate) struct Request {
     vars: Vec<Var>,
     known: [Option<u16>; KNOWN.len()],
     shape: Shape,
+    records: Records,
+    /// Equal numbers mean equal variables; 0: nobody knows.
+    content: u64,
     pub(crate) modifier1: u8,
     /// As the original's log counts: keys and values, bytes of the block.
     pub(crate) received_vars: usize,
@@ -146,6 +150,8 @@ impl Request {
             vars: Vec::new(),
             known: [None; KNOWN.len()],
             shape: Shape::default(),
+            records: Records::default(),
+            content: 0,
             modifier1: 0,
             received_vars: 0,
             received_bytes: 0,
@@ -173,6 +179,11 @@ impl Request {
         self.vars.clear();
         self.known = [None; KNOWN.len()];
         self.shape.begin();
+        self.content = 0;
+        if protocol == Protocol::Http {
+            // Its names replace those of the last packet.
+            self.records.forget();
+        }
         self.modifier1 = 0;
         self.received_vars = 0;
         self.received_bytes = 0;
@@ -258,6 +269,65 @@ impl Request {
         self.shape.learn(name, fact);
     }
 
+    /// The records of a packet are read from here on.
+    pub(crate) fn begin_packet(&mut self) {
+        self.records.begin();
+    }
+
+    /// Takes in the variable at `at`, when it stood at this place of the last packet, too, byte for byte,
+    /// and all names before it were those of that one. The length of its record.
+    #[inline]
+    pub(crate) fn repeat(&mut self, packet: &[u8], at: usize) -> Option<usize> {
+        let record = self.records.repeated(&packet[at..])?;
+        let Some(fact) = self.shape.pass() else {
+            // They always know the same names.
+            self.records.forget();
+            return None;
+        };
+        let name = u32::from(record.name);
+        // A packet has 65,539 bytes at most.
+        let start = at as u32 + 2;
+        let key = Span { start, len: name };
+        let value = Span {
+            start: start + name + 2,
+            len: record.value.into(),
+        };
+        self.push(key, value, fact);
+        Some(record.bytes())
+    }
+
+    /// As [`Request::add`], of a packet.
+    pub(crate) fn add_record(&mut self, packet: &[u8], key: Span, value: Span) {
+        let same_name = self.shape.expects(key.of(packet));
+        self.records.other(same_name);
+        self.add(packet, key, value);
+    }
+
+    /// The packet was read to its end. `block`: its variables.
+    pub(crate) fn end_packet(&mut self, block: &[u8]) {
+        if self.vars.len() != self.received_vars {
+            // Something was dropped or came twice.
+            self.records.forget();
+            return;
+        }
+        let records = self.vars.iter().map(|var| Record {
+            name: var.key.len as u16,
+            value: var.value.len as u16,
+        });
+        self.records.end(block, records);
+        self.content = self.records.number();
+    }
+
+    /// The packet is none.
+    pub(crate) fn forget_packet(&mut self) {
+        self.records.forget();
+    }
+
+    /// Requests of the same number have the same variables; 0: nobody knows.
+    pub(crate) fn content(&self) -> u64 {
+        self.content
+    }
+
     /// Whether the next name is that of the last request at this place, and so were all before it.
     pub(crate) fn expects(&self, name: &[u8]) -> bool {
         self.shape.expects(name)
@@ -326,6 +396,8 @@ impl Request {
         let name = append(&mut text, name);
         let value = append(&mut text, value);
         self.shape.forget();
+        self.records.forget();
+        self.content = 0;
         self.put(&text, name, value);
         self.text = text;
     }
@@ -343,6 +415,7 @@ impl Request {
 
     /// Replaces a variable's value by a part of itself.
     pub(crate) fn cut_known(&mut self, which: Known, from: usize) {
+        self.content = 0;
         if let Some(index) = self.known[which as usize] {
             let value = &mut self.vars[usize::from(index)].value;
             let from = (from as u32).min(value.len);

@@ -1,6 +1,6 @@
 //! A uwsgi packet into a [`Request`], in place: the variables stay where they were received. Pure.
 
-use imperator_core::packet::{self, HEADER_BYTES, Header, MAX_BLOCK, decode};
+use imperator_core::packet::{self, HEADER_BYTES, Header, MAX_BLOCK, MAX_VARS, decode};
 
 use crate::refusal::Refusal;
 use crate::request::{Known, Limits, Request, Span};
@@ -64,15 +64,35 @@ pub(crate) fn parse(request: &mut Request, limits: &Limits) -> Result<Progress, 
 }
 
 fn read_vars(request: &mut Request, packet: &[u8]) -> Result<(), Refusal> {
-    let span = |span: packet::Span| Span {
-        start: u32::from(span.start) + HEADER_BYTES as u32,
-        len: span.len.into(),
-    };
-    for var in decode(&packet[HEADER_BYTES..]) {
-        let var = var?;
+    let block = &packet[HEADER_BYTES..];
+    let mut at = HEADER_BYTES;
+    request.begin_packet();
+    while at < packet.len() {
         request.received_vars += 1;
-        request.add(packet, span(var.key), span(var.value));
+        if let Some(length) = request.repeat(packet, at) {
+            at += length;
+            continue;
+        }
+        let Some(Ok(var)) = decode(&packet[at..]).next() else {
+            break;
+        };
+        let span = |span: packet::Span| Span {
+            start: u32::from(span.start) + at as u32,
+            len: span.len.into(),
+        };
+        let (key, value) = (span(var.key), span(var.value));
+        request.add_record(packet, key, value);
+        at = (value.start + value.len) as usize;
     }
+    if at < packet.len() || request.received_vars > MAX_VARS {
+        request.forget_packet();
+        // What is wrong, and where, as seen from the start.
+        return match decode(block).find_map(Result::err) {
+            Some(error) => Err(error.into()),
+            None => Err(Refusal::new(400, "a malformed uwsgi packet")),
+        };
+    }
+    request.end_packet(block);
     Ok(())
 }
 
@@ -177,6 +197,126 @@ mod tests {
         for modifier in [1, 17, 18, 100, 110, 111, 173, 255] {
             assert_eq!(refused(modifier, &vars, &LIMITS).0, 400);
         }
+    }
+
+    /// One step of a sequence: a packet, or an HTTP request between.
+    fn sent(request: &mut Request, step: &Step) -> Found {
+        let (is_http, cut, vars) = step;
+        let vars = vars.iter().map(|&(key, value)| (NAMES[key], VALUES[value]));
+        if *is_http {
+            request.clear(Protocol::Http);
+            let mut text = request.lend_text();
+            text.clear();
+            for (key, value) in vars {
+                let (start, middle) = (text.len() as u32, (text.len() + key.len()) as u32);
+                text.extend_from_slice(key.as_bytes());
+                text.extend_from_slice(value.as_bytes());
+                let key = Span {
+                    start,
+                    len: key.len() as u32,
+                };
+                let value = Span {
+                    start: middle,
+                    len: value.len() as u32,
+                };
+                request.add(&text, key, value);
+            }
+            request.set_text(text);
+        } else {
+            request.clear(Protocol::Uwsgi);
+            encode(0, vars, &mut request.buffer).unwrap();
+            if *cut && request.buffer.len() > 5 {
+                // Its last byte is no more than the first half of a length.
+                request.buffer.pop();
+                let size = (request.buffer.len() - 4) as u16;
+                request.buffer[1..3].copy_from_slice(&size.to_le_bytes());
+            }
+        }
+        let read = match is_http {
+            true => request.check(&LIMITS).map(|()| Progress::Whole),
+            false => parse(request, &LIMITS),
+        };
+        match read {
+            Ok(progress) => {
+                assert_eq!(progress, Progress::Whole);
+                let vars = request.vars();
+                let vars = vars.map(|(key, value)| (key.to_vec(), value.to_vec()));
+                (
+                    vars.collect(),
+                    request.known(Known::Uri).to_vec(),
+                    request.ignored,
+                )
+            }
+            Err(refusal) => (Vec::new(), refusal.reason.into(), refusal.status),
+        }
+    }
+
+    /// All variables, one that we know ourselves, and what was dropped; or why it was refused.
+    type Found = (Vec<(Vec<u8>, Vec<u8>)>, Vec<u8>, u16);
+    /// HTTP instead of a packet; a packet whose last byte is missing; names and values.
+    type Step = (bool, bool, Vec<(usize, usize)>);
+    const NAMES: [&str; 8] = [
+        "A",
+        "B",
+        "REQUEST_URI",
+        "HTTP_X",
+        "HTTP_CONTENT_TYPE",
+        "UWSGI_FILE",
+        "HTTP_Y",
+        "SCRIPT_NAME",
+    ];
+    const VALUES: [&str; 4] = ["", "/", "/other", "a value of some length"];
+
+    proptest::proptest! {
+        #[test]
+        fn what_was_sent_before_changes_no_request(
+            steps in proptest::collection::vec(
+                (
+                    proptest::bool::weighted(0.2),
+                    proptest::bool::weighted(0.2),
+                    proptest::collection::vec((0..NAMES.len(), 0..VALUES.len()), 1..6),
+                ),
+                1..6,
+            ),
+            picks in proptest::collection::vec((0usize..6, 0usize..6, 0..VALUES.len()), 1..12),
+        ) {
+            let mut request = Request::new(4096);
+            let mut contents = std::collections::BTreeMap::new();
+            for (pick, place, value) in picks {
+                // Mostly one that came before, often with another value.
+                let mut step = steps[pick % steps.len()].clone();
+                if let Some(var) = step.2.get_mut(place) {
+                    var.1 = value;
+                }
+                for _ in 0..2 {
+                    let found = sent(&mut request, &step);
+                    assert_eq!(found, sent(&mut Request::new(4096), &step));
+                    if request.content() != 0 && !step.1 {
+                        let before = contents.entry(request.content()).or_insert(found.clone());
+                        assert_eq!(*before, found);
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_packet_that_comes_again_has_the_number_of_the_first() {
+        let mut request = request(0, &[("A", "1"), ("B", "2")]);
+        let packet = request.buffer.clone();
+        let mut number = |packet: &[u8]| {
+            request.clear(Protocol::Uwsgi);
+            request.buffer.extend_from_slice(packet);
+            parse(&mut request, &LIMITS).unwrap();
+            request.content()
+        };
+        let first = number(&packet);
+        assert_ne!(first, 0);
+        assert_eq!(number(&packet), first);
+        let mut other = packet.clone();
+        *other.last_mut().unwrap() = b'3';
+        assert_ne!(number(&other), first);
+        assert_ne!(number(&packet), 0);
     }
 
     #[test]

@@ -29,6 +29,7 @@ pub struct Programs {
 const NEEDED: [&str; 4] = ["uwsgi==2.0.31", "gunicorn", "granian", "Django>=5.2,<5.3"];
 /// Builds only where Apache's headers are.
 const WANTED: &str = "mod_wsgi";
+const APXS: &str = "/usr/bin/apxs";
 
 impl Programs {
     /// Makes the virtualenv, once, and installs the peers.
@@ -39,6 +40,10 @@ impl Programs {
         let listed = NEEDED.join("\n");
         let done = self.environment.join("peers.txt");
         if fs::read_to_string(&done).is_ok_and(|text| text == listed) {
+            // Apache's headers may have come since.
+            if self.of(Side::ModWsgi).is_none() && Path::new(APXS).exists() {
+                self.install_wanted(say);
+            }
             return Ok(());
         }
         say(&format!("installing into {}", self.environment.display()));
@@ -49,12 +54,17 @@ impl Programs {
         )?;
         let pip = self.environment.join("bin/pip");
         call(Command::new(&pip).args(["install", "-q"]).args(NEEDED))?;
-        if let Err(error) = call(Command::new(&pip).args(["install", "-q", WANTED])) {
+        self.install_wanted(say);
+        Ok(fs::write(done, listed)?)
+    }
+
+    fn install_wanted(&self, say: &mut dyn FnMut(&str)) {
+        let mut pip = Command::new(self.environment.join("bin/pip"));
+        if let Err(error) = call(pip.args(["install", "-q", WANTED])) {
             say(&format!(
                 "without {WANTED}, which needs apache2-dev: {error}"
             ));
         }
-        Ok(fs::write(done, listed)?)
     }
 
     /// The program of a peer, when it is there.

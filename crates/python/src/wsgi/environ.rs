@@ -51,6 +51,8 @@ struct Last {
     is_https: bool,
     /// Of its names, see [`Exchange::shape`].
     shape: u64,
+    /// Of its values, too, see [`Exchange::content`].
+    content: u64,
 }
 
 /// The values of the last request, one behind the other: they are read in this order.
@@ -192,6 +194,10 @@ impl Names {
         let Some(last) = &mut self.last else {
             return Ok(None);
         };
+        let content = exchange.content();
+        if content != 0 && content == last.content {
+            return last.environ.bind(py).copy().map(Some);
+        }
         let shape = exchange.shape();
         if shape == 0 || shape != last.shape {
             let expected = self.order.iter().map(|&index| &*self.known[index].bytes);
@@ -213,6 +219,7 @@ impl Names {
             }
             start = end;
         }
+        last.content = content;
         if differs {
             last.values.keep(exchange);
         }
@@ -262,6 +269,7 @@ impl Names {
                 values,
                 is_https: scheme.is_https(),
                 shape: exchange.shape(),
+                content: exchange.content(),
             });
         }
         Ok(environ)

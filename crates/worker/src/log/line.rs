@@ -275,7 +275,11 @@ pub(super) fn or_dash(out: &mut Vec<u8>, value: &[u8]) {
 
 /// Appends a text of the client's; what could end the line or fool a terminal is escaped.
 pub(super) fn clean(out: &mut Vec<u8>, text: &[u8]) {
-    if !text.iter().any(u8::is_ascii_control) {
+    // Without a way out in the middle it takes several bytes at a time.
+    let is_odd = text
+        .iter()
+        .fold(false, |odd, byte| odd | byte.is_ascii_control());
+    if !is_odd {
         return out.extend_from_slice(text);
     }
     for &byte in text {
