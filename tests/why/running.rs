@@ -60,6 +60,20 @@ fn a_crash_in_a_request_is_named_with_its_signal_pid_and_where_while_others_serv
     );
     app_serves(&empire);
     other_serves(&empire);
+    // The next death is another one: what was said before is no word of it. (Not by SIGKILL: on
+    // some machines that may be the kernel's, whose count another test raises.)
+    let pid = empire.wait_for("a worker", |empire| {
+        let reply = uwsgi_get(empire.path("app.s"), "/").ok()?;
+        String::from_utf8(reply.body).ok()?.parse().ok()
+    });
+    send(pid, Signal::XCPU);
+    let said = names(
+        &empire,
+        "crash",
+        "crash",
+        &[&format!("pid: {pid}"), "SIGXCPU"],
+    );
+    assert!(!said.contains("into_the_void"), "{said}");
 }
 
 #[test]

@@ -164,6 +164,25 @@ fn an_address_in_use_is_named_with_who_has_it() {
         ],
     );
     other_serves(&empire);
+    // An app of ours is called by its name: to stop a pid would stop its emperor.
+    let socket = empire.path("other.s");
+    empire.write("app.ini", &ini("app", "socket = {dir}/other.s"));
+    names(
+        &empire,
+        "address-in-use",
+        "address in use",
+        &[
+            &format!(
+                "app.ini:4: address {} is in use by app other (its master, pid ",
+                socket.display()
+            ),
+            "way out: use another address, or free it: imperator stop other",
+        ],
+    );
+    empire.write(
+        "app.ini",
+        &ini("app", &format!("http-socket = 127.0.0.1:{port}")),
+    );
     drop(taken);
     app_serves(&empire);
 }

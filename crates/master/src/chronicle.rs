@@ -40,6 +40,7 @@ struct Deaths {
     since: Option<Instant>,
     told: u32,
     untold: u32,
+    last: Option<Entry>,
 }
 
 impl Deaths {
@@ -100,6 +101,12 @@ impl Chronicle {
             }
             self.news.push_back(entry);
         }
+    }
+
+    /// The last one, also when it is one of many deaths.
+    pub(crate) fn trouble(&self) -> Option<Entry> {
+        let both = self.history.trouble().into_iter().chain(&self.deaths.last);
+        both.max_by_key(|it| it.at).cloned()
     }
 
     pub(crate) fn take_news(&mut self) -> Vec<Entry> {
@@ -237,6 +244,8 @@ impl Effects {
             let text = format!("{who} was killed by the kernel for want of memory");
             return self.chronicle.tell(What::Oom, &text);
         }
+        let last = Entry::new(clock::epoch_micros(), What::Died, &format!("{who}: {end}"));
+        self.chronicle.deaths.last = Some(last);
         let Some(untold) = self.chronicle.deaths.another(clock::now()) else {
             return;
         };

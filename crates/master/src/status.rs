@@ -111,7 +111,7 @@ pub(crate) fn status(app: &App, effects: &Effects, now: Instant) -> AppStatus {
         memory: effects.numbers.memory,
         since: app.serving().and(effects.chronicle.since),
         dropped: dropped.saturating_add(lost),
-        trouble: effects.chronicle.history.trouble().cloned(),
+        trouble: effects.chronicle.trouble(),
         heard: effects.chronicle.heard,
         heard_for: effects.chronicle.heard_for,
     }

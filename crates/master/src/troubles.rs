@@ -91,7 +91,7 @@ impl Effects {
     /// A worker that served ended unasked.
     pub(crate) fn note_death(&mut self, who: &str, pid: i32, end: End) {
         let text = format!("{who} died: {end}");
-        let output = self.log.recent();
+        let output = self.log.last_words();
         let (hint, cause) = match end {
             End::Signal(signal) => (failure::crash_hint(signal), CauseId::Crash),
             End::Code(_) => (
@@ -107,7 +107,9 @@ impl Effects {
         if end == End::Signal(nix::libc::SIGKILL) && self.troubles.is_oom() {
             failure = out_of_memory(failure);
         }
-        if let Some(place) = failure::place_in(&output) {
+        // A traceback that the app logged is not where somebody's signal hit it.
+        let tells_where = matches!(end, End::Code(_)) || output.contains("Fatal Python error");
+        if let Some(place) = failure::place_in(&output).filter(|_| tells_where) {
             failure = failure.with("where", place);
         }
         failure.detail = Some(output).filter(|text| !text.is_empty());

@@ -264,7 +264,13 @@ impl Desk<'_> {
         }
         for mut line in lines {
             let history = self.chronicle.of(&line.name);
-            line.trouble = history.and_then(|it| it.trouble().cloned());
+            // A master tells of a flood of deaths the last one, its history their number.
+            let its = line
+                .status
+                .as_ref()
+                .and_then(|status| status.trouble.as_ref());
+            let ours = history.and_then(|it| it.trouble());
+            line.trouble = its.into_iter().chain(ours).max_by_key(|it| it.at).cloned();
             answers.push((Reply::App(Box::new(line)), None));
         }
         answers

@@ -72,6 +72,8 @@ pub(crate) struct Log {
     /// Log files were opened before: they are not emptied again.
     has_begun: bool,
     recent: VecDeque<String>,
+    /// How many of these were printed after the last death.
+    since_death: usize,
     /// The last lines, wherever they go.
     pub kept: Kept,
     buffer: Vec<u8>,
@@ -117,6 +119,7 @@ impl Log {
             date: None,
             has_begun,
             recent: VecDeque::new(),
+            since_death: 0,
             kept: Kept::default(),
             buffer: vec![0; 64 * 1024],
             alarms: Alarms::default(),
@@ -233,6 +236,7 @@ impl Log {
             sinks,
             way,
             recent,
+            since_death,
             kept,
             buffer,
             alarms,
@@ -245,6 +249,7 @@ impl Log {
             if recent.len() == RECENT_LINES {
                 recent.pop_front();
             }
+            *since_death = RECENT_LINES.min(*since_death + 1);
             let start = &line[..line.len().min(RECENT_BYTES)];
             recent.push_back(String::from_utf8_lossy(start).into_owned());
             way.take(line, Source::App, &clock::epoch_micros, |it| {
@@ -347,17 +352,22 @@ impl Log {
 
     /// The last lines that the app printed since [`Log::forget_recent`].
     pub(crate) fn recent(&self) -> String {
-        let mut text = String::new();
-        for line in &self.recent {
-            text.push_str(line);
-            text.push('\n');
-        }
-        text
+        whole(self.recent.iter())
+    }
+
+    /// Those of them that belong to a death now: what was printed since the one before it.
+    pub(crate) fn last_words(&mut self) -> String {
+        let count = std::mem::take(&mut self.since_death).min(self.recent.len());
+        whole(self.recent.range(self.recent.len() - count..))
     }
 
     pub(crate) fn forget_recent(&mut self) {
         self.recent.clear();
     }
+}
+
+fn whole<'a>(lines: impl Iterator<Item = &'a String>) -> String {
+    lines.flat_map(|line| [line.as_str(), "\n"]).collect()
 }
 
 /// Opens the sinks of one config, each target once; what was open before and fits is kept.

@@ -44,12 +44,14 @@ impl fmt::Display for SocketError {
         match &self.kind {
             SocketErrorKind::Live { owner } => {
                 write!(f, "address {address} is in use by ")?;
-                match owner {
-                    Some(pid) => match std::fs::read_to_string(format!("/proc/{pid}/comm")) {
-                        Ok(name) => write!(f, "{} (pid {pid})", name.trim()),
-                        Err(_) => write!(f, "pid {pid}"),
-                    },
-                    None => write!(f, "another process"),
+                let Some(pid) = owner else {
+                    return write!(f, "another process");
+                };
+                let name = std::fs::read_to_string(format!("/proc/{pid}/comm"));
+                match (super::proc::app_of(*pid), name) {
+                    (Some(app), _) => write!(f, "app {app} (its master, pid {pid})"),
+                    (None, Ok(name)) => write!(f, "{} (pid {pid})", name.trim()),
+                    (None, Err(_)) => write!(f, "pid {pid}"),
                 }
             }
             SocketErrorKind::NoSocket => write!(f, "{address} exists and is no socket"),
@@ -122,9 +124,10 @@ impl SocketError {
 
     pub(crate) fn hint(&self) -> String {
         match &self.kind {
-            SocketErrorKind::Live { owner: Some(pid) } => {
-                format!("stop pid {pid}, or use another address")
-            }
+            SocketErrorKind::Live { owner: Some(pid) } => match super::proc::app_of(*pid) {
+                Some(app) => format!("use another address, or free it: imperator stop {app}"),
+                None => format!("stop pid {pid}, or use another address"),
+            },
             SocketErrorKind::Live { owner: None } => "stop it, or use another address".to_owned(),
             SocketErrorKind::NoSocket => "remove it, or use another path".to_owned(),
             SocketErrorKind::NoDirectory(path) => format!("mkdir -p {}", path.display()),

@@ -17,16 +17,40 @@ pub(super) fn owner_of_port(port: u16) -> Option<i32> {
         })?;
     let wanted = format!("socket:[{inode}]");
     let processes = std::fs::read_dir("/proc").ok()?.filter_map(Result::ok);
-    processes
+    let mut owners = processes
         .filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok())
-        .find(|pid| {
+        .filter(|pid| {
             let fds = std::fs::read_dir(format!("/proc/{pid}/fd"));
             let mut links = fds.into_iter().flatten().filter_map(Result::ok);
             links.any(|entry| {
                 let link = std::fs::read_link(entry.path());
                 link.is_ok_and(|link| link.as_os_str().as_bytes() == wanted.as_bytes())
             })
-        })
+        });
+    // An app of ours: its emperor has a copy, and would be stopped in its place.
+    let first = owners.next()?;
+    let is_master = |pid: &i32| app_of(*pid).is_some();
+    if is_master(&first) {
+        return Some(first);
+    }
+    owners.find(is_master).or(Some(first))
+}
+
+/// Whose master this process is.
+pub(super) fn app_of(pid: i32) -> Option<String> {
+    let command = std::fs::read(format!("/proc/{pid}/cmdline")).ok()?;
+    master_in(&command)
+}
+
+fn master_in(command: &[u8]) -> Option<String> {
+    let mut words = command.split(|byte| *byte == 0);
+    let program = std::path::Path::new(std::ffi::OsStr::from_bytes(words.next()?));
+    let is_ours = program.file_name() == Some("imperator".as_ref());
+    if !is_ours || words.next() != Some(b"master") {
+        return None;
+    }
+    let name = std::str::from_utf8(words.next()?).ok()?;
+    (!name.is_empty() && !name.starts_with('-')).then(|| name.to_owned())
 }
 
 /// One line of /proc/net/tcp (proc(5)): local address, state 0A = LISTEN, inode.
@@ -62,4 +86,22 @@ pub(crate) fn somaxconn() -> u32 {
     text.ok()
         .and_then(|text| text.trim().parse().ok())
         .unwrap_or(4096)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_master_of_ours_is_known_by_its_command_line() {
+        for (command, app) in [
+            (&b"imperator\0master\0shop/uwsgi\0"[..], Some("shop/uwsgi")),
+            (b"/usr/bin/imperator\0master\0b\0--x\0", Some("b")),
+            (b"imperator\0/etc/apps\0", None),
+            (b"nginx: master process\0", None),
+            (b"", None),
+        ] {
+            assert_eq!(master_in(command).as_deref(), app);
+        }
+    }
 }
