@@ -9,6 +9,7 @@
 mod support;
 
 mod container;
+mod sleep;
 mod store;
 
 use std::collections::BTreeSet;
@@ -553,6 +554,7 @@ fn sleeping_app(system: &Container) {
     load.stop().must_be_clean(5, || system.report());
     assert_ne!(system.main_pid(), emperor);
     wait_for("the app to sleep once more", || system.report(), asleep);
+    sleep::over_emperors(system, &asleep);
 }
 
 fn stop_leaves_nothing(system: &Container) {

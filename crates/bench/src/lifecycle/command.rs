@@ -11,6 +11,7 @@ use clap::{Args, ValueEnum};
 use serde::Serialize;
 
 use crate::clock::now;
+use crate::lifecycle::adoption::{self, Adoption};
 use crate::lifecycle::breakage;
 use crate::lifecycle::crowd::{self, Crowd};
 use crate::lifecycle::leaks::{self, Leaks};
@@ -35,6 +36,8 @@ pub enum Part {
     Reaction,
     /// Hundreds of apps at once
     Crowd,
+    /// How soon the next emperor has the apps of one that was killed
+    Adoption,
 }
 
 #[derive(Debug, Args)]
@@ -97,6 +100,7 @@ struct Results {
     leaks: Vec<Leaks>,
     reaction: Vec<Reaction>,
     crowd: Vec<Crowd>,
+    adoption: Vec<Adoption>,
 }
 
 const MAX_WORKERS: usize = 64;
@@ -104,6 +108,8 @@ const MAX_JOBS: usize = 16;
 const LEAK_TIMES: usize = 1000;
 const CROWD: usize = 300;
 const CROWD_FAILING: usize = 3;
+const ADOPTED: [usize; 2] = [1, 100];
+const ADOPTION_ROUNDS: usize = 10;
 const REACTION_ROUNDS: usize = 20;
 const SILENCE_ROUNDS: usize = 5;
 const SILENCE_ROUNDS_OF_THE_ORIGINAL: usize = 2;
@@ -157,6 +163,17 @@ pub fn run(options: &Options) -> Result<ExitCode, anyhow::Error> {
         }
         println!("### Many apps\n\n{}", table::crowds(&results.crowd));
     }
+    if wants(Part::Adoption) {
+        for apps in ADOPTED {
+            run.say(&format!("adoption of {apps} apps"));
+            let rounds = options.times.unwrap_or(run.few(ADOPTION_ROUNDS));
+            let setup = run.setup(Server::Ours, 1);
+            results
+                .adoption
+                .push(adoption::measure(&setup, apps, rounds)?);
+        }
+        println!("### Adoption\n\n{}", table::adoptions(&results.adoption));
+    }
     run.say("done");
     if let Some(path) = &options.json {
         std::fs::write(path, serde_json::to_string_pretty(&results)?)
@@ -164,7 +181,8 @@ pub fn run(options: &Options) -> Result<ExitCode, anyhow::Error> {
     }
     let ours = |row: &&Row| row.server == Server::Ours;
     let clean = results.table.iter().filter(ours).all(Row::is_clean)
-        && results.leaks.iter().all(Leaks::is_clean);
+        && results.leaks.iter().all(Leaks::is_clean)
+        && results.adoption.iter().all(Adoption::is_clean);
     Ok(if clean {
         ExitCode::SUCCESS
     } else {

@@ -2,6 +2,7 @@
 //! for ours, the original, gunicorn and Granian, and every client counts what it sent itself.
 
 pub mod account;
+pub mod adoption;
 pub mod ask;
 pub mod breakage;
 pub mod command;

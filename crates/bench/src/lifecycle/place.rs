@@ -363,7 +363,8 @@ impl Place {
         processes::output(&mut command).context("imperator")
     }
 
-    fn status(&self) -> serde_json::Value {
+    /// What our emperor says, or our command without one.
+    pub fn status(&self) -> serde_json::Value {
         let output = self.imperator(&["status", "--json"]);
         let bytes = output.map(|output| output.stdout).unwrap_or_default();
         serde_json::from_slice(&bytes).unwrap_or_default()

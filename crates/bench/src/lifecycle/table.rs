@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 
+use crate::lifecycle::adoption::Adoption;
 use crate::lifecycle::crowd::Crowd;
 use crate::lifecycle::leaks::{Leaks, State};
 use crate::lifecycle::reaction::Reaction;
@@ -159,6 +160,27 @@ pub fn crowds(all: &[Crowd]) -> String {
             row.cpu_seconds,
             row.runnable,
             row.memory,
+        );
+    }
+    text
+}
+
+pub fn adoptions(all: &[Adoption]) -> String {
+    let mut text = "\
+| apps | emperors killed | the next one has all after s, in the middle | at most | requests meanwhile | failed |
+|---:|---:|---:|---:|---:|---:|
+"
+    .to_owned();
+    for row in all {
+        let _ = writeln!(
+            text,
+            "| {} | {} | {:.2} | {:.2} | {} | {} |",
+            row.apps,
+            row.seconds.len(),
+            median(&row.seconds),
+            worst(&row.seconds),
+            row.requests,
+            row.failed,
         );
     }
     text
