@@ -34,7 +34,8 @@ impl Sources {
     /// Whether each file is what was read. One that changed while it was read counts as another one.
     pub(crate) fn are_the_same(&self) -> bool {
         let is_same = |(file, seen): &(PathBuf, Stamp)| {
-            let before = seen.is_some_and(|(.., [_, _, seconds, nanos])| {
+            // What was not there may be named for the day on which it is.
+            let before = seen.is_none_or(|(.., [_, _, seconds, nanos])| {
                 let seconds = u64::try_from(seconds).unwrap_or(0);
                 let changed = seconds * 1_000_000 + u64::try_from(nanos / 1000).unwrap_or(0);
                 changed + TICK_MICROS < self.begun
@@ -74,6 +75,10 @@ mod tests {
         assert!(!sources.are_the_same(), "another file of the same text");
         sources.were_read(std::slice::from_ref(&file));
         std::fs::remove_file(&file).unwrap();
+        assert!(!sources.are_the_same());
+        sources.were_read(std::slice::from_ref(&file));
+        assert!(sources.are_the_same(), "it is away as it was");
+        std::fs::write(&file, "one").unwrap();
         assert!(!sources.are_the_same());
     }
 
