@@ -71,7 +71,7 @@ fn what_it_says_of_apps_that_die_sleep_or_get_another_master() {
        30070 ms ended 201             ->
        30080 ms asleep blog           ->
        30090 ms dispensable blog      -> retire blog
-       30100 ms ended 200             ->
+       30100 ms ended 200             -> doze blog
        30100 ms is                    -> blog dozing settled
        30110 ms leave                 ->
        30110 ms is                    -> stopping, finished
