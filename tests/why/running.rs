@@ -127,7 +127,6 @@ fn when_memory_runs_out_at_a_reload_what_loads_dies_and_what_serves_lives() {
         "reload failed",
         &[
             "generation 1 serves on; generation 2 failed: out of memory: ",
-            "also: out of memory: ",
             "kernel: ",
         ],
     );
@@ -185,7 +184,7 @@ fn requests_that_wait_while_a_worker_is_stopped_are_named_with_its_pid_and_the_c
         "queue-full-workers-idle",
         "requests wait while workers are idle",
         &[
-            "3 connections wait (of at most 8) while 1 threads are idle",
+            "3 connections wait (of at most 8) while 1 thread is idle",
             &format!("processes that are stopped (SIGSTOP): {pid}"),
             &format!("way out: kill -CONT {pid}"),
         ],
@@ -242,7 +241,7 @@ fn workers_that_are_all_busy_are_named_with_what_they_do() {
         "every worker is busy",
         &[
             "2 of 2 threads are inside a request",
-            "1 connections wait",
+            "1 connection waits",
             "request: worker 1 (pid ",
             "request: worker 2 (pid ",
             "GET /slow",

@@ -49,6 +49,11 @@ pub(crate) fn is_asking(arguments: &[OsString]) -> bool {
     first.is_some_and(|word| commands::ALL.iter().any(|entry| entry.name == word))
 }
 
+/// What the commands are called.
+pub(crate) fn names() -> impl Iterator<Item = &'static str> {
+    commands::ALL.iter().map(|entry| entry.name)
+}
+
 /// What was typed.
 struct Question {
     runtime: PathBuf,

@@ -11,6 +11,7 @@ use imperator_core::carriers::Carrier;
 use imperator_core::config::{STARTS_NOTHING, resolve_args};
 use imperator_core::finding::Finding;
 use imperator_core::message::Config;
+use imperator_core::nearest::nearest;
 use imperator_core::settings::{Resolved, Settings};
 use imperator_core::stanzas;
 use imperator_emperor::monitor::source::Source;
@@ -144,7 +145,11 @@ fn understand(line: Line) -> anyhow::Result<Run> {
         } else if is_config(&text) {
             files.push(text);
         } else if text.ends_with('/') || !Path::new(&text).exists() {
-            bail!("no such directory or file: {text}");
+            let meant = match nearest(&text, crate::ask::names()) {
+                Some(command) => format!("did you mean imperator {command}?"),
+                None => "imperator --help shows what can be run, and the commands".to_owned(),
+            };
+            bail!("no such directory or file: {text}\n  hint: {meant}");
         } else {
             // uWSGI takes other files too (`app.py`, a socket); the resolver says what they are.
             files.push(text);

@@ -293,7 +293,10 @@ fn an_option_that_we_lack_is_told_unless_it_is_switched_off() {
     );
     check(
         "plugins = psgi\n",
-        &["app.ini:4: warning: option \"plugins\" has no plugin \"psgi\""],
+        &[
+            "app.ini:4: warning: option \"plugins\" has no plugin \"psgi\"\n  hint: run this app under \
+           uwsgi: only Python runs here",
+        ],
     );
 }
 

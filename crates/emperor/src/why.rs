@@ -267,8 +267,10 @@ fn up(app: &AppLine, looks: &Looks, found: &mut Vec<Found>) {
             true => ("full", Certainty::Certain),
             false => ("nearly full", Certainty::Likely),
         };
-        let text =
-            format!("{queue} connections wait, and listen allows {limit}: the queue is {is}");
+        let text = format!(
+            "{}, and listen allows {limit}: the queue is {is}",
+            waiting(queue)
+        );
         let full = Found::new(CauseId::ListenLimit, certainty, text)
             .with(
                 "expected",
@@ -347,11 +349,17 @@ fn busy(app: &AppLine, status: &AppStatus) -> Option<Found> {
         _ => Certainty::Certain,
     };
     let text = format!(
-        "{} of {} threads are inside a request, the oldest for {} s ({}), and {queue} connections wait",
+        "{} of {} {} inside a request, the oldest for {} s ({}), and {}",
         status.occupied,
         status.capacity,
+        if status.capacity == 1 {
+            "thread is"
+        } else {
+            "threads are"
+        },
         oldest.ms / 1000,
-        oldest.line
+        oldest.line.trim_start_matches(" - "),
+        waiting(queue)
     );
     let mut found = Found::new(CauseId::EveryWorkerBusy, certainty, text);
     for it in status.running.iter().take(8) {
@@ -359,13 +367,19 @@ fn busy(app: &AppLine, status: &AppStatus) -> Option<Found> {
     }
     found = with_stuck(found, status);
     found.detail = stacks(status);
-    let way_out = found
-        .out("look at what the stacks below wait for")
-        .out("set harakiri = SECONDS in the app's config, so that no request runs for ever")
-        .out(format!(
-            "raise processes or threads; imperator reload {} replaces the workers now",
-            app.name
-        ));
+    found = found.out("look at what the stacks below wait for");
+    let has_deadline = status
+        .troubles
+        .iter()
+        .any(|trouble| trouble.cause == CauseId::RequestDeadline);
+    if !has_deadline {
+        found = found
+            .out("set harakiri = SECONDS in the app's config, so that no request runs for ever");
+    }
+    let way_out = found.out(format!(
+        "raise processes or threads; imperator reload {} replaces the workers now",
+        app.name
+    ));
     Some(way_out)
 }
 
@@ -408,13 +422,21 @@ fn stacks(status: &AppStatus) -> Option<String> {
     (!texts.is_empty()).then(|| texts.join("\n"))
 }
 
+fn waiting(connections: u64) -> String {
+    match connections {
+        0 => "no connection waits".to_owned(),
+        1 => "1 connection waits".to_owned(),
+        many => format!("{many} connections wait"),
+    }
+}
+
 fn request(it: &Running) -> String {
     format!(
         "worker {} (pid {}) thread {}: {} for {}.{} s",
         it.worker,
         it.pid,
         it.thread,
-        it.line,
+        it.line.trim_start_matches(" - "),
         it.ms / 1000,
         it.ms % 1000 / 100
     )
@@ -423,8 +445,15 @@ fn request(it: &Running) -> String {
 fn idle(status: &AppStatus, queue: u64, halted: Option<&str>) -> Found {
     let free = status.capacity.saturating_sub(status.occupied);
     let limit = status.queue_limit.unwrap_or(0);
-    let text =
-        format!("{queue} connections wait (of at most {limit}) while {free} threads are idle");
+    let threads = if free == 1 {
+        "thread is"
+    } else {
+        "threads are"
+    };
+    let text = format!(
+        "{} (of at most {limit}) while {free} {threads} idle",
+        waiting(queue)
+    );
     let found = Found::new(CauseId::QueueFullWorkersIdle, Certainty::Certain, text);
     let found = found
         .with("queue", queue.to_string())

@@ -161,9 +161,13 @@ fn class_in(summary: &str) -> &str {
 }
 
 fn load_hint(settings: &Settings, cause: CauseId, summary: &str, error: &LoadError) -> String {
-    let place = match (&error.file, error.line) {
-        (Some(file), Some(line)) => format!("{file}:{line}"),
-        (_, _) => "the app".to_owned(),
+    // Without a line of the app it is the config that names what is not there.
+    let by_config = error.file.is_none();
+    let loaded = LOADED.iter().find_map(|name| settings.places.get(*name));
+    let place = match (&error.file, error.line, loaded) {
+        (Some(file), Some(line), _) => format!("{file}:{line}"),
+        (None, _, Some(config)) => config.to_string(),
+        (_, _, _) => "the app".to_owned(),
     };
     let path = error.path.as_deref().unwrap_or("the file");
     let is_missing = summary.contains("No module named");
@@ -178,12 +182,18 @@ fn load_hint(settings: &Settings, cause: CauseId, summary: &str, error: &LoadErr
                 };
                 let module = error.module.as_deref().unwrap_or("PACKAGE");
                 let package = module.split('.').next().unwrap_or(module);
-                format!(
-                    "{python} -m pip install {package}; or, if it is the app's own, set chdir or \
-                     pythonpath to where it is"
-                )
+                let install = format!("{python} -m pip install {package}");
+                match by_config && error.module.is_some() {
+                    true => format!(
+                        "set chdir or pythonpath to the directory in which {package} is; or, if \
+                         somebody else wrote it, {install}"
+                    ),
+                    false => format!(
+                        "{install}; or, if it is the app's own, set chdir or pythonpath to where it is"
+                    ),
+                }
             } else {
-                WAY_OUT.to_owned()
+                callable_in(summary).unwrap_or_else(|| WAY_OUT.to_owned())
             },
         ),
         (
@@ -233,6 +243,13 @@ fn load_hint(settings: &Settings, cause: CauseId, summary: &str, error: &LoadErr
     found.map_or_else(|| WAY_OUT.to_owned(), |(_, hint)| hint)
 }
 
+/// The line that the worker proposes for a callable that has another name.
+fn callable_in(summary: &str) -> Option<String> {
+    let (_, rest) = summary.split_once(": set ")?;
+    let line = rest.split(" (").next()?;
+    Some(format!("set {line} in the app's config"))
+}
+
 /// The app answers `ready-request`, but not as it must.
 pub(crate) fn unready(settings: &Settings, summary: String, hint: String, said: &str) -> Failure {
     Failure {
@@ -274,7 +291,7 @@ pub(crate) fn spawn(settings: &Settings, error: &SpawnError) -> Failure {
         Step::Chdir => (
             &["chdir"],
             match by_number {
-                Some(CauseId::MissingFile) => "make the directory, or correct the path",
+                Some(CauseId::MissingFile) => "mkdir -p DIRECTORY, or correct chdir",
                 _ => "let the app's user enter the directory",
             },
             by_number.unwrap_or_default(),
@@ -310,6 +327,7 @@ pub(crate) fn spawn(settings: &Settings, error: &SpawnError) -> Failure {
             return system(what, &error.io());
         }
     };
+    let hint = hint.replace("DIRECTORY", &error.object);
     at(settings, options, error.to_string(), hint).of(cause)
 }
 
@@ -325,6 +343,11 @@ pub(crate) fn explain(settings: &Settings, cause: &Cause, output: &str, ran: boo
             CauseId::HangsAtImport,
         ),
     };
+    // An interpreter that is none quotes what it was given.
+    let output = match ran {
+        true => output.to_owned(),
+        false => shortened(output),
+    };
     let options: &[&str] = if cause == CauseId::Interpreter {
         &["python", "virtualenv", "home", "venv", "pyhome"]
     } else {
@@ -333,12 +356,19 @@ pub(crate) fn explain(settings: &Settings, cause: &Cause, output: &str, ran: boo
     let mut failure = Failure {
         summary: placed(settings, options, &text),
         hint: Some(hint.to_owned()),
-        detail: Some(cut(output)).filter(|text| !text.is_empty()),
+        detail: Some(cut(&output)).filter(|text| !text.is_empty()),
         cause,
         ..Failure::default()
     };
-    if let Some(place) = place_in(output) {
+    if let Some(place) = place_in(&output) {
         failure = failure.with("where", place);
+    }
+    if let (CauseId::Interpreter, Some(python)) = (cause, &settings.python) {
+        let python = python.display();
+        failure.hint = Some(format!(
+            "set python to a CPython 3.9 or later, or remove the line; {python} --version tells what \
+             this one is"
+        ));
     }
     failure
 }
@@ -394,6 +424,16 @@ fn seconds(duration: Duration) -> String {
 
 fn first_line(text: &str) -> &str {
     text.trim().lines().next().unwrap_or("no reason given")
+}
+
+/// Each line of a text, at most this long.
+fn shortened(text: &str) -> String {
+    const LONGEST: usize = 200;
+    let short = |line: &str| match line.char_indices().nth(LONGEST) {
+        Some((end, _)) => format!("{}...", line.get(..end).unwrap_or_default()),
+        None => line.to_owned(),
+    };
+    text.lines().map(short).collect::<Vec<_>>().join("\n")
 }
 
 /// The end of a long text: the cause of a traceback stands there.
@@ -456,6 +496,48 @@ mod tests {
         assert_eq!(
             load(&settings(), summary, "", None).summary,
             "site.ini:4: cannot load module = app: ValueError: bad (app.py:7)"
+        );
+    }
+
+    #[test]
+    fn the_way_out_is_of_what_names_the_thing() {
+        let hint = |summary: &str, error: LoadError| {
+            let failure = load(&settings(), summary, "Traceback", Some(error));
+            failure.hint.unwrap_or_default()
+        };
+        let error = |class: &str, file: Option<&str>| LoadError {
+            classes: vec![class.to_owned()],
+            errno: (class == "OSError").then_some(2),
+            file: file.map(str::to_owned),
+            line: file.map(|_| 7),
+            module: Some("shop.db".to_owned()),
+            path: Some("/srv/shop.py".to_owned()),
+        };
+        let missing = "ModuleNotFoundError: No module named 'shop'";
+        let of_config = hint(missing, error("ImportError", None));
+        assert!(
+            of_config.starts_with("set chdir or pythonpath"),
+            "{of_config}"
+        );
+        let of_app = hint(missing, error("ImportError", Some("app.py")));
+        assert!(
+            of_app.starts_with("python3 -m pip install shop;"),
+            "{of_app}"
+        );
+        let callable =
+            "a.py has no \"app\"; it has \"run\": set callable = run (blog.ini:3: module = a)";
+        assert_eq!(
+            hint(callable, error("ImportError", None)),
+            "set callable = run in the app's config"
+        );
+        let file = "FileNotFoundError: [Errno 2] No such file or directory: '/srv/shop.py'";
+        assert_eq!(
+            hint(file, error("OSError", None)),
+            "make /srv/shop.py, or correct its path in blog.ini:3"
+        );
+        assert_eq!(
+            hint(file, error("OSError", Some("app.py"))),
+            "make /srv/shop.py, or correct its path in app.py:7"
         );
     }
 

@@ -12,7 +12,14 @@ use crate::effects::Ready;
 /// Adds what was expected and found, and the command that mends it.
 pub(crate) fn tell(mut failure: Failure, barrier: &Barrier) -> Failure {
     failure.cause = CauseId::Permission;
-    failure.hint = Some(barrier.command());
+    failure.hint = Some(match barrier.path == Path::new("/root") {
+        // Nobody should have to open that.
+        true => format!(
+            "move it out of /root, which is root's alone (for python: set python or virtualenv); or: {}",
+            barrier.command()
+        ),
+        false => barrier.command(),
+    });
     failure
         .with("path", barrier.path.display().to_string())
         .with("expected", barrier.expected())

@@ -40,9 +40,10 @@ pub(crate) fn named(by: &str) -> String {
     }
 }
 
-/// Columns of what is printed: a terminal's, where it is wider than a table needs to be.
-pub(crate) fn columns() -> usize {
-    const USUAL: usize = 100;
-    let size = rustix::termios::tcgetwinsize(std::io::stdout());
-    size.map_or(USUAL, |size| usize::from(size.ws_col).max(USUAL))
+/// Columns of the terminal, and at least what a table needs; `None`: what is printed goes to a file or
+/// another program, which wants whole lines.
+pub(crate) fn columns() -> Option<usize> {
+    const LEAST: usize = 80;
+    let size = rustix::termios::tcgetwinsize(std::io::stdout()).ok()?;
+    Some(usize::from(size.ws_col).max(LEAST))
 }

@@ -1,4 +1,4 @@
-//! The status as a table: one line an app, 100 columns; more about apps that were named.
+//! The status as a table: one line an app, cut to the terminal; more about apps that were named.
 
 use std::fmt::Write as _;
 
@@ -13,13 +13,16 @@ use crate::table::{idle, requests};
 /// How it is shown.
 pub(super) struct Look {
     pub colour: bool,
-    pub columns: usize,
+    /// `None`: nothing is cut.
+    pub columns: Option<usize>,
     /// Unix seconds.
     pub now: u64,
 }
 
-/// A longer name is cut: its line tells the rest all the same.
+/// A longer name is cut, in a narrow terminal earlier: its line tells the rest all the same.
 const WIDEST: usize = 24;
+const WIDEST_OF_NARROW: usize = 16;
+const NARROW: usize = 100;
 const HEADS: [&str; COLUMNS] = [
     "APP",
     "STATE",
@@ -60,11 +63,16 @@ pub(super) fn text(
     }
     let mut rows = vec![HEADS.map(str::to_owned)];
     rows.extend(apps.iter().map(|app| row(app, look.now)));
+    let longest_name = match look.columns {
+        Some(columns) if columns < NARROW => WIDEST_OF_NARROW,
+        Some(_) => WIDEST,
+        None => usize::MAX,
+    };
     let widest = |column: usize| {
         let cells = rows.iter().map(|row| row[column].chars().count());
         let width = cells.max().unwrap_or(0);
         if column == 0 {
-            width.min(WIDEST)
+            width.min(longest_name)
         } else {
             width
         }
@@ -80,7 +88,8 @@ pub(super) fn text(
                 _ => write!(line, "{cell:>width$}  "),
             };
         }
-        let room = look.columns.saturating_sub(line.chars().count());
+        let columns = look.columns.unwrap_or(usize::MAX);
+        let room = columns.saturating_sub(line.chars().count());
         line.push_str(&cut(&row[COLUMNS - 1], room));
         let line = line.trim_end();
         let app = index.checked_sub(1).map(|index| apps[index]);
@@ -104,7 +113,9 @@ pub(super) fn text(
 
 fn row(app: &AppLine, now: u64) -> [String; COLUMNS] {
     let dash = || "-".to_owned();
+    // What a stopped app's master said last is over.
     let status = app.status.as_ref();
+    let status = status.filter(|_| app.condition != Condition::Stopped);
     let show = |value: Option<String>| value.unwrap_or_else(dash);
     let since = status.and_then(|it| it.since);
     [
@@ -315,13 +326,13 @@ mod tests {
         let mut apps = [
             app("blog", Condition::Serving),
             app(&"a-very-long-name".repeat(5), Condition::ServingOld),
-            app("shop", Condition::Stopped),
+            app("shop", Condition::Paused),
         ];
         let long = "/etc/vassals/blog.ini:4: cannot load module = blog: ".to_owned();
         apps[1].trouble = Some(Entry::new(0, What::Failed, &(long + &"x".repeat(200))));
         let look = Look {
             colour: false,
-            columns: 100,
+            columns: Some(100),
             now: 1_000_000,
         };
         let all: Vec<&AppLine> = apps.iter().collect();
@@ -348,6 +359,33 @@ mod tests {
             "{text}"
         );
         assert!(lines[2].contains("11d ago: cannot load m…"), "{text}");
+    }
+
+    #[test]
+    fn a_terminal_is_filled_and_nothing_is_cut_for_a_program() {
+        let name = "customer-portal-production";
+        let mut apps = [
+            app(name, Condition::Serving),
+            app("shop", Condition::Stopped),
+        ];
+        apps[0].trouble = Some(Entry::new(0, What::Failed, &"x".repeat(200)));
+        let all: Vec<&AppLine> = apps.iter().collect();
+        let shown = |columns| {
+            let look = Look {
+                colour: false,
+                columns,
+                now: 1_000_000,
+            };
+            text(None, &all, false, &look)
+        };
+        let widest = |text: &str| text.lines().map(|line| line.chars().count()).max();
+        assert_eq!(widest(&shown(Some(80))), Some(80));
+        assert_eq!(widest(&shown(Some(132))), Some(132));
+        let whole = shown(None);
+        assert!(whole.contains(name) && whole.contains(&"x".repeat(200)));
+        let stopped = whole.lines().nth(2).unwrap_or_default();
+        let cells: Vec<&str> = stopped.split_whitespace().collect();
+        assert_eq!(cells, ["shop", "stopped", "-", "-", "-", "-", "-", "-"]);
     }
 
     #[test]

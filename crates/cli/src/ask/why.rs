@@ -164,7 +164,12 @@ impl<'a> Account<'a> {
 
     pub(super) fn text(&self) -> String {
         let mut text = String::new();
+        let first = self.found.first().map_or("", |it| it.summary.as_str());
         for (index, found) in self.found.iter().enumerate() {
+            // A failed reload has told what failed.
+            if index > 0 && first.ends_with(&found.summary) {
+                continue;
+            }
             let title = known(found.cause).title;
             match index {
                 0 => {
@@ -179,7 +184,9 @@ impl<'a> Account<'a> {
                 }
             }
             let indent = if index == 0 { "  " } else { "    " };
-            for evidence in &found.evidence {
+            // A short number stands in many texts.
+            let is_told = |text: &str| index > 0 && text.len() > 4 && found.summary.contains(text);
+            for evidence in found.evidence.iter().filter(|it| !is_told(&it.text)) {
                 let _ = writeln!(text, "{indent}{}: {}", evidence.what, evidence.text);
             }
             for step in &found.way_out {

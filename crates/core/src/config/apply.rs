@@ -182,8 +182,8 @@ impl Applied {
         };
         let applied = (row.apply)(draft, &given);
         for (text, hint) in draft.take_odd() {
-            let mut finding = Finding::warning(place.clone(), format!("option \"{key}\" {text}"));
-            finding.hint = hint;
+            let finding = Finding::warning(place.clone(), format!("option \"{key}\" {text}"));
+            let finding = finding.with_hint(hint);
             loader.findings.push(finding.with_mark(&*value));
         }
         match applied {

@@ -111,7 +111,7 @@ fn alarm(draft: &mut Draft, given: &Given<'_>) -> Result<Option<Alarm>, Invalid>
             let text = format!("has no alarm plugin \"{other}\": \"{name}\" is never raised");
             draft.warn(
                 text,
-                Some("use cmd: with a command that sends it".to_owned()),
+                format!("write {name} cmd:COMMAND with a command that sends it, or {name} log:"),
             );
             return Ok(None);
         }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::Support::Differs;
 use super::{Draft, Given, Invalid, Opt, Value, nothing, opt};
 use crate::action::atoi;
+use crate::nearest::nearest;
 use crate::settings::cron::{Cron, Harakiri};
 use crate::settings::daemons::Daemon;
 
@@ -242,12 +243,12 @@ fn by_keys(draft: &mut Draft, given: &Given<'_>) -> Result<Daemon, Invalid> {
             "ns_pid" => {
                 let hint = "run it as a systemd service with PrivatePIDs=yes if it needs that";
                 let text = "gives no pid namespace here: the daemon sees the machine's processes";
-                draft.warn(text, Some(hint.to_owned()));
+                draft.warn(text, hint);
             }
             "chdir" => daemon.chdir = Some(value.into()),
             "max_throttle" => daemon.max_throttle = draft.number32(&number)?,
             "notifypid" => daemon.notify = true,
-            other => draft.warn(format!("knows no key \"{other}\""), None),
+            other => stranger(draft, other, &DAEMON_KEYS),
         }
     }
     if daemon.command.is_empty() {
@@ -338,7 +339,7 @@ fn cron_by_keys(draft: &mut Draft, given: &Given<'_>) -> Result<Cron, Invalid> {
         let number = atoi(&value);
         if number.to_string() != value {
             let text = format!("reads only the leading number of \"{value}\": {number}");
-            draft.warn(text, Some(format!("write {number}")));
+            draft.warn(text, format!("write {number}"));
         }
         match key.as_str() {
             "minute" => cron.minute = number,
@@ -357,7 +358,7 @@ fn cron_by_keys(draft: &mut Draft, given: &Given<'_>) -> Result<Cron, Invalid> {
                 let hint = "use cron on one machine";
                 return Err(Invalid::with_hint("there are no legions", hint));
             }
-            other => draft.warn(format!("knows no key \"{other}\""), None),
+            other => stranger(draft, other, &CRON_KEYS),
         }
     }
     if let Some(minutes) = cron.minute.checked_neg().filter(|&it| it > 59) {
@@ -366,7 +367,7 @@ fn cron_by_keys(draft: &mut Draft, given: &Given<'_>) -> Result<Cron, Invalid> {
             minutes / 60,
             minutes / 60
         );
-        draft.warn("runs once an hour: a minute is at most 59", Some(hint));
+        draft.warn("runs once an hour: a minute is at most 59", hint);
     }
     finish(cron, given)
 }
@@ -376,6 +377,36 @@ fn finish(cron: Cron, given: &Given<'_>) -> Result<Cron, Invalid> {
         return Err(Invalid::new(format!("\"{}\" names no command", given.text)));
     }
     Ok(cron)
+}
+
+/// The keys of `attach-daemon2` and its like that do something here.
+const DAEMON_KEYS: [&str; 15] = [
+    "cmd",
+    "exec",
+    "freq",
+    "pidfile",
+    "control",
+    "daemonize",
+    "touch",
+    "stopsignal",
+    "reloadsignal",
+    "stdin",
+    "uid",
+    "gid",
+    "chdir",
+    "max_throttle",
+    "notifypid",
+];
+const CRON_KEYS: [&str; 7] = [
+    "minute", "hour", "day", "month", "week", "unique", "harakiri",
+];
+
+fn stranger(draft: &mut Draft, key: &str, known: &[&str]) {
+    let hint = match nearest(key, known.iter().copied()) {
+        Some(meant) => format!("did you mean \"{meant}\"?"),
+        None => format!("remove it; known are {}", known.join(", ")),
+    };
+    draft.warn(format!("knows no key \"{key}\""), hint);
 }
 
 #[cfg(test)]

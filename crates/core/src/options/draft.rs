@@ -57,17 +57,17 @@ pub struct Draft {
     /// Where `cap` stands.
     pub(super) capabilities: Option<Place>,
     /// Text and hint of what is odd about the option that is being applied.
-    odd: Vec<(String, Option<String>)>,
+    odd: Vec<(String, String)>,
 }
 
 impl Draft {
-    /// Notes something odd that does not stop the app.
-    pub(super) fn warn(&mut self, text: impl Into<String>, hint: Option<String>) {
-        self.odd.push((text.into(), hint));
+    /// Notes something odd that does not stop the app, and the way out.
+    pub(super) fn warn(&mut self, text: impl Into<String>, hint: impl Into<String>) {
+        self.odd.push((text.into(), hint.into()));
     }
 
     /// What was odd since the last call.
-    pub fn take_odd(&mut self) -> Vec<(String, Option<String>)> {
+    pub fn take_odd(&mut self) -> Vec<(String, String)> {
         std::mem::take(&mut self.odd)
     }
 
@@ -79,7 +79,7 @@ impl Draft {
                 "reads only the leading number of \"{}\": {number}",
                 given.text
             );
-            self.warn(text, Some(format!("write {number}")));
+            self.warn(text, format!("write {number}"));
         }
         Ok(number)
     }
@@ -98,12 +98,12 @@ impl Draft {
         }
         if !text.starts_with(|letter: char| letter.is_ascii_digit() || letter == '-') {
             let text = format!("\"{}\" is no number, and {default} is used", given.text);
-            self.warn(text, Some("write a number, 1 or more".to_owned()));
+            self.warn(text, "write a number, 1 or more");
             return Ok(default);
         }
         let number = self.number32(given)?;
         if number == 0 {
-            self.warn("is 0, and 1 is used", None);
+            self.warn("is 0, and 1 is used", "write 1 or more");
         }
         Ok(number.max(1))
     }
@@ -127,10 +127,7 @@ impl Draft {
         let (truth, plain) = values::flag(given.text);
         if !plain {
             let hint = "write true or false; a comment needs a line of its own";
-            self.warn(
-                format!("takes \"{}\" for true", given.text),
-                Some(hint.to_owned()),
-            );
+            self.warn(format!("takes \"{}\" for true", given.text), hint);
         }
         truth
     }
@@ -170,7 +167,7 @@ impl Draft {
         let prefix = prefix.trim().trim_end_matches('/');
         if !prefix.is_empty() && !prefix.starts_with('/') {
             let hint = format!("write /{prefix}=…");
-            self.warn("has a prefix without a slash in front", Some(hint));
+            self.warn("has a prefix without a slash in front", hint);
         }
         let is_file = [".py", ".wsgi"].iter().any(|end| target.ends_with(end));
         self.mounts.push(Mount {

@@ -217,7 +217,9 @@ impl PythonDraft {
         let most = u32::try_from(MAX_CORES).unwrap_or(u32::MAX);
         if self.greenlets > most {
             let text = format!("gevent = {} is cut to {most}", self.greenlets);
-            findings.push(Finding::warning(place.clone(), text));
+            findings.push(
+                Finding::warning(place.clone(), text).with_hint(format!("write {most} or less")),
+            );
         }
         if settings.threads > 1 {
             let text = "\"threads\" has no effect beside \"gevent\": one thread runs all greenlets";

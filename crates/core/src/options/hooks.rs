@@ -457,14 +457,14 @@ fn check(draft: &mut Draft, action: &str) {
             let handled = signals::handled(Who::Master).contains(&number);
             if !handled || number == signals::CHLD {
                 let text = format!("has no effect: no master hears the signal {number}");
-                draft.warn(text, Some("take one of docs/signals.md".to_owned()));
+                draft.warn(text, "take one of docs/signals.md");
             }
             draft.settings.hooks.signals.push((number, command));
         }
         Ok(_) => (),
         Err(why) => {
             let hint = "see docs/options.md for what hooks can do, or use exec:COMMAND";
-            draft.warn(format!("cannot be done: {why}"), Some(hint.to_owned()));
+            draft.warn(format!("cannot be done: {why}"), hint);
         }
     }
 }

@@ -255,7 +255,7 @@ pub(super) fn date(draft: &mut Draft, given: &Given<'_>) -> Option<LogDate> {
         "false" | "off" | "no" | "0" => {
             let text = format!("is not written for \"{}\"", given.text);
             let hint = "uWSGI puts that word before each line; remove the option";
-            draft.warn(text, Some(hint.to_owned()));
+            draft.warn(text, hint);
             None
         }
         _ => Some(LogDate::Strftime(given.text.to_owned())),

@@ -439,7 +439,7 @@ fn or_warn<T>(draft: &mut Draft, result: Result<T, Invalid>) -> Option<T> {
     match result {
         Ok(value) => Some(value),
         Err(Invalid { text, hint }) => {
-            draft.warn(text, hint);
+            draft.warn(text, hint.unwrap_or_else(|| "remove the line".to_owned()));
             None
         }
     }

@@ -45,7 +45,8 @@ pub(super) static OPTIONS: &[Opt] = &[
             if draft.settings.outside.fifos.len() < MAX_FIFOS {
                 draft.settings.outside.fifos.push(path);
             } else {
-                draft.warn("is the eleventh, and no digit reaches it", None);
+                let hint = "ten of them, 0 to 9, are enough: remove this line".to_owned();
+                draft.warn("is the eleventh, and no digit reaches it", hint);
             }
             Ok(())
         },

@@ -417,6 +417,8 @@ fn import(draft: &mut Draft, given: &Given<'_>) -> Result<(), Invalid> {
     Ok(())
 }
 
+const OTHER_LANGUAGES: [&str; 8] = ["psgi", "php", "rack", "ruby", "lua", "jvm", "cgi", "v8"];
+
 /// Plugins that are built in or that stand for one of our options are dropped in silence.
 fn plugins(draft: &mut Draft, given: &Given<'_>) -> Result<(), Invalid> {
     for plugin in given.text.split(',').map(str::trim) {
@@ -428,7 +430,11 @@ fn plugins(draft: &mut Draft, given: &Given<'_>) -> Result<(), Invalid> {
                 "" | "http" | "logfile" | "logsocket" | "syslog" | "systemd_logger"
             );
         if !built_in {
-            draft.warn(format!("has no plugin \"{name}\""), None);
+            let hint = match OTHER_LANGUAGES.iter().any(|it| name.starts_with(it)) {
+                true => "run this app under uwsgi: only Python runs here",
+                false => "remove it: each option that needs it is told where it stands",
+            };
+            draft.warn(format!("has no plugin \"{name}\""), hint);
         }
     }
     Ok(())

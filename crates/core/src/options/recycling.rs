@@ -92,7 +92,7 @@ pub(super) static OPTIONS: &[Opt] = &[
         "as lazy-apps; deprecated in uWSGI",
         |draft, given| {
             draft.settings.lazy_apps = draft.flag(given);
-            draft.warn("is deprecated", Some("write lazy-apps = true".to_owned()));
+            draft.warn("is deprecated", "write lazy-apps = true");
             Ok(())
         },
     ),

@@ -37,10 +37,12 @@ pub(super) static OPTIONS: &[Opt] = &[
         |draft, given| {
             let size = draft.number32(given)?;
             if size > MAX_BUFFER {
-                draft.warn(format!("is more than {MAX_BUFFER}, which is used"), None);
+                let text = format!("is more than {MAX_BUFFER}, which is used");
+                draft.warn(text, format!("write {MAX_BUFFER} or less"));
             }
             if size < MIN_BUFFER {
-                draft.warn(format!("is less than {MIN_BUFFER}, which is used"), None);
+                let text = format!("is less than {MIN_BUFFER}, which is used");
+                draft.warn(text, format!("write {MIN_BUFFER} or more"));
             }
             draft.settings.buffer_size = size.clamp(MIN_BUFFER, MAX_BUFFER);
             Ok(())
@@ -201,7 +203,8 @@ pub(super) static OPTIONS: &[Opt] = &[
             draft.settings.answers.headers_limit = limit.clamp(MIN_HEADERS, MAX_HEADERS);
             if !(MIN_HEADERS..=MAX_HEADERS).contains(&limit) {
                 let used = draft.settings.answers.headers_limit;
-                draft.warn(format!("is {limit}, and {used} is used"), None);
+                let hint = format!("write {MIN_HEADERS} to {MAX_HEADERS}");
+                draft.warn(format!("is {limit}, and {used} is used"), hint);
             }
             Ok(())
         },
@@ -282,7 +285,7 @@ fn header(draft: &mut Draft, given: &Given<'_>) -> Result<Option<String>, Invali
     }
     if ["content-length", "transfer-encoding"].contains(&name.to_ascii_lowercase().as_str()) {
         let hint = "remove the line: each answer has its own";
-        draft.warn("is left out", Some(hint.to_owned()));
+        draft.warn("is left out", hint);
         return Ok(None);
     }
     Ok(Some(given.text.to_owned()))

@@ -233,7 +233,7 @@ fn algorithm(draft: &mut Draft, given: &Given<'_>) -> Result<(), Invalid> {
         other => {
             let text = format!("knows no \"{other}\", and spare decides");
             let hint = "write spare, spare2, backlog, busyness or manual";
-            draft.warn(text, Some(hint.to_owned()));
+            draft.warn(text, hint);
             Algorithm::Spare
         }
     };

@@ -298,7 +298,7 @@ impl Draft {
         if part(3, "ciphers").is_some() {
             self.warn(
                 "ignores its ciphers: TLS 1.2 and 1.3 are spoken, with safe ones only",
-                Some("remove them".to_owned()),
+                "remove them",
             );
         }
         let tls = Tls {
@@ -352,7 +352,7 @@ impl Draft {
         match values::address_before_text(given.text) {
             Some(before) => {
                 let text = format!("reads only \"{before}\" of \"{}\"", given.text);
-                self.warn(text, Some(format!("write {before}")));
+                self.warn(text, format!("write {before}"));
                 values::address(before)
             }
             None => values::address(given.text).or_else(|invalid| {
@@ -361,10 +361,7 @@ impl Draft {
                     "names no port in \"{}\", so the kernel picks one",
                     given.text
                 );
-                self.warn(
-                    text,
-                    Some(format!("write {host}:8000, or set the variable")),
-                );
+                self.warn(text, format!("write {host}:8000, or set the variable"));
                 values::address(&format!("{host}:0"))
             }),
         }

@@ -43,10 +43,7 @@ pub(super) static OPTIONS: &[Opt] = &[
                 "raw" => Serve::Body,
                 _ => {
                     let hint = "write nginx or x-sendfile";
-                    draft.warn(
-                        format!("knows no mode \"{}\"", given.text),
-                        Some(hint.to_owned()),
-                    );
+                    draft.warn(format!("knows no mode \"{}\"", given.text), hint);
                     return Ok(());
                 }
             };

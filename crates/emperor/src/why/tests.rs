@@ -98,6 +98,20 @@ fn a_queue_is_blamed_on_who_does_not_empty_it() {
         ids(&with(2, 10), &looks),
         [CauseId::EveryWorkerBusy, CauseId::ListenLimit]
     );
+    let mut full = with(2, 10);
+    let advises = |app: &AppLine| {
+        let found = causes(app, &Looks::default());
+        let mut steps = found[0].way_out.iter();
+        steps.any(|step| step.contains("set harakiri"))
+    };
+    assert!(advises(&full));
+    // Who has a deadline is not told to set one.
+    let status = full.status.as_mut().unwrap();
+    status.troubles.push(Failure {
+        cause: CauseId::RequestDeadline,
+        ..Failure::default()
+    });
+    assert!(!advises(&full));
     let nearly = causes(&with(2, 8), &looks);
     assert_eq!(nearly[1].cause, CauseId::ListenLimit);
     assert!(nearly[1].summary.ends_with("nearly full"), "{nearly:?}");

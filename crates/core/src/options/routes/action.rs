@@ -175,12 +175,12 @@ pub(super) fn action(draft: &mut Draft, given: &Given<'_>, text: &str) -> Result
         _ if ANSWERING.contains(&name) => {
             let text = format!("has no effect: the app gets what \"{name}\" would answer");
             let hint = "let nginx or Apache answer these requests, and remove this line";
-            draft.warn(text, Some(hint.to_owned()));
+            draft.warn(text, hint);
             Action::Nothing
         }
         _ if BESIDE.contains(&name) => {
             let text = format!("has no effect: there is no action \"{name}\" here");
-            draft.warn(text, Some("remove the line".to_owned()));
+            draft.warn(text, "remove the line");
             Action::Nothing
         }
         _ => return Err(unknown("action", name, ACTIONS)),
@@ -234,7 +234,8 @@ fn tell_functions(draft: &mut Draft, given: &Given<'_>) {
         };
         if !template::FUNCTIONS.contains(&function.as_str()) {
             let text = format!("uses ${{{function}[…]}}, which is always empty here");
-            draft.warn(text, None);
+            let known = template::FUNCTIONS.join(", ");
+            draft.warn(text, format!("remove it; known are {known}"));
         }
     }
 }

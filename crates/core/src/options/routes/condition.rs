@@ -16,7 +16,7 @@ pub(super) fn condition(
             Some((left, right)) => condition(left.to_owned(), right.to_owned()),
             None => {
                 let text = format!("is never true: \"{name}\" compares two texts");
-                draft.warn(text, Some(format!("write {name}:{argument};TEXT")));
+                draft.warn(text, format!("write {name}:{argument};TEXT"));
                 Condition::Never
             }
         })
