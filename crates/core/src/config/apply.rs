@@ -217,9 +217,8 @@ impl Applied {
         let applied = self.draft.listen_on_demand(&given);
         for (text, hint) in self.draft.take_odd() {
             let text = format!("the socket on demand {text}");
-            let mut finding = Finding::warning(place.known(), text);
-            finding.hint = hint;
-            loader.findings.push(finding);
+            let finding = Finding::warning(place.known(), text);
+            loader.findings.push(finding.with_hint(hint));
         }
         if let Err(invalid) = applied {
             let text = format!("the socket on demand: {}", invalid.text);
