@@ -240,12 +240,13 @@ mod tests {
             Ok(progress) => {
                 assert_eq!(progress, Progress::Whole);
                 let vars = request.vars();
-                let vars = vars.map(|(key, value)| (key.to_vec(), value.to_vec()));
-                (
-                    vars.collect(),
-                    request.known(Known::Uri).to_vec(),
-                    request.ignored,
-                )
+                let vars: Vec<_> = vars
+                    .map(|(key, value)| (key.to_vec(), value.to_vec()))
+                    .collect();
+                for (key, value) in &vars {
+                    assert_eq!(request.var(key), Some(&value[..]));
+                }
+                (vars, request.known(Known::Uri).to_vec(), request.ignored)
             }
             Err(refusal) => (Vec::new(), refusal.reason.into(), refusal.status),
         }
