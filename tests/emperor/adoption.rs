@@ -180,6 +180,38 @@ fn a_killed_master_is_replaced_on_its_sockets_while_its_workers_finish() {
 }
 
 #[test]
+fn a_stuck_worker_of_a_killed_master_ends_at_its_mercy_and_tells_its_stack() {
+    let folder = super::folder();
+    let stuck = super::APP.replace("time.sleep(1)", "time.sleep(600)");
+    folder.write("stuck.py", &stuck);
+    let text = "[uwsgi]\nsocket = {dir}/blog.s\nwsgi-file = {dir}/stuck.py\nthreads = 2\n\
+                worker-reload-mercy = 2\n";
+    let empire = Empire::start_with(folder, &[("blog.ini", text)], &["{dir}/vassals"]);
+    let first = settled(&empire, "blog");
+    let old = wait_greeting(&empire, "blog", "ave");
+    let (path, (slow, answer)) = (empire.path("blog.s"), std::sync::mpsc::channel());
+    background(move || {
+        // The test ended early when nobody listens.
+        let _ = slow.send(uwsgi_get(path, "/slow").map(|reply| reply.complete));
+    });
+    super::wait_slow(&empire);
+    send(master(&first), Signal::KILL);
+    // The old one closes its listeners when it sees the end of its master.
+    let next = empire.wait_for("a worker of the next master", |empire| {
+        let (_, pid) = ask(empire, "blog")?;
+        (pid != old).then_some(pid)
+    });
+    empire.wait_for("the old worker to end", |_| (!is_alive(old)).then_some(()));
+    let answer = answer.recv_timeout(super::support::PATIENCE);
+    let answer = answer.expect("an end in time");
+    assert!(!answer.unwrap_or(false), "nobody has answered");
+    empire.wait_for("the stack of what it did", |empire| {
+        empire.log().contains("stuck.py\", line").then_some(())
+    });
+    assert_eq!(ask(&empire, "blog"), Some(("ave".to_owned(), next)));
+}
+
+#[test]
 fn when_emperor_and_master_are_killed_the_next_emperor_starts_afresh() {
     let mut empire = empire(&[("blog.ini", &ini("blog", "one"))]);
     let blog = master(&settled(&empire, "blog"));
