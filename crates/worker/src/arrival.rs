@@ -1,6 +1,12 @@
 //! What has arrived on a connection, and what to wait for. Called after each receive, by app
 //! threads for the first and by the I/O thread for the others.
 
+use std::fs::File;
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+use std::sync::atomic::{AtomicU32, Ordering};
+
 use crate::connection::Connection;
 use crate::context::WorkerContext;
 use crate::handover::Wait;
@@ -108,15 +114,64 @@ fn body(request: &mut Request, worker: &WorkerContext) -> Result<Arrival, Refusa
 }
 
 /// A file without a name that begins with these bytes.
-fn spool(bytes: &[u8]) -> std::io::Result<std::fs::File> {
-    use std::io::Write;
-    use std::os::unix::fs::OpenOptionsExt;
-    let mut file = std::fs::OpenOptions::new()
-        .read(true)
-        .write(true)
+fn spool(bytes: &[u8]) -> io::Result<File> {
+    let directory = std::env::temp_dir();
+    let mut file = private()
         .custom_flags(libc::O_TMPFILE | libc::O_CLOEXEC)
-        .mode(0o600)
-        .open(std::env::temp_dir())?;
+        .open(&directory)
+        .or_else(|error| match error.raw_os_error() {
+            // FUSE, NFS and some overlays.
+            Some(libc::EOPNOTSUPP | libc::EISDIR) => named_and_removed(&directory),
+            _ => Err(error),
+        })?;
     file.write_all(bytes)?;
     Ok(file)
+}
+
+/// Where a file system makes no file without a name: its name goes at once.
+fn named_and_removed(directory: &Path) -> io::Result<File> {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let mut last = io::Error::from(io::ErrorKind::AlreadyExists);
+    // What a killed process left may have the name.
+    for _ in 0..100 {
+        let next = NEXT.fetch_add(1, Ordering::Relaxed);
+        let path = directory.join(format!(".imperator-{}-{next}", std::process::id()));
+        match private().create_new(true).open(&path) {
+            Ok(file) => {
+                std::fs::remove_file(&path)?;
+                return Ok(file);
+            }
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => last = error,
+            Err(error) => return Err(error),
+        }
+    }
+    Err(last)
+}
+
+fn private() -> std::fs::OpenOptions {
+    let mut options = std::fs::OpenOptions::new();
+    options.read(true).write(true).mode(0o600);
+    options
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::{Read, Seek};
+
+    #[test]
+    fn a_body_is_kept_where_files_without_a_name_cannot_be() {
+        let directory = tempfile::tempdir().unwrap();
+        let next = format!(".imperator-{}-0", std::process::id());
+        std::fs::write(directory.path().join(&next), "left").unwrap();
+        let mut file = named_and_removed(directory.path()).unwrap();
+        file.write_all(b"body").unwrap();
+        file.rewind().unwrap();
+        let mut text = String::new();
+        file.read_to_string(&mut text).unwrap();
+        assert_eq!(text, "body");
+        let names = std::fs::read_dir(directory.path()).unwrap();
+        let names: Vec<_> = names.map(|entry| entry.unwrap().file_name()).collect();
+        assert_eq!(names, [next.as_str()]);
+    }
 }

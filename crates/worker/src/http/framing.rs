@@ -44,6 +44,9 @@ pub(super) fn framing(headers: &[Header<'_>], http11: bool) -> Result<Framed, Re
             chunked = true;
         } else if is("host") {
             hosts += 1;
+            if !is_host(header.value) {
+                return Err(Refusal::bad("the Host header names no host"));
+            }
         } else if is("expect") && http11 {
             if !header.value.eq_ignore_ascii_case(b"100-continue") {
                 return Err(Refusal::new(417, "only \"100-continue\" can be expected"));
@@ -72,4 +75,11 @@ pub(super) fn framing(headers: &[Header<'_>], http11: bool) -> Result<Framed, Re
     }
     framed.expects_continue &= framed.framing != Framing::Length(0);
     Ok(framed)
+}
+
+/// RFC 9112 §3.2: what cannot be a host and a port is refused, since apps make links of it. Who has
+/// no host says so with an empty one.
+fn is_host(value: &[u8]) -> bool {
+    let is_outside = |byte: &u8| !byte.is_ascii_graphic() || b"/\\?#@<>\"".contains(byte);
+    !value.iter().any(|byte| byte.is_ascii() && is_outside(byte))
 }

@@ -59,6 +59,21 @@ const REFUSED: &[(&str, u16)] = &[
     (": z", 400),
     ("no colon", 400),
     ("Host: y", 400),
+    // Lists of the well-known kinds of smuggling: hidden, repeated and torn codings and lengths.
+    ("Transfer-Encoding: chunked\r\nTransfer-encoding: cow", 400),
+    ("Transfer-Encoding: chu\u{0}nked", 400),
+    ("Transfer-Encoding:\u{a0}chunked", 501),
+    ("Transfer-Encoding: chunked\u{b}", 400),
+    ("Transfer-Encoding: chunked, chunked", 501),
+    ("Transfer-Encoding: ,chunked", 501),
+    ("Transfer-Encoding: chunked,", 501),
+    ("X: y\r\r\nTransfer-Encoding: chunked", 400),
+    ("X\rTransfer-Encoding: chunked", 400),
+    ("Content-Length: 5,", 400),
+    ("Content-Length: 5\u{b}", 400),
+    ("Content-Length: \u{b2}", 400),
+    ("Content-Length: 5\r\nContent-Length:", 400),
+    ("Content-Length: 5\r\nExpect: 100-continue, x", 417),
 ];
 
 /// Chunked bodies: none of them ends where something lenient would see an end.
@@ -80,6 +95,9 @@ const CHUNKS: &[&str] = &[
     "0;\n\r\n\r\n",
     "0\r\nX: y\r\n z\r\n\r\n",
     "0\r\nX: y\n\r\n",
+    "0;a=\"\n\"\r\n\r\n",
+    "5 ;a\r\nhello\r\n0\r\n\r\n",
+    "2\r\nab\r\n0\r\r\n\r\n",
 ];
 
 /// Requests that are refused as a whole.
@@ -97,6 +115,19 @@ const LINES: &[(&str, u16)] = &[
         400,
     ),
     ("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 505),
+    // HTTP/0.9, and targets and hosts that are none.
+    ("GET /\r\n\r\n", 400),
+    ("GET /\r\nHost: x\r\n\r\n", 400),
+    ("GET / http/1.1\r\nHost: x\r\n\r\n", 400),
+    ("GET / HTTP/1.10\r\nHost: x\r\n\r\n", 400),
+    ("GET\t/ HTTP/1.1\r\nHost: x\r\n\r\n", 400),
+    ("\u{0}GET / HTTP/1.1\r\nHost: x\r\n\r\n", 400),
+    ("GET x HTTP/1.1\r\nHost: x\r\n\r\n", 400),
+    ("GET * HTTP/1.1\r\nHost: x\r\n\r\n", 400),
+    ("CONNECT x:1 HTTP/1.1\r\nHost: x\r\n\r\n", 501),
+    ("GET / HTTP/1.1\r\nHost: a b\r\n\r\n", 400),
+    ("GET / HTTP/1.1\r\nHost: a@b\r\n\r\n", 400),
+    ("GET / HTTP/1.1\r\nHost: a/b\r\n\r\n", 400),
 ];
 
 #[test]
