@@ -109,6 +109,7 @@ fn a_queue_is_blamed_on_who_does_not_empty_it() {
     let status = full.status.as_mut().unwrap();
     status.troubles.push(Failure {
         cause: CauseId::RequestDeadline,
+        at: 1,
         ..Failure::default()
     });
     assert!(!advises(&full));
