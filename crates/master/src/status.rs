@@ -47,7 +47,7 @@ pub(crate) fn status(app: &App, effects: &Effects, now: Instant) -> AppStatus {
         .and_then(|serving| effects.generations.get(&serving));
     let mut notes = effects.notes.clone();
     if effects.succession.is_outdated {
-        let text = "its master is of an earlier version: the next reload brings a new one";
+        let text = "its master is of an earlier version: the next reload that succeeds brings a new one, as does `imperator restart`";
         notes.push(text.to_owned());
     }
     let dropped = effects.log.dropped();

@@ -17,6 +17,8 @@ use crate::target::Target;
 
 const PATIENCE: Duration = Duration::from_secs(300);
 const POLLERS: usize = 32;
+/// How often all apps' status is asked for.
+const STATUSES: usize = 21;
 const SAMPLE: Duration = Duration::from_millis(200);
 
 #[derive(Debug, Clone, Serialize)]
@@ -32,6 +34,8 @@ pub struct Crowd {
     pub runnable: u64,
     /// PSS of all processes, in MiB.
     pub memory: u64,
+    /// What the command `imperator status` took each time, when all served; empty for another server.
+    pub status_seconds: Vec<f64>,
 }
 
 /// Starts the emperor over `apps` files, and waits until all serve.
@@ -102,6 +106,19 @@ pub fn measure(setup: &Setup, apps: usize, failing: usize) -> Result<Crowd, anyh
         place.last_words()
     );
     let memory = place.family().into_iter().map(cpu::memory_of).sum::<u64>() >> 20;
+    let asked = if setup.server == Server::Ours {
+        STATUSES
+    } else {
+        0
+    };
+    let status_seconds = (0..asked).map(|_| {
+        let begin = now();
+        let lines = place.status_lines()?;
+        let seconds = (now() - begin).as_secs_f64();
+        ensure!(lines > apps, "status tells {lines} lines of {apps} apps");
+        Ok(seconds)
+    });
+    let status_seconds = status_seconds.collect::<Result<_, anyhow::Error>>()?;
     Ok(Crowd {
         server: setup.server,
         apps,
@@ -110,5 +127,6 @@ pub fn measure(setup: &Setup, apps: usize, failing: usize) -> Result<Crowd, anyh
         cpu_seconds,
         runnable: runnable.load(Ordering::Relaxed),
         memory,
+        status_seconds,
     })
 }

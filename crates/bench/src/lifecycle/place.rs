@@ -370,6 +370,15 @@ impl Place {
         serde_json::from_slice(&bytes).unwrap_or_default()
     }
 
+    /// How many lines our status of all apps has, as people read it.
+    ///
+    /// # Errors
+    /// When the command cannot be run.
+    pub fn status_lines(&self) -> Result<usize, anyhow::Error> {
+        let output = self.imperator(&["status"]).context("run status")?;
+        Ok(output.stdout.split(|byte| *byte == b'\n').count() - 1)
+    }
+
     /// Our status of the app; `Null` while nobody answers.
     pub fn app_status(&self, name: &str) -> serde_json::Value {
         let status = self.status();

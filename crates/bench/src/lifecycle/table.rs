@@ -144,14 +144,18 @@ pub fn reactions(all: &[Reaction]) -> String {
 
 pub fn crowds(all: &[Crowd]) -> String {
     let mut text = "\
-| server | apps | that fail, and that hang | until all serve s | CPU time of the machine s | most runnable tasks | memory MiB |
-|---|---:|---:|---:|---:|---:|---:|
+| server | apps | that fail, and that hang | until all serve s | CPU time of the machine s | most runnable tasks | memory MiB | `status` of all: median s | worst s |
+|---|---:|---:|---:|---:|---:|---:|---:|---:|
 "
     .to_owned();
     for row in all {
+        let [middle, worst] = match row.status_seconds.as_slice() {
+            [] => ["–".to_owned(), "–".to_owned()],
+            seconds => [median(seconds), worst(seconds)].map(|it| format!("{it:.3}")),
+        };
         let _ = writeln!(
             text,
-            "| {} | {} | {} + {} | {:.1} | {:.1} | {} | {} |",
+            "| {} | {} | {} + {} | {:.1} | {:.1} | {} | {} | {middle} | {worst} |",
             row.server.name(),
             row.apps,
             row.failing,
