@@ -61,6 +61,7 @@ struct Run<'a> {
     options: &'a Options,
     directory: &'a Path,
     emperor: i32,
+    begin: Instant,
     stop: AtomicBool,
     aborts: AtomicU64,
     uploads: AtomicU64,
@@ -100,6 +101,7 @@ pub fn soak(options: &Options, say: impl Fn(&str)) -> Result<Soak, anyhow::Error
         options,
         directory: path,
         emperor: server.pid(),
+        begin: now(),
         stop: AtomicBool::new(false),
         aborts: AtomicU64::new(0),
         uploads: AtomicU64::new(0),
@@ -228,7 +230,8 @@ impl Run<'_> {
                             Err(poisoned) => poisoned.into_inner(),
                         };
                         failures.push(format!(
-                            "{}: {error:#}",
+                            "at {:.1} s: {}: {error:#}",
+                            (now() - self.begin).as_secs_f64(),
                             if up { "upload" } else { "download" }
                         ));
                         drop(failures);
@@ -292,7 +295,7 @@ impl Run<'_> {
     /// Samples, reloads and kills until the time is over.
     fn look_on(&self, say: &impl Fn(&str)) -> Soak {
         let mut soak = Soak::default();
-        let begin = now();
+        let begin = self.begin;
         let end = begin + self.options.duration;
         let ini = self.directory.join("vassals/soak.ini");
         let mut next_sample = begin;
