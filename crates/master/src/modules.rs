@@ -18,8 +18,11 @@ const MAX_FILES: usize = 20_000;
 /// Who edits a file does so after it was loaded; an app that writes to its own modules does it while
 /// it loads them, or right after.
 const HURRY: Duration = Duration::from_secs(2);
-/// So often in a row a file may be in a hurry; then it is the app's own doing.
+/// So often in a row a file may be in a hurry; then it may be the app's own doing, and is waited for:
+/// twice as long each time, so that the last of many edits is served, and an app that rewrites its own
+/// file does little else than load only at first.
 const HURRIES: u32 = 5;
+const MAX_REST: Duration = Duration::from_secs(600);
 
 #[derive(Debug, Default)]
 pub(crate) struct Modules {
@@ -37,8 +40,10 @@ struct Watched {
     last: u32,
     /// When that was told.
     told: Instant,
-    /// Reloads in a row that it caused in a hurry.
+    /// Changes in a row that came in a hurry.
     hurries: u32,
+    /// A change that is acted on only then.
+    later: Option<Instant>,
 }
 
 /// What a look at the files found.
@@ -46,7 +51,7 @@ struct Watched {
 pub(crate) enum Found {
     /// It is another one than when it was loaded.
     Changed(PathBuf),
-    /// It changes each time when the app is loaded: told once, and no reason for a reload.
+    /// It changes each time when the app is loaded: told once, and a reason for a reload only later.
     Restless(PathBuf),
 }
 
@@ -99,6 +104,7 @@ impl Modules {
                 last: generation,
                 told: now,
                 hurries: 0,
+                later: None,
             };
             self.files.insert(file, watched);
         }
@@ -146,28 +152,46 @@ impl Modules {
         if self.next_look.is_none_or(|at| at > now) {
             return None;
         }
-        self.next_look = Some(now + self.every);
+        let mut next_look = now + self.every;
         let mut found = None;
         for (file, watched) in &mut self.files {
             let is = look(file);
-            if is.is_none() || is == watched.seen {
-                continue;
-            }
-            watched.seen = is;
-            watched.hurries = match now.duration_since(watched.told) < HURRY {
-                true => watched.hurries.saturating_add(1),
-                false => 0,
-            };
-            match watched.hurries {
-                0..HURRIES if matches!(found, Some(Found::Changed(_))) => (),
-                0..HURRIES => found = Some(Found::Changed(file.clone())),
-                HURRIES => {
+            if is.is_some() && is != watched.seen {
+                watched.seen = is;
+                watched.changed(now);
+                if watched.later.is_some() && watched.hurries == HURRIES {
                     found.get_or_insert_with(|| Found::Restless(file.clone()));
                 }
-                _ => (),
+                if watched.later.is_none() {
+                    found = Some(Found::Changed(file.clone()));
+                }
+            }
+            match watched.later {
+                Some(at) if at <= now => {
+                    watched.later = None;
+                    // What the load that follows writes is in a hurry again.
+                    watched.told = now;
+                    found = Some(Found::Changed(file.clone()));
+                }
+                Some(at) => next_look = next_look.min(at),
+                None => (),
             }
         }
+        self.next_look = Some(next_look);
         found
+    }
+}
+
+impl Watched {
+    fn changed(&mut self, now: Instant) {
+        self.hurries = match now.duration_since(self.told) < HURRY {
+            true => self.hurries.saturating_add(1),
+            false => 0,
+        };
+        self.later = self.hurries.checked_sub(HURRIES).map(|beyond| {
+            let rest = HURRY.saturating_mul(2_u32.saturating_pow(beyond.saturating_add(1)));
+            now + rest.min(MAX_REST)
+        });
     }
 }
 
@@ -215,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_the_app_itself_rewrites_ends_its_reloads_and_an_edit_counts_again() {
+    fn a_file_that_the_app_itself_rewrites_is_loaded_ever_more_rarely_and_an_edit_counts_again() {
         let directory = tempfile::tempdir().unwrap();
         let file = directory.path().join("version.py");
         let mut modules = Modules::default();
@@ -233,7 +257,17 @@ mod tests {
         }
         let found = load(&mut modules, 6, now);
         assert!(matches!(found, Some(Found::Restless(_))));
-        assert_eq!(load(&mut modules, 7, now), None);
+        assert_eq!(modules.check(now + 2 * HURRY), None);
+        now += SETTLE + 2 * HURRY;
+        // The last of the edits is served, and what that load writes waits for longer.
+        assert!(matches!(modules.check(now), Some(Found::Changed(_))));
+        std::fs::write(&file, "while it loads").unwrap();
+        modules.told(now);
+        assert_eq!(modules.check(now + SETTLE), None);
+        modules.add((7, EVERY), vec![file.clone()], u64::MAX, now);
+        assert_eq!(modules.check(now + SETTLE + 3 * HURRY), None);
+        now += SETTLE + 4 * HURRY;
+        assert!(matches!(modules.check(now), Some(Found::Changed(_))));
         now += HURRY;
         std::fs::write(directory.path().join("version.py"), "an edit").unwrap();
         modules.told(now);

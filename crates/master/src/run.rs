@@ -389,8 +389,9 @@ impl Master {
                 self.queue.push_back(Event::Reload);
             }
             Some(Found::Restless(file)) => self.effects.note(format!(
-                "{} changes each time when the app is loaded: py-autoreload takes no notice of that \
-                 any more; name it in py-auto-reload-ignore, or write it elsewhere",
+                "{} changes each time when the app is loaded: py-autoreload waits for it now, 4 s and \
+                 ever longer; if the app writes it, name it in py-auto-reload-ignore, or write it \
+                 elsewhere",
                 file.display()
             )),
             None => (),
