@@ -22,8 +22,6 @@ use crate::target::Target;
 
 /// How long a server may take to serve: it is reached only by one that does not.
 pub const PATIENCE: Duration = Duration::from_secs(30);
-/// Until then an edit was seen, and a touch is another change.
-const EDIT_SEEN: Duration = Duration::from_secs(1);
 const LAST_LINES: usize = 40;
 const APP: &str = include_str!("../../apps/life.py");
 
@@ -294,14 +292,7 @@ impl Place {
     pub fn deploy(&mut self, broken: Option<Breakage>) -> Result<(), anyhow::Error> {
         let seen = self.put(broken)?;
         match self.setup.server {
-            // Ours reloads for an edit only when it changes the settings. An edit back does not, and
-            // the code is new: so it is a deploy of its own.
-            Server::Ours if seen && broken.is_none() => {
-                let _ = wait_for(EDIT_SEEN, || {
-                    (self.app_status("life")["condition"] == "serving").then_some(())
-                });
-                self.reload()
-            }
+            // An edit is a deploy, also one that takes back what failed.
             Server::Ours | Server::UwsgiEmperor if seen => Ok(()),
             Server::Ours
             | Server::Uwsgi
