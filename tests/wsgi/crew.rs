@@ -77,6 +77,45 @@ fn each_worker_knows_all_workers_and_all_requests() {
     }
 }
 
+/// Threads of one worker share one interpreter, so an idle worker is woken before a second thread of
+/// a busy one.
+#[test]
+fn requests_at_the_same_time_go_to_workers_that_are_idle() {
+    const APP: &str = "\
+import os
+import time
+
+
+def application(environ, start_response):
+    start_response('200 OK', [])
+    name = environ['QUERY_STRING']
+    if name:
+        with open('new', 'w') as told:
+            told.write('%d' % os.getpid())
+        os.rename('new', 'in-' + name)
+        end = time.monotonic() + 60
+        while not os.path.exists('go-' + name) and time.monotonic() < end:
+            time.sleep(0.002)
+    return [b'%d' % os.getpid()]
+";
+    const PAIRS: usize = 20;
+    let app = web(APP, "processes = 2\nthreads = 4\n");
+    let pairs = (0..PAIRS).map(|pair| {
+        let (socket, uri) = (app.path("s"), format!("/?{pair}"));
+        let first = std::thread::spawn(move || uwsgi_get(socket.as_path(), &uri));
+        let inside = app.wait_for("the first of two requests", |app| {
+            std::fs::read_to_string(app.path(&format!("in-{pair}"))).ok()
+        });
+        let second = text(&app, "/");
+        app.folder.write(&format!("go-{pair}"), "");
+        first.join().expect("no panic").expect("an answer");
+        inside != second
+    });
+    let apart = pairs.filter(|is_apart| *is_apart).count();
+    // Not all: a thread that has just answered takes what waits at once.
+    assert!(apart >= PAIRS / 2, "{apart}: {}", app.report());
+}
+
 /// The count goes on when workers end and the next generation serves.
 #[test]
 fn the_total_of_requests_outlives_a_reload() {

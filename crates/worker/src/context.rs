@@ -316,6 +316,23 @@ impl WorkerContext {
         Ok(())
     }
 
+    /// A thread was woken for a connection while a sibling runs the app: from now on whole workers
+    /// that are idle are woken first. The kernel wakes whoever began to listen first (epoll(7),
+    /// EPOLLEXCLUSIVE), which is always the same worker's threads, and those share one interpreter.
+    pub(crate) fn step_back(&self, set: &OwnedFd) {
+        let _threads = self.threads();
+        if !self.phase().accepts() {
+            return;
+        }
+        for listener in &self.listeners {
+            let _ = epoll::delete(set, &listener.socket);
+        }
+        if let Err(error) = self.listen(set) {
+            let text = format!("a thread cannot listen again: {error}");
+            self.tell(&FromWorker::Note { text });
+        }
+    }
+
     /// A thread was woken for a connection of this listener and does something else first.
     pub(crate) fn owe(&self, index: u64) {
         self.owed.fetch_or(1 << (index % 64), Ordering::AcqRel);

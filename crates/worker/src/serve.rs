@@ -91,6 +91,8 @@ pub(crate) struct AppThread<'a> {
     turn: Turn,
     /// Connections may wait to be accepted: one was, or the set says so.
     knocks: bool,
+    /// It was woken for a connection while a sibling runs the app.
+    is_second: bool,
     /// Kept connections whose events came.
     ready: VecDeque<u64>,
     /// Turns since the set was looked at.
@@ -144,6 +146,7 @@ impl<'a> AppThread<'a> {
             first: 0,
             turn: Turn::Connection,
             knocks: true,
+            is_second: false,
             ready: VecDeque::new(),
             blind_turns: 0,
             seat,
@@ -285,6 +288,9 @@ impl<'a> AppThread<'a> {
             };
             self.first = index + 1;
             self.knocks = true;
+            if std::mem::take(&mut self.is_second) {
+                worker.step_back(&self.set);
+            }
             return self.receive(accepted);
         }
         Found::Nothing
@@ -467,6 +473,7 @@ impl<'a> AppThread<'a> {
         }
         if connections > 0 {
             self.turn = Turn::Connection;
+            self.is_second = self.worker.busy.load(Ordering::Acquire) > 0;
         }
         if jobs + connections > 1 {
             for event in events.iter().filter(|_| connections > 1) {
